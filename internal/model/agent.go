@@ -1,0 +1,148 @@
+package model
+
+import "time"
+
+// What an agent is told, and tells, in plain types.
+
+// SiteRef says to an agent which site a call is about.
+type SiteRef struct {
+	Name    string
+	Kind    string
+	Root    string
+	Docroot string
+	Aliases []string
+}
+
+// Ref is what agents are told of the site.
+func (s *Site) Ref() SiteRef {
+	return SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases}
+}
+
+// AgentInfo is what an agent says of itself.
+type AgentInfo struct {
+	Version         string
+	Hostname        string
+	Roles           []string
+	Now             time.Time
+	Roots           []AllowedRoot
+	Databases       []string
+	Webserver       string
+	DatabaseServer  string
+	DatabaseAddress string // host:port for web servers
+	DumpProgram     string
+	CertNotAfter    time.Time
+	Problems        []string
+}
+
+// AllowedRoot is a directory below which an agent reads and writes.
+type AllowedRoot struct {
+	Path                  string
+	FreeBytes, FreeInodes uint64
+}
+
+// TreeState is what there is of a site's directory on a web server.
+type TreeState struct {
+	LiveInode   uint64 // 0: there is none
+	StagedInode uint64 // 0: there is none
+	FreeBytes   uint64
+	FreeInodes  uint64 // 0: not counted
+}
+
+// TreeSummary ends a complete walk of a site's directory.
+type TreeSummary struct {
+	Entries, Files uint64
+	Bytes          uint64 // of the tar stream
+	ReadBytes      uint64 // of file content
+	Frames         uint64
+	StartedAt      time.Time // by the agent's clock
+}
+
+// DatabaseSettings is what a site's settings say of its database, without the password.
+type DatabaseSettings struct {
+	Host string // host, host:port or host:/socket
+	Name string
+	User string
+	File string
+}
+
+// Detection is what an agent found in a directory.
+type Detection struct {
+	Kind       string
+	Version    string
+	Settings   *DatabaseSettings // nil if there are none
+	Problem    string            // why not
+	RootExists bool
+}
+
+// Table is one table or view of a database.
+type Table struct {
+	Name   string
+	View   bool
+	Rows   uint64
+	Engine string
+}
+
+// DatabaseState is what an agent sees of a database.
+type DatabaseState struct {
+	Exists             bool
+	Charset, Collation string
+	Tables             []Table
+	Bytes              uint64
+	FreeBytes          uint64 // 0: not known
+	Server             string
+	UnknownCollations  []string
+}
+
+// DumpSummary ends a complete dump.
+type DumpSummary struct {
+	Bytes, Frames      uint64
+	Charset, Collation string
+	Collations         []string
+	Server             string
+	Tables             []Table // exact rows
+}
+
+// NewDatabase says what to make on a database server. Password is a secret and
+// is never kept by the master.
+type NewDatabase struct {
+	Name, Charset, Collation string
+	User, Password           string
+	Hosts                    []string
+	Adopt                    bool // it may be there from an earlier try of the same task
+}
+
+// ImportSummary is what an import has done.
+type ImportSummary struct {
+	Bytes, Statements uint64
+	Tables            []Table // exact rows, counted in the database
+	Warnings          []string
+}
+
+// Notice is a warning about one thing: a path, or a table.
+type Notice struct {
+	Subject string
+	Text    string
+}
+
+// PageProbe is what a web server answered for a page of a site.
+type PageProbe struct {
+	Status      int // 0: no answer
+	Location    string
+	BodyBytes   int64
+	Problem     string // why the answer is not that of a working site; empty when it is
+	Took        time.Duration
+	Maintenance bool // it was our own maintenance page
+}
+
+// DatabaseProbe is how a site's own credentials fared.
+type DatabaseProbe struct {
+	Problem  string
+	Settings DatabaseSettings
+	Tables   int64
+}
+
+// Permissions is how a site's modes and owners differ from what its kind wants.
+type Permissions struct {
+	Differences []string // at most 100
+	Count       int64
+}
