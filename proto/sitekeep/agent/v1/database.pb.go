@@ -256,20 +256,101 @@ func (x *TableInfo) GetEngine() string {
 	return ""
 }
 
-type DumpRequest struct {
+type DumpHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// "tar.zst" or "tar.gz": which compression the frames have.
 	Format string `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"`
 	// Leave out what cannot be read, with a warning, instead of failing: for the safety backup of a broken site.
-	Salvage       bool `protobuf:"varint,3,opt,name=salvage,proto3" json:"salvage,omitempty"`
+	Salvage bool `protobuf:"varint,3,opt,name=salvage,proto3" json:"salvage,omitempty"`
+	// Compression level of the codec; 0 for the default.
+	Level int32 `protobuf:"varint,4,opt,name=level,proto3" json:"level,omitempty"`
+	// Whether a base's frames follow.
+	HasBase       bool `protobuf:"varint,5,opt,name=has_base,json=hasBase,proto3" json:"has_base,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DumpHeader) Reset() {
+	*x = DumpHeader{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DumpHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DumpHeader) ProtoMessage() {}
+
+func (x *DumpHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DumpHeader.ProtoReflect.Descriptor instead.
+func (*DumpHeader) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DumpHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DumpHeader) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *DumpHeader) GetSalvage() bool {
+	if x != nil {
+		return x.Salvage
+	}
+	return false
+}
+
+func (x *DumpHeader) GetLevel() int32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *DumpHeader) GetHasBase() bool {
+	if x != nil {
+		return x.HasBase
+	}
+	return false
+}
+
+type DumpRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*DumpRequest_Header
+	//	*DumpRequest_Base
+	//	*DumpRequest_End
+	Message       isDumpRequest_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DumpRequest) Reset() {
 	*x = DumpRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[3]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -281,7 +362,7 @@ func (x *DumpRequest) String() string {
 func (*DumpRequest) ProtoMessage() {}
 
 func (x *DumpRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[3]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -294,35 +375,72 @@ func (x *DumpRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DumpRequest.ProtoReflect.Descriptor instead.
 func (*DumpRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{3}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *DumpRequest) GetName() string {
+func (x *DumpRequest) GetMessage() isDumpRequest_Message {
 	if x != nil {
-		return x.Name
+		return x.Message
 	}
-	return ""
+	return nil
 }
 
-func (x *DumpRequest) GetFormat() string {
+func (x *DumpRequest) GetHeader() *DumpHeader {
 	if x != nil {
-		return x.Format
+		if x, ok := x.Message.(*DumpRequest_Header); ok {
+			return x.Header
+		}
 	}
-	return ""
+	return nil
 }
 
-func (x *DumpRequest) GetSalvage() bool {
+func (x *DumpRequest) GetBase() *BaseIndex {
 	if x != nil {
-		return x.Salvage
+		if x, ok := x.Message.(*DumpRequest_Base); ok {
+			return x.Base
+		}
 	}
-	return false
+	return nil
 }
+
+func (x *DumpRequest) GetEnd() *StreamEnd {
+	if x != nil {
+		if x, ok := x.Message.(*DumpRequest_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isDumpRequest_Message interface {
+	isDumpRequest_Message()
+}
+
+type DumpRequest_Header struct {
+	Header *DumpHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type DumpRequest_Base struct {
+	Base *BaseIndex `protobuf:"bytes,2,opt,name=base,proto3,oneof"`
+}
+
+type DumpRequest_End struct {
+	// No more base frames.
+	End *StreamEnd `protobuf:"bytes,3,opt,name=end,proto3,oneof"`
+}
+
+func (*DumpRequest_Header) isDumpRequest_Message() {}
+
+func (*DumpRequest_Base) isDumpRequest_Message() {}
+
+func (*DumpRequest_End) isDumpRequest_Message() {}
 
 type DumpResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
 	//
 	//	*DumpResponse_Frame
+	//	*DumpResponse_Reference
 	//	*DumpResponse_Warning
 	//	*DumpResponse_Summary
 	Message       isDumpResponse_Message `protobuf_oneof:"message"`
@@ -332,7 +450,7 @@ type DumpResponse struct {
 
 func (x *DumpResponse) Reset() {
 	*x = DumpResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[4]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +462,7 @@ func (x *DumpResponse) String() string {
 func (*DumpResponse) ProtoMessage() {}
 
 func (x *DumpResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[4]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +475,7 @@ func (x *DumpResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DumpResponse.ProtoReflect.Descriptor instead.
 func (*DumpResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{4}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DumpResponse) GetMessage() isDumpResponse_Message {
@@ -371,6 +489,15 @@ func (x *DumpResponse) GetFrame() *Frame {
 	if x != nil {
 		if x, ok := x.Message.(*DumpResponse_Frame); ok {
 			return x.Frame
+		}
+	}
+	return nil
+}
+
+func (x *DumpResponse) GetReference() *Reference {
+	if x != nil {
+		if x, ok := x.Message.(*DumpResponse_Reference); ok {
+			return x.Reference
 		}
 	}
 	return nil
@@ -402,16 +529,22 @@ type DumpResponse_Frame struct {
 	Frame *Frame `protobuf:"bytes,1,opt,name=frame,proto3,oneof"`
 }
 
+type DumpResponse_Reference struct {
+	Reference *Reference `protobuf:"bytes,2,opt,name=reference,proto3,oneof"`
+}
+
 type DumpResponse_Warning struct {
-	Warning *Warning `protobuf:"bytes,2,opt,name=warning,proto3,oneof"`
+	Warning *Warning `protobuf:"bytes,3,opt,name=warning,proto3,oneof"`
 }
 
 type DumpResponse_Summary struct {
 	// The last message of a complete dump.
-	Summary *DumpSummary `protobuf:"bytes,3,opt,name=summary,proto3,oneof"`
+	Summary *DumpSummary `protobuf:"bytes,4,opt,name=summary,proto3,oneof"`
 }
 
 func (*DumpResponse_Frame) isDumpResponse_Message() {}
+
+func (*DumpResponse_Reference) isDumpResponse_Message() {}
 
 func (*DumpResponse_Warning) isDumpResponse_Message() {}
 
@@ -419,22 +552,21 @@ func (*DumpResponse_Summary) isDumpResponse_Message() {}
 
 type DumpSummary struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
-	Bytes     uint64                 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	Frames    uint64                 `protobuf:"varint,2,opt,name=frames,proto3" json:"frames,omitempty"`
-	Charset   string                 `protobuf:"bytes,3,opt,name=charset,proto3" json:"charset,omitempty"`
-	Collation string                 `protobuf:"bytes,4,opt,name=collation,proto3" json:"collation,omitempty"`
-	Server    string                 `protobuf:"bytes,5,opt,name=server,proto3" json:"server,omitempty"`
+	Stream    *StreamSummary         `protobuf:"bytes,1,opt,name=stream,proto3" json:"stream,omitempty"`
+	Charset   string                 `protobuf:"bytes,2,opt,name=charset,proto3" json:"charset,omitempty"`
+	Collation string                 `protobuf:"bytes,3,opt,name=collation,proto3" json:"collation,omitempty"`
+	Server    string                 `protobuf:"bytes,4,opt,name=server,proto3" json:"server,omitempty"`
 	// With exact numbers of rows, counted in the dump.
-	Tables []*TableInfo `protobuf:"bytes,6,rep,name=tables,proto3" json:"tables,omitempty"`
+	Tables []*TableInfo `protobuf:"bytes,5,rep,name=tables,proto3" json:"tables,omitempty"`
 	// Collations that a server must know to import it.
-	Collations    []string `protobuf:"bytes,7,rep,name=collations,proto3" json:"collations,omitempty"`
+	Collations    []string `protobuf:"bytes,6,rep,name=collations,proto3" json:"collations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DumpSummary) Reset() {
 	*x = DumpSummary{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[5]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +578,7 @@ func (x *DumpSummary) String() string {
 func (*DumpSummary) ProtoMessage() {}
 
 func (x *DumpSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[5]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -459,21 +591,14 @@ func (x *DumpSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DumpSummary.ProtoReflect.Descriptor instead.
 func (*DumpSummary) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{5}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{6}
 }
 
-func (x *DumpSummary) GetBytes() uint64 {
+func (x *DumpSummary) GetStream() *StreamSummary {
 	if x != nil {
-		return x.Bytes
+		return x.Stream
 	}
-	return 0
-}
-
-func (x *DumpSummary) GetFrames() uint64 {
-	if x != nil {
-		return x.Frames
-	}
-	return 0
+	return nil
 }
 
 func (x *DumpSummary) GetCharset() string {
@@ -529,7 +654,7 @@ type CreateDatabaseRequest struct {
 
 func (x *CreateDatabaseRequest) Reset() {
 	*x = CreateDatabaseRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[6]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -541,7 +666,7 @@ func (x *CreateDatabaseRequest) String() string {
 func (*CreateDatabaseRequest) ProtoMessage() {}
 
 func (x *CreateDatabaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[6]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -554,7 +679,7 @@ func (x *CreateDatabaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDatabaseRequest.ProtoReflect.Descriptor instead.
 func (*CreateDatabaseRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{6}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CreateDatabaseRequest) GetName() string {
@@ -614,7 +739,7 @@ type CreateDatabaseResponse struct {
 
 func (x *CreateDatabaseResponse) Reset() {
 	*x = CreateDatabaseResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +751,7 @@ func (x *CreateDatabaseResponse) String() string {
 func (*CreateDatabaseResponse) ProtoMessage() {}
 
 func (x *CreateDatabaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +764,7 @@ func (x *CreateDatabaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDatabaseResponse.ProtoReflect.Descriptor instead.
 func (*CreateDatabaseResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{7}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{8}
 }
 
 type ImportHeader struct {
@@ -656,7 +781,7 @@ type ImportHeader struct {
 
 func (x *ImportHeader) Reset() {
 	*x = ImportHeader{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +793,7 @@ func (x *ImportHeader) String() string {
 func (*ImportHeader) ProtoMessage() {}
 
 func (x *ImportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +806,7 @@ func (x *ImportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportHeader.ProtoReflect.Descriptor instead.
 func (*ImportHeader) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{8}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ImportHeader) GetName() string {
@@ -726,7 +851,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -738,7 +863,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -751,7 +876,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{9}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ImportRequest) GetMessage() isImportRequest_Message {
@@ -824,7 +949,7 @@ type ImportResponse struct {
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +961,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +974,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{10}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ImportResponse) GetBytes() uint64 {
@@ -893,7 +1018,7 @@ type DropDatabaseRequest struct {
 
 func (x *DropDatabaseRequest) Reset() {
 	*x = DropDatabaseRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1030,7 @@ func (x *DropDatabaseRequest) String() string {
 func (*DropDatabaseRequest) ProtoMessage() {}
 
 func (x *DropDatabaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1043,7 @@ func (x *DropDatabaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropDatabaseRequest.ProtoReflect.Descriptor instead.
 func (*DropDatabaseRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{11}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DropDatabaseRequest) GetName() string {
@@ -951,7 +1076,7 @@ type DropDatabaseResponse struct {
 
 func (x *DropDatabaseResponse) Reset() {
 	*x = DropDatabaseResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1088,7 @@ func (x *DropDatabaseResponse) String() string {
 func (*DropDatabaseResponse) ProtoMessage() {}
 
 func (x *DropDatabaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1101,7 @@ func (x *DropDatabaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropDatabaseResponse.ProtoReflect.Descriptor instead.
 func (*DropDatabaseResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{12}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DropDatabaseResponse) GetExisted() bool {
@@ -1012,25 +1137,33 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\bR\x04view\x12\x12\n" +
 	"\x04rows\x18\x03 \x01(\x04R\x04rows\x12\x16\n" +
-	"\x06engine\x18\x04 \x01(\tR\x06engine\"S\n" +
-	"\vDumpRequest\x12\x12\n" +
+	"\x06engine\x18\x04 \x01(\tR\x06engine\"\x83\x01\n" +
+	"\n" +
+	"DumpHeader\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x18\n" +
-	"\asalvage\x18\x03 \x01(\bR\asalvage\"\xbf\x01\n" +
+	"\asalvage\x18\x03 \x01(\bR\asalvage\x12\x14\n" +
+	"\x05level\x18\x04 \x01(\x05R\x05level\x12\x19\n" +
+	"\bhas_base\x18\x05 \x01(\bR\ahasBase\"\xb7\x01\n" +
+	"\vDumpRequest\x127\n" +
+	"\x06header\x18\x01 \x01(\v2\x1d.sitekeep.agent.v1.DumpHeaderH\x00R\x06header\x122\n" +
+	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +
+	"\x03end\x18\x03 \x01(\v2\x1c.sitekeep.agent.v1.StreamEndH\x00R\x03endB\t\n" +
+	"\amessage\"\xfd\x01\n" +
 	"\fDumpResponse\x120\n" +
-	"\x05frame\x18\x01 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x126\n" +
-	"\awarning\x18\x02 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12:\n" +
-	"\asummary\x18\x03 \x01(\v2\x1e.sitekeep.agent.v1.DumpSummaryH\x00R\asummaryB\t\n" +
-	"\amessage\"\xe1\x01\n" +
-	"\vDumpSummary\x12\x14\n" +
-	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\x12\x16\n" +
-	"\x06frames\x18\x02 \x01(\x04R\x06frames\x12\x18\n" +
-	"\acharset\x18\x03 \x01(\tR\acharset\x12\x1c\n" +
-	"\tcollation\x18\x04 \x01(\tR\tcollation\x12\x16\n" +
-	"\x06server\x18\x05 \x01(\tR\x06server\x124\n" +
-	"\x06tables\x18\x06 \x03(\v2\x1c.sitekeep.agent.v1.TableInfoR\x06tables\x12\x1e\n" +
+	"\x05frame\x18\x01 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x12<\n" +
+	"\treference\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.ReferenceH\x00R\treference\x126\n" +
+	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12:\n" +
+	"\asummary\x18\x04 \x01(\v2\x1e.sitekeep.agent.v1.DumpSummaryH\x00R\asummaryB\t\n" +
+	"\amessage\"\xed\x01\n" +
+	"\vDumpSummary\x128\n" +
+	"\x06stream\x18\x01 \x01(\v2 .sitekeep.agent.v1.StreamSummaryR\x06stream\x12\x18\n" +
+	"\acharset\x18\x02 \x01(\tR\acharset\x12\x1c\n" +
+	"\tcollation\x18\x03 \x01(\tR\tcollation\x12\x16\n" +
+	"\x06server\x18\x04 \x01(\tR\x06server\x124\n" +
+	"\x06tables\x18\x05 \x03(\v2\x1c.sitekeep.agent.v1.TableInfoR\x06tables\x12\x1e\n" +
 	"\n" +
-	"collations\x18\a \x03(\tR\n" +
+	"collations\x18\x06 \x03(\tR\n" +
 	"collations\"\xc4\x01\n" +
 	"\x15CreateDatabaseRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
@@ -1063,10 +1196,10 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
 	"\x05hosts\x18\x03 \x03(\tR\x05hosts\"0\n" +
 	"\x14DropDatabaseResponse\x12\x18\n" +
-	"\aexisted\x18\x01 \x01(\bR\aexisted2\xdf\x03\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted2\xe1\x03\n" +
 	"\x0fDatabaseService\x12h\n" +
-	"\x0fInspectDatabase\x12).sitekeep.agent.v1.InspectDatabaseRequest\x1a*.sitekeep.agent.v1.InspectDatabaseResponse\x12I\n" +
-	"\x04Dump\x12\x1e.sitekeep.agent.v1.DumpRequest\x1a\x1f.sitekeep.agent.v1.DumpResponse0\x01\x12e\n" +
+	"\x0fInspectDatabase\x12).sitekeep.agent.v1.InspectDatabaseRequest\x1a*.sitekeep.agent.v1.InspectDatabaseResponse\x12K\n" +
+	"\x04Dump\x12\x1e.sitekeep.agent.v1.DumpRequest\x1a\x1f.sitekeep.agent.v1.DumpResponse(\x010\x01\x12e\n" +
 	"\x0eCreateDatabase\x12(.sitekeep.agent.v1.CreateDatabaseRequest\x1a).sitekeep.agent.v1.CreateDatabaseResponse\x12O\n" +
 	"\x06Import\x12 .sitekeep.agent.v1.ImportRequest\x1a!.sitekeep.agent.v1.ImportResponse(\x01\x12_\n" +
 	"\fDropDatabase\x12&.sitekeep.agent.v1.DropDatabaseRequest\x1a'.sitekeep.agent.v1.DropDatabaseResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
@@ -1083,50 +1216,59 @@ func file_sitekeep_agent_v1_database_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_database_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*InspectDatabaseRequest)(nil),  // 0: sitekeep.agent.v1.InspectDatabaseRequest
 	(*InspectDatabaseResponse)(nil), // 1: sitekeep.agent.v1.InspectDatabaseResponse
 	(*TableInfo)(nil),               // 2: sitekeep.agent.v1.TableInfo
-	(*DumpRequest)(nil),             // 3: sitekeep.agent.v1.DumpRequest
-	(*DumpResponse)(nil),            // 4: sitekeep.agent.v1.DumpResponse
-	(*DumpSummary)(nil),             // 5: sitekeep.agent.v1.DumpSummary
-	(*CreateDatabaseRequest)(nil),   // 6: sitekeep.agent.v1.CreateDatabaseRequest
-	(*CreateDatabaseResponse)(nil),  // 7: sitekeep.agent.v1.CreateDatabaseResponse
-	(*ImportHeader)(nil),            // 8: sitekeep.agent.v1.ImportHeader
-	(*ImportRequest)(nil),           // 9: sitekeep.agent.v1.ImportRequest
-	(*ImportResponse)(nil),          // 10: sitekeep.agent.v1.ImportResponse
-	(*DropDatabaseRequest)(nil),     // 11: sitekeep.agent.v1.DropDatabaseRequest
-	(*DropDatabaseResponse)(nil),    // 12: sitekeep.agent.v1.DropDatabaseResponse
-	(*Frame)(nil),                   // 13: sitekeep.agent.v1.Frame
-	(*Warning)(nil),                 // 14: sitekeep.agent.v1.Warning
+	(*DumpHeader)(nil),              // 3: sitekeep.agent.v1.DumpHeader
+	(*DumpRequest)(nil),             // 4: sitekeep.agent.v1.DumpRequest
+	(*DumpResponse)(nil),            // 5: sitekeep.agent.v1.DumpResponse
+	(*DumpSummary)(nil),             // 6: sitekeep.agent.v1.DumpSummary
+	(*CreateDatabaseRequest)(nil),   // 7: sitekeep.agent.v1.CreateDatabaseRequest
+	(*CreateDatabaseResponse)(nil),  // 8: sitekeep.agent.v1.CreateDatabaseResponse
+	(*ImportHeader)(nil),            // 9: sitekeep.agent.v1.ImportHeader
+	(*ImportRequest)(nil),           // 10: sitekeep.agent.v1.ImportRequest
+	(*ImportResponse)(nil),          // 11: sitekeep.agent.v1.ImportResponse
+	(*DropDatabaseRequest)(nil),     // 12: sitekeep.agent.v1.DropDatabaseRequest
+	(*DropDatabaseResponse)(nil),    // 13: sitekeep.agent.v1.DropDatabaseResponse
+	(*BaseIndex)(nil),               // 14: sitekeep.agent.v1.BaseIndex
 	(*StreamEnd)(nil),               // 15: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                   // 16: sitekeep.agent.v1.Frame
+	(*Reference)(nil),               // 17: sitekeep.agent.v1.Reference
+	(*Warning)(nil),                 // 18: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),           // 19: sitekeep.agent.v1.StreamSummary
 }
 var file_sitekeep_agent_v1_database_proto_depIdxs = []int32{
 	2,  // 0: sitekeep.agent.v1.InspectDatabaseResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
-	13, // 1: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	14, // 2: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
-	5,  // 3: sitekeep.agent.v1.DumpResponse.summary:type_name -> sitekeep.agent.v1.DumpSummary
-	2,  // 4: sitekeep.agent.v1.DumpSummary.tables:type_name -> sitekeep.agent.v1.TableInfo
-	8,  // 5: sitekeep.agent.v1.ImportRequest.header:type_name -> sitekeep.agent.v1.ImportHeader
-	13, // 6: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	15, // 7: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	2,  // 8: sitekeep.agent.v1.ImportResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
-	0,  // 9: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
-	3,  // 10: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
-	6,  // 11: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
-	9,  // 12: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
-	11, // 13: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
-	1,  // 14: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
-	4,  // 15: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
-	7,  // 16: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
-	10, // 17: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
-	12, // 18: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	3,  // 1: sitekeep.agent.v1.DumpRequest.header:type_name -> sitekeep.agent.v1.DumpHeader
+	14, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	15, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	16, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	17, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	18, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	6,  // 7: sitekeep.agent.v1.DumpResponse.summary:type_name -> sitekeep.agent.v1.DumpSummary
+	19, // 8: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
+	2,  // 9: sitekeep.agent.v1.DumpSummary.tables:type_name -> sitekeep.agent.v1.TableInfo
+	9,  // 10: sitekeep.agent.v1.ImportRequest.header:type_name -> sitekeep.agent.v1.ImportHeader
+	16, // 11: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	15, // 12: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	2,  // 13: sitekeep.agent.v1.ImportResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
+	0,  // 14: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
+	4,  // 15: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
+	7,  // 16: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
+	10, // 17: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
+	12, // 18: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
+	1,  // 19: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
+	5,  // 20: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
+	8,  // 21: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
+	11, // 22: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
+	13, // 23: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
+	19, // [19:24] is the sub-list for method output_type
+	14, // [14:19] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_database_proto_init() }
@@ -1136,11 +1278,17 @@ func file_sitekeep_agent_v1_database_proto_init() {
 	}
 	file_sitekeep_agent_v1_frame_proto_init()
 	file_sitekeep_agent_v1_database_proto_msgTypes[4].OneofWrappers = []any{
+		(*DumpRequest_Header)(nil),
+		(*DumpRequest_Base)(nil),
+		(*DumpRequest_End)(nil),
+	}
+	file_sitekeep_agent_v1_database_proto_msgTypes[5].OneofWrappers = []any{
 		(*DumpResponse_Frame)(nil),
+		(*DumpResponse_Reference)(nil),
 		(*DumpResponse_Warning)(nil),
 		(*DumpResponse_Summary)(nil),
 	}
-	file_sitekeep_agent_v1_database_proto_msgTypes[9].OneofWrappers = []any{
+	file_sitekeep_agent_v1_database_proto_msgTypes[10].OneofWrappers = []any{
 		(*ImportRequest_Header)(nil),
 		(*ImportRequest_Frame)(nil),
 		(*ImportRequest_End)(nil),
@@ -1151,7 +1299,7 @@ func file_sitekeep_agent_v1_database_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_database_proto_rawDesc), len(file_sitekeep_agent_v1_database_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

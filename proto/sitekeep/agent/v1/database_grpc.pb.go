@@ -35,8 +35,9 @@ const (
 type DatabaseServiceClient interface {
 	// InspectDatabase looks at a database. One that does not exist is no error.
 	InspectDatabase(ctx context.Context, in *InspectDatabaseRequest, opts ...grpc.CallOption) (*InspectDatabaseResponse, error)
-	// Dump streams a consistent dump as frames. It is complete only if the summary arrives.
-	Dump(ctx context.Context, in *DumpRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DumpResponse], error)
+	// Dump streams a consistent dump as frames. The first request is the header; then, if there is a base, the hashes of
+	// its frames, and the end. The dump is complete only if the summary arrives.
+	Dump(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DumpRequest, DumpResponse], error)
 	// CreateDatabase makes a database and a user that may do everything in it and nothing elsewhere.
 	// Repeatable with adopt set; without it an existing database is refused.
 	CreateDatabase(ctx context.Context, in *CreateDatabaseRequest, opts ...grpc.CallOption) (*CreateDatabaseResponse, error)
@@ -64,24 +65,18 @@ func (c *databaseServiceClient) InspectDatabase(ctx context.Context, in *Inspect
 	return out, nil
 }
 
-func (c *databaseServiceClient) Dump(ctx context.Context, in *DumpRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DumpResponse], error) {
+func (c *databaseServiceClient) Dump(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DumpRequest, DumpResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &DatabaseService_ServiceDesc.Streams[0], DatabaseService_Dump_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
 	x := &grpc.GenericClientStream[DumpRequest, DumpResponse]{ClientStream: stream}
-	if err := x.ClientStream.SendMsg(in); err != nil {
-		return nil, err
-	}
-	if err := x.ClientStream.CloseSend(); err != nil {
-		return nil, err
-	}
 	return x, nil
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type DatabaseService_DumpClient = grpc.ServerStreamingClient[DumpResponse]
+type DatabaseService_DumpClient = grpc.BidiStreamingClient[DumpRequest, DumpResponse]
 
 func (c *databaseServiceClient) CreateDatabase(ctx context.Context, in *CreateDatabaseRequest, opts ...grpc.CallOption) (*CreateDatabaseResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -125,8 +120,9 @@ func (c *databaseServiceClient) DropDatabase(ctx context.Context, in *DropDataba
 type DatabaseServiceServer interface {
 	// InspectDatabase looks at a database. One that does not exist is no error.
 	InspectDatabase(context.Context, *InspectDatabaseRequest) (*InspectDatabaseResponse, error)
-	// Dump streams a consistent dump as frames. It is complete only if the summary arrives.
-	Dump(*DumpRequest, grpc.ServerStreamingServer[DumpResponse]) error
+	// Dump streams a consistent dump as frames. The first request is the header; then, if there is a base, the hashes of
+	// its frames, and the end. The dump is complete only if the summary arrives.
+	Dump(grpc.BidiStreamingServer[DumpRequest, DumpResponse]) error
 	// CreateDatabase makes a database and a user that may do everything in it and nothing elsewhere.
 	// Repeatable with adopt set; without it an existing database is refused.
 	CreateDatabase(context.Context, *CreateDatabaseRequest) (*CreateDatabaseResponse, error)
@@ -147,7 +143,7 @@ type UnimplementedDatabaseServiceServer struct{}
 func (UnimplementedDatabaseServiceServer) InspectDatabase(context.Context, *InspectDatabaseRequest) (*InspectDatabaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method InspectDatabase not implemented")
 }
-func (UnimplementedDatabaseServiceServer) Dump(*DumpRequest, grpc.ServerStreamingServer[DumpResponse]) error {
+func (UnimplementedDatabaseServiceServer) Dump(grpc.BidiStreamingServer[DumpRequest, DumpResponse]) error {
 	return status.Error(codes.Unimplemented, "method Dump not implemented")
 }
 func (UnimplementedDatabaseServiceServer) CreateDatabase(context.Context, *CreateDatabaseRequest) (*CreateDatabaseResponse, error) {
@@ -199,15 +195,11 @@ func _DatabaseService_InspectDatabase_Handler(srv interface{}, ctx context.Conte
 }
 
 func _DatabaseService_Dump_Handler(srv interface{}, stream grpc.ServerStream) error {
-	m := new(DumpRequest)
-	if err := stream.RecvMsg(m); err != nil {
-		return err
-	}
-	return srv.(DatabaseServiceServer).Dump(m, &grpc.GenericServerStream[DumpRequest, DumpResponse]{ServerStream: stream})
+	return srv.(DatabaseServiceServer).Dump(&grpc.GenericServerStream[DumpRequest, DumpResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type DatabaseService_DumpServer = grpc.ServerStreamingServer[DumpResponse]
+type DatabaseService_DumpServer = grpc.BidiStreamingServer[DumpRequest, DumpResponse]
 
 func _DatabaseService_CreateDatabase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateDatabaseRequest)
@@ -277,6 +269,7 @@ var DatabaseService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Dump",
 			Handler:       _DatabaseService_Dump_Handler,
 			ServerStreams: true,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "Import",

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/sitekeep/sitekeep/proto/sitekeep/archive/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -26,8 +27,10 @@ const (
 type Warning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it is about: a path or a table.
-	Subject       string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
-	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	Subject string `protobuf:"bytes,1,opt,name=subject,proto3" json:"subject,omitempty"`
+	Text    string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// A word for programs, such as "vanished" or "skipped".
+	Kind          string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -72,6 +75,13 @@ func (x *Warning) GetSubject() string {
 func (x *Warning) GetText() string {
 	if x != nil {
 		return x.Text
+	}
+	return ""
+}
+
+func (x *Warning) GetKind() string {
+	if x != nil {
+		return x.Kind
 	}
 	return ""
 }
@@ -128,7 +138,7 @@ type Frame struct {
 	PlainHash []byte `protobuf:"bytes,5,opt,name=plain_hash,json=plainHash,proto3" json:"plain_hash,omitempty"`
 	// The entries that begin in the frame, in order. Only upwards: a restore reads the tar stream itself.
 	Entries []*v1.Entry `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"`
-	// The sections of the dump that begin in the frame, in order. Only upwards.
+	// The sections of the dump that end in the frame, in order. Only upwards.
 	Sections      []*v1.Section `protobuf:"bytes,7,rep,name=sections,proto3" json:"sections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -213,13 +223,20 @@ func (x *Frame) GetSections() []*v1.Section {
 	return nil
 }
 
-// Reference stands for consecutive frames of the base that are taken over unchanged, with their entries.
+// Reference stands for consecutive frames of a base that are taken over unchanged.
 type Reference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Number of the first frame in the base.
-	FirstFrame uint64 `protobuf:"varint,1,opt,name=first_frame,json=firstFrame,proto3" json:"first_frame,omitempty"`
+	Kind  v1.FrameKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=sitekeep.archive.v1.FrameKind" json:"kind,omitempty"`
+	// Which base, if there are several.
+	Base uint32 `protobuf:"varint,2,opt,name=base,proto3" json:"base,omitempty"`
+	// Number of the first frame in that base.
+	First uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
 	// How many frames.
-	Count         uint64 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	Count uint64 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
+	// If any, they take the place of the entries that the base lists for the frame; count is 1 then.
+	Entries []*v1.Entry `protobuf:"bytes,5,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Sections of the new dump that end in the frame; count is 1 then.
+	Sections      []*v1.Section `protobuf:"bytes,6,rep,name=sections,proto3" json:"sections,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -254,9 +271,23 @@ func (*Reference) Descriptor() ([]byte, []int) {
 	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Reference) GetFirstFrame() uint64 {
+func (x *Reference) GetKind() v1.FrameKind {
 	if x != nil {
-		return x.FirstFrame
+		return x.Kind
+	}
+	return v1.FrameKind(0)
+}
+
+func (x *Reference) GetBase() uint32 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *Reference) GetFirst() uint64 {
+	if x != nil {
+		return x.First
 	}
 	return 0
 }
@@ -268,14 +299,327 @@ func (x *Reference) GetCount() uint64 {
 	return 0
 }
 
+func (x *Reference) GetEntries() []*v1.Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+func (x *Reference) GetSections() []*v1.Section {
+	if x != nil {
+		return x.Sections
+	}
+	return nil
+}
+
+// BaseFrame is a frame of a base as its index lists it, sent down so that what is unchanged is not sent up.
+type BaseFrame struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Base  uint32                 `protobuf:"varint,1,opt,name=base,proto3" json:"base,omitempty"`
+	// Number of the frame in that base.
+	Number      uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	PlainLength uint64 `protobuf:"varint,3,opt,name=plain_length,json=plainLength,proto3" json:"plain_length,omitempty"`
+	PlainHash   []byte `protobuf:"bytes,4,opt,name=plain_hash,json=plainHash,proto3" json:"plain_hash,omitempty"`
+	// For frames of the tree: the entries that begin in it, in the order of the walk.
+	Entries       []*v1.Entry `protobuf:"bytes,5,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaseFrame) Reset() {
+	*x = BaseFrame{}
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseFrame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseFrame) ProtoMessage() {}
+
+func (x *BaseFrame) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseFrame.ProtoReflect.Descriptor instead.
+func (*BaseFrame) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BaseFrame) GetBase() uint32 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *BaseFrame) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *BaseFrame) GetPlainLength() uint64 {
+	if x != nil {
+		return x.PlainLength
+	}
+	return 0
+}
+
+func (x *BaseFrame) GetPlainHash() []byte {
+	if x != nil {
+		return x.PlainHash
+	}
+	return nil
+}
+
+func (x *BaseFrame) GetEntries() []*v1.Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// BaseIndex is a piece of the base's index, in its order.
+type BaseIndex struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Frames        []*BaseFrame           `protobuf:"bytes,1,rep,name=frames,proto3" json:"frames,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BaseIndex) Reset() {
+	*x = BaseIndex{}
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BaseIndex) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BaseIndex) ProtoMessage() {}
+
+func (x *BaseIndex) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BaseIndex.ProtoReflect.Descriptor instead.
+func (*BaseIndex) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BaseIndex) GetFrames() []*BaseFrame {
+	if x != nil {
+		return x.Frames
+	}
+	return nil
+}
+
+// StreamSummary closes a stream of frames; one without it is incomplete.
+type StreamSummary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Entries of all types, and how many of each.
+	Entries     int64 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	Files       int64 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
+	Directories int64 `protobuf:"varint,3,opt,name=directories,proto3" json:"directories,omitempty"`
+	Symlinks    int64 `protobuf:"varint,4,opt,name=symlinks,proto3" json:"symlinks,omitempty"`
+	Hardlinks   int64 `protobuf:"varint,5,opt,name=hardlinks,proto3" json:"hardlinks,omitempty"`
+	// Bytes in regular files, holes included.
+	Bytes int64 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// All frames, those in references included.
+	Frames int64 `protobuf:"varint,7,opt,name=frames,proto3" json:"frames,omitempty"`
+	// Frames that were sent as references.
+	References int64 `protobuf:"varint,8,opt,name=references,proto3" json:"references,omitempty"`
+	// Length of the tar stream, or of the dump.
+	PlainBytes int64 `protobuf:"varint,9,opt,name=plain_bytes,json=plainBytes,proto3" json:"plain_bytes,omitempty"`
+	// Compressed length of the frames that were sent.
+	SentBytes int64 `protobuf:"varint,10,opt,name=sent_bytes,json=sentBytes,proto3" json:"sent_bytes,omitempty"`
+	// How much was read from files.
+	ReadBytes int64 `protobuf:"varint,11,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
+	// Sections and rows of a dump.
+	Sections int64 `protobuf:"varint,12,opt,name=sections,proto3" json:"sections,omitempty"`
+	Rows     int64 `protobuf:"varint,13,opt,name=rows,proto3" json:"rows,omitempty"`
+	Warnings int64 `protobuf:"varint,14,opt,name=warnings,proto3" json:"warnings,omitempty"`
+	// By the clock of the machine that read.
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	FinishedAt    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StreamSummary) Reset() {
+	*x = StreamSummary{}
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StreamSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StreamSummary) ProtoMessage() {}
+
+func (x *StreamSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StreamSummary.ProtoReflect.Descriptor instead.
+func (*StreamSummary) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *StreamSummary) GetEntries() int64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetDirectories() int64 {
+	if x != nil {
+		return x.Directories
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetSymlinks() int64 {
+	if x != nil {
+		return x.Symlinks
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetHardlinks() int64 {
+	if x != nil {
+		return x.Hardlinks
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetFrames() int64 {
+	if x != nil {
+		return x.Frames
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetReferences() int64 {
+	if x != nil {
+		return x.References
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetPlainBytes() int64 {
+	if x != nil {
+		return x.PlainBytes
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetSentBytes() int64 {
+	if x != nil {
+		return x.SentBytes
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetReadBytes() int64 {
+	if x != nil {
+		return x.ReadBytes
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetSections() int64 {
+	if x != nil {
+		return x.Sections
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetWarnings() int64 {
+	if x != nil {
+		return x.Warnings
+	}
+	return 0
+}
+
+func (x *StreamSummary) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *StreamSummary) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
 var File_sitekeep_agent_v1_frame_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_frame_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsitekeep/agent/v1/frame.proto\x12\x11sitekeep.agent.v1\x1a!sitekeep/archive/v1/archive.proto\"7\n" +
+	"\x1dsitekeep/agent/v1/frame.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!sitekeep/archive/v1/archive.proto\"K\n" +
 	"\aWarning\x12\x18\n" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
-	"\x04text\x18\x02 \x01(\tR\x04text\"\v\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x12\n" +
+	"\x04kind\x18\x03 \x01(\tR\x04kind\"\v\n" +
 	"\tStreamEnd\"\x95\x02\n" +
 	"\x05Frame\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.sitekeep.archive.v1.FrameKindR\x04kind\x12\x12\n" +
@@ -285,11 +629,48 @@ const file_sitekeep_agent_v1_frame_proto_rawDesc = "" +
 	"\n" +
 	"plain_hash\x18\x05 \x01(\fR\tplainHash\x124\n" +
 	"\aentries\x18\x06 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\x128\n" +
-	"\bsections\x18\a \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\"B\n" +
-	"\tReference\x12\x1f\n" +
-	"\vfirst_frame\x18\x01 \x01(\x04R\n" +
-	"firstFrame\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x04R\x05countB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
+	"\bsections\x18\a \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\"\xef\x01\n" +
+	"\tReference\x122\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1e.sitekeep.archive.v1.FrameKindR\x04kind\x12\x12\n" +
+	"\x04base\x18\x02 \x01(\rR\x04base\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x14\n" +
+	"\x05count\x18\x04 \x01(\x04R\x05count\x124\n" +
+	"\aentries\x18\x05 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\x128\n" +
+	"\bsections\x18\x06 \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\"\xaf\x01\n" +
+	"\tBaseFrame\x12\x12\n" +
+	"\x04base\x18\x01 \x01(\rR\x04base\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\x12!\n" +
+	"\fplain_length\x18\x03 \x01(\x04R\vplainLength\x12\x1d\n" +
+	"\n" +
+	"plain_hash\x18\x04 \x01(\fR\tplainHash\x124\n" +
+	"\aentries\x18\x05 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\"A\n" +
+	"\tBaseIndex\x124\n" +
+	"\x06frames\x18\x01 \x03(\v2\x1c.sitekeep.agent.v1.BaseFrameR\x06frames\"\x8c\x04\n" +
+	"\rStreamSummary\x12\x18\n" +
+	"\aentries\x18\x01 \x01(\x03R\aentries\x12\x14\n" +
+	"\x05files\x18\x02 \x01(\x03R\x05files\x12 \n" +
+	"\vdirectories\x18\x03 \x01(\x03R\vdirectories\x12\x1a\n" +
+	"\bsymlinks\x18\x04 \x01(\x03R\bsymlinks\x12\x1c\n" +
+	"\thardlinks\x18\x05 \x01(\x03R\thardlinks\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x03R\x05bytes\x12\x16\n" +
+	"\x06frames\x18\a \x01(\x03R\x06frames\x12\x1e\n" +
+	"\n" +
+	"references\x18\b \x01(\x03R\n" +
+	"references\x12\x1f\n" +
+	"\vplain_bytes\x18\t \x01(\x03R\n" +
+	"plainBytes\x12\x1d\n" +
+	"\n" +
+	"sent_bytes\x18\n" +
+	" \x01(\x03R\tsentBytes\x12\x1d\n" +
+	"\n" +
+	"read_bytes\x18\v \x01(\x03R\treadBytes\x12\x1a\n" +
+	"\bsections\x18\f \x01(\x03R\bsections\x12\x12\n" +
+	"\x04rows\x18\r \x01(\x03R\x04rows\x12\x1a\n" +
+	"\bwarnings\x18\x0e \x01(\x03R\bwarnings\x129\n" +
+	"\n" +
+	"started_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
+	"\vfinished_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAtB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sitekeep_agent_v1_frame_proto_rawDescOnce sync.Once
@@ -303,25 +684,36 @@ func file_sitekeep_agent_v1_frame_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_frame_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_sitekeep_agent_v1_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_sitekeep_agent_v1_frame_proto_goTypes = []any{
-	(*Warning)(nil),    // 0: sitekeep.agent.v1.Warning
-	(*StreamEnd)(nil),  // 1: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),      // 2: sitekeep.agent.v1.Frame
-	(*Reference)(nil),  // 3: sitekeep.agent.v1.Reference
-	(v1.FrameKind)(0),  // 4: sitekeep.archive.v1.FrameKind
-	(*v1.Entry)(nil),   // 5: sitekeep.archive.v1.Entry
-	(*v1.Section)(nil), // 6: sitekeep.archive.v1.Section
+	(*Warning)(nil),               // 0: sitekeep.agent.v1.Warning
+	(*StreamEnd)(nil),             // 1: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                 // 2: sitekeep.agent.v1.Frame
+	(*Reference)(nil),             // 3: sitekeep.agent.v1.Reference
+	(*BaseFrame)(nil),             // 4: sitekeep.agent.v1.BaseFrame
+	(*BaseIndex)(nil),             // 5: sitekeep.agent.v1.BaseIndex
+	(*StreamSummary)(nil),         // 6: sitekeep.agent.v1.StreamSummary
+	(v1.FrameKind)(0),             // 7: sitekeep.archive.v1.FrameKind
+	(*v1.Entry)(nil),              // 8: sitekeep.archive.v1.Entry
+	(*v1.Section)(nil),            // 9: sitekeep.archive.v1.Section
+	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
 }
 var file_sitekeep_agent_v1_frame_proto_depIdxs = []int32{
-	4, // 0: sitekeep.agent.v1.Frame.kind:type_name -> sitekeep.archive.v1.FrameKind
-	5, // 1: sitekeep.agent.v1.Frame.entries:type_name -> sitekeep.archive.v1.Entry
-	6, // 2: sitekeep.agent.v1.Frame.sections:type_name -> sitekeep.archive.v1.Section
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	7,  // 0: sitekeep.agent.v1.Frame.kind:type_name -> sitekeep.archive.v1.FrameKind
+	8,  // 1: sitekeep.agent.v1.Frame.entries:type_name -> sitekeep.archive.v1.Entry
+	9,  // 2: sitekeep.agent.v1.Frame.sections:type_name -> sitekeep.archive.v1.Section
+	7,  // 3: sitekeep.agent.v1.Reference.kind:type_name -> sitekeep.archive.v1.FrameKind
+	8,  // 4: sitekeep.agent.v1.Reference.entries:type_name -> sitekeep.archive.v1.Entry
+	9,  // 5: sitekeep.agent.v1.Reference.sections:type_name -> sitekeep.archive.v1.Section
+	8,  // 6: sitekeep.agent.v1.BaseFrame.entries:type_name -> sitekeep.archive.v1.Entry
+	4,  // 7: sitekeep.agent.v1.BaseIndex.frames:type_name -> sitekeep.agent.v1.BaseFrame
+	10, // 8: sitekeep.agent.v1.StreamSummary.started_at:type_name -> google.protobuf.Timestamp
+	10, // 9: sitekeep.agent.v1.StreamSummary.finished_at:type_name -> google.protobuf.Timestamp
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_frame_proto_init() }
@@ -335,7 +727,7 @@ func file_sitekeep_agent_v1_frame_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_frame_proto_rawDesc), len(file_sitekeep_agent_v1_frame_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -7,7 +7,6 @@
 package agentv1
 
 import (
-	v1 "github.com/sitekeep/sitekeep/proto/sitekeep/archive/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -161,6 +160,8 @@ type ReadTreeHeader struct {
 	HasBase bool `protobuf:"varint,6,opt,name=has_base,json=hasBase,proto3" json:"has_base,omitempty"`
 	// When the base's walk began, by the agent's clock.
 	BaseStartedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=base_started_at,json=baseStartedAt,proto3" json:"base_started_at,omitempty"`
+	// The tarball will hold no dump, so that a file of the site named database.sql keeps its name.
+	NoDump        bool `protobuf:"varint,8,opt,name=no_dump,json=noDump,proto3" json:"no_dump,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -242,6 +243,13 @@ func (x *ReadTreeHeader) GetBaseStartedAt() *timestamppb.Timestamp {
 		return x.BaseStartedAt
 	}
 	return nil
+}
+
+func (x *ReadTreeHeader) GetNoDump() bool {
+	if x != nil {
+		return x.NoDump
+	}
+	return false
 }
 
 type ReadTreeRequest struct {
@@ -343,51 +351,6 @@ func (*ReadTreeRequest_Base) isReadTreeRequest_Message() {}
 
 func (*ReadTreeRequest_End) isReadTreeRequest_Message() {}
 
-// BaseIndex is a piece of the base's index: its frame and entry records of the tree, in order.
-type BaseIndex struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Records       []*v1.Record           `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *BaseIndex) Reset() {
-	*x = BaseIndex{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *BaseIndex) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*BaseIndex) ProtoMessage() {}
-
-func (x *BaseIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use BaseIndex.ProtoReflect.Descriptor instead.
-func (*BaseIndex) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *BaseIndex) GetRecords() []*v1.Record {
-	if x != nil {
-		return x.Records
-	}
-	return nil
-}
-
 type ReadTreeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -403,7 +366,7 @@ type ReadTreeResponse struct {
 
 func (x *ReadTreeResponse) Reset() {
 	*x = ReadTreeResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[5]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -415,7 +378,7 @@ func (x *ReadTreeResponse) String() string {
 func (*ReadTreeResponse) ProtoMessage() {}
 
 func (x *ReadTreeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[5]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -428,7 +391,7 @@ func (x *ReadTreeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadTreeResponse.ProtoReflect.Descriptor instead.
 func (*ReadTreeResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{5}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ReadTreeResponse) GetMessage() isReadTreeResponse_Message {
@@ -465,7 +428,7 @@ func (x *ReadTreeResponse) GetWarning() *Warning {
 	return nil
 }
 
-func (x *ReadTreeResponse) GetSummary() *TreeSummary {
+func (x *ReadTreeResponse) GetSummary() *StreamSummary {
 	if x != nil {
 		if x, ok := x.Message.(*ReadTreeResponse_Summary); ok {
 			return x.Summary
@@ -492,7 +455,7 @@ type ReadTreeResponse_Warning struct {
 
 type ReadTreeResponse_Summary struct {
 	// The last message of a complete tree.
-	Summary *TreeSummary `protobuf:"bytes,4,opt,name=summary,proto3,oneof"`
+	Summary *StreamSummary `protobuf:"bytes,4,opt,name=summary,proto3,oneof"`
 }
 
 func (*ReadTreeResponse_Frame) isReadTreeResponse_Message() {}
@@ -502,93 +465,6 @@ func (*ReadTreeResponse_Reference) isReadTreeResponse_Message() {}
 func (*ReadTreeResponse_Warning) isReadTreeResponse_Message() {}
 
 func (*ReadTreeResponse_Summary) isReadTreeResponse_Message() {}
-
-type TreeSummary struct {
-	state   protoimpl.MessageState `protogen:"open.v1"`
-	Entries uint64                 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
-	Files   uint64                 `protobuf:"varint,2,opt,name=files,proto3" json:"files,omitempty"`
-	// Bytes of the tar stream.
-	Bytes  uint64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
-	Frames uint64 `protobuf:"varint,4,opt,name=frames,proto3" json:"frames,omitempty"`
-	// Bytes of file content that were read.
-	ReadBytes uint64 `protobuf:"varint,5,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
-	// When the walk began, by the agent's clock.
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *TreeSummary) Reset() {
-	*x = TreeSummary{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[6]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *TreeSummary) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*TreeSummary) ProtoMessage() {}
-
-func (x *TreeSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[6]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use TreeSummary.ProtoReflect.Descriptor instead.
-func (*TreeSummary) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{6}
-}
-
-func (x *TreeSummary) GetEntries() uint64 {
-	if x != nil {
-		return x.Entries
-	}
-	return 0
-}
-
-func (x *TreeSummary) GetFiles() uint64 {
-	if x != nil {
-		return x.Files
-	}
-	return 0
-}
-
-func (x *TreeSummary) GetBytes() uint64 {
-	if x != nil {
-		return x.Bytes
-	}
-	return 0
-}
-
-func (x *TreeSummary) GetFrames() uint64 {
-	if x != nil {
-		return x.Frames
-	}
-	return 0
-}
-
-func (x *TreeSummary) GetReadBytes() uint64 {
-	if x != nil {
-		return x.ReadBytes
-	}
-	return 0
-}
-
-func (x *TreeSummary) GetStartedAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.StartedAt
-	}
-	return nil
-}
 
 type WriteTreeHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -602,7 +478,7 @@ type WriteTreeHeader struct {
 
 func (x *WriteTreeHeader) Reset() {
 	*x = WriteTreeHeader{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -614,7 +490,7 @@ func (x *WriteTreeHeader) String() string {
 func (*WriteTreeHeader) ProtoMessage() {}
 
 func (x *WriteTreeHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -627,7 +503,7 @@ func (x *WriteTreeHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteTreeHeader.ProtoReflect.Descriptor instead.
 func (*WriteTreeHeader) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{7}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *WriteTreeHeader) GetSite() *SiteRef {
@@ -665,7 +541,7 @@ type WriteTreeRequest struct {
 
 func (x *WriteTreeRequest) Reset() {
 	*x = WriteTreeRequest{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +553,7 @@ func (x *WriteTreeRequest) String() string {
 func (*WriteTreeRequest) ProtoMessage() {}
 
 func (x *WriteTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +566,7 @@ func (x *WriteTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteTreeRequest.ProtoReflect.Descriptor instead.
 func (*WriteTreeRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{8}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WriteTreeRequest) GetMessage() isWriteTreeRequest_Message {
@@ -763,7 +639,7 @@ type WriteTreeResponse struct {
 
 func (x *WriteTreeResponse) Reset() {
 	*x = WriteTreeResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +651,7 @@ func (x *WriteTreeResponse) String() string {
 func (*WriteTreeResponse) ProtoMessage() {}
 
 func (x *WriteTreeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +664,7 @@ func (x *WriteTreeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteTreeResponse.ProtoReflect.Descriptor instead.
 func (*WriteTreeResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{9}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WriteTreeResponse) GetEntries() uint64 {
@@ -833,7 +709,7 @@ type ExchangeTreeRequest struct {
 
 func (x *ExchangeTreeRequest) Reset() {
 	*x = ExchangeTreeRequest{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -845,7 +721,7 @@ func (x *ExchangeTreeRequest) String() string {
 func (*ExchangeTreeRequest) ProtoMessage() {}
 
 func (x *ExchangeTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -858,7 +734,7 @@ func (x *ExchangeTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeTreeRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeTreeRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{10}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ExchangeTreeRequest) GetSite() *SiteRef {
@@ -897,7 +773,7 @@ type ExchangeTreeResponse struct {
 
 func (x *ExchangeTreeResponse) Reset() {
 	*x = ExchangeTreeResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +785,7 @@ func (x *ExchangeTreeResponse) String() string {
 func (*ExchangeTreeResponse) ProtoMessage() {}
 
 func (x *ExchangeTreeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +798,7 @@ func (x *ExchangeTreeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeTreeResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeTreeResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{11}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{9}
 }
 
 type RemoveStagingRequest struct {
@@ -938,7 +814,7 @@ type RemoveStagingRequest struct {
 
 func (x *RemoveStagingRequest) Reset() {
 	*x = RemoveStagingRequest{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +826,7 @@ func (x *RemoveStagingRequest) String() string {
 func (*RemoveStagingRequest) ProtoMessage() {}
 
 func (x *RemoveStagingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +839,7 @@ func (x *RemoveStagingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveStagingRequest.ProtoReflect.Descriptor instead.
 func (*RemoveStagingRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{12}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RemoveStagingRequest) GetSite() *SiteRef {
@@ -996,7 +872,7 @@ type RemoveStagingResponse struct {
 
 func (x *RemoveStagingResponse) Reset() {
 	*x = RemoveStagingResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[13]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +884,7 @@ func (x *RemoveStagingResponse) String() string {
 func (*RemoveStagingResponse) ProtoMessage() {}
 
 func (x *RemoveStagingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[13]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +897,7 @@ func (x *RemoveStagingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveStagingResponse.ProtoReflect.Descriptor instead.
 func (*RemoveStagingResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{13}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RemoveStagingResponse) GetExisted() bool {
@@ -1035,7 +911,7 @@ var File_sitekeep_agent_v1_tree_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\n" +
-	"\x1csitekeep/agent/v1/tree.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dsitekeep/agent/v1/agent.proto\x1a\x1dsitekeep/agent/v1/frame.proto\x1a!sitekeep/archive/v1/archive.proto\"X\n" +
+	"\x1csitekeep/agent/v1/tree.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dsitekeep/agent/v1/agent.proto\x1a\x1dsitekeep/agent/v1/frame.proto\"X\n" +
 	"\x12InspectTreeRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\"\x97\x01\n" +
@@ -1046,7 +922,7 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\n" +
 	"free_bytes\x18\x03 \x01(\x04R\tfreeBytes\x12\x1f\n" +
 	"\vfree_inodes\x18\x04 \x01(\x04R\n" +
-	"freeInodes\"\x83\x02\n" +
+	"freeInodes\"\x9c\x02\n" +
 	"\x0eReadTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x14\n" +
@@ -1054,29 +930,19 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\bexcludes\x18\x04 \x03(\tR\bexcludes\x12\x18\n" +
 	"\asalvage\x18\x05 \x01(\bR\asalvage\x12\x19\n" +
 	"\bhas_base\x18\x06 \x01(\bR\ahasBase\x12B\n" +
-	"\x0fbase_started_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rbaseStartedAt\"\xbf\x01\n" +
+	"\x0fbase_started_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rbaseStartedAt\x12\x17\n" +
+	"\ano_dump\x18\b \x01(\bR\x06noDump\"\xbf\x01\n" +
 	"\x0fReadTreeRequest\x12;\n" +
 	"\x06header\x18\x01 \x01(\v2!.sitekeep.agent.v1.ReadTreeHeaderH\x00R\x06header\x122\n" +
 	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +
 	"\x03end\x18\x03 \x01(\v2\x1c.sitekeep.agent.v1.StreamEndH\x00R\x03endB\t\n" +
-	"\amessage\"B\n" +
-	"\tBaseIndex\x125\n" +
-	"\arecords\x18\x01 \x03(\v2\x1b.sitekeep.archive.v1.RecordR\arecords\"\x81\x02\n" +
+	"\amessage\"\x83\x02\n" +
 	"\x10ReadTreeResponse\x120\n" +
 	"\x05frame\x18\x01 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x12<\n" +
 	"\treference\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.ReferenceH\x00R\treference\x126\n" +
-	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12:\n" +
-	"\asummary\x18\x04 \x01(\v2\x1e.sitekeep.agent.v1.TreeSummaryH\x00R\asummaryB\t\n" +
-	"\amessage\"\xc5\x01\n" +
-	"\vTreeSummary\x12\x18\n" +
-	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x14\n" +
-	"\x05files\x18\x02 \x01(\x04R\x05files\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\x04R\x05bytes\x12\x16\n" +
-	"\x06frames\x18\x04 \x01(\x04R\x06frames\x12\x1d\n" +
-	"\n" +
-	"read_bytes\x18\x05 \x01(\x04R\treadBytes\x129\n" +
-	"\n" +
-	"started_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"m\n" +
+	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12<\n" +
+	"\asummary\x18\x04 \x01(\v2 .sitekeep.agent.v1.StreamSummaryH\x00R\asummaryB\t\n" +
+	"\amessage\"m\n" +
 	"\x0fWriteTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +
@@ -1124,64 +990,61 @@ func file_sitekeep_agent_v1_tree_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_tree_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_tree_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_sitekeep_agent_v1_tree_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_sitekeep_agent_v1_tree_proto_goTypes = []any{
 	(*InspectTreeRequest)(nil),    // 0: sitekeep.agent.v1.InspectTreeRequest
 	(*InspectTreeResponse)(nil),   // 1: sitekeep.agent.v1.InspectTreeResponse
 	(*ReadTreeHeader)(nil),        // 2: sitekeep.agent.v1.ReadTreeHeader
 	(*ReadTreeRequest)(nil),       // 3: sitekeep.agent.v1.ReadTreeRequest
-	(*BaseIndex)(nil),             // 4: sitekeep.agent.v1.BaseIndex
-	(*ReadTreeResponse)(nil),      // 5: sitekeep.agent.v1.ReadTreeResponse
-	(*TreeSummary)(nil),           // 6: sitekeep.agent.v1.TreeSummary
-	(*WriteTreeHeader)(nil),       // 7: sitekeep.agent.v1.WriteTreeHeader
-	(*WriteTreeRequest)(nil),      // 8: sitekeep.agent.v1.WriteTreeRequest
-	(*WriteTreeResponse)(nil),     // 9: sitekeep.agent.v1.WriteTreeResponse
-	(*ExchangeTreeRequest)(nil),   // 10: sitekeep.agent.v1.ExchangeTreeRequest
-	(*ExchangeTreeResponse)(nil),  // 11: sitekeep.agent.v1.ExchangeTreeResponse
-	(*RemoveStagingRequest)(nil),  // 12: sitekeep.agent.v1.RemoveStagingRequest
-	(*RemoveStagingResponse)(nil), // 13: sitekeep.agent.v1.RemoveStagingResponse
-	(*SiteRef)(nil),               // 14: sitekeep.agent.v1.SiteRef
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*StreamEnd)(nil),             // 16: sitekeep.agent.v1.StreamEnd
-	(*v1.Record)(nil),             // 17: sitekeep.archive.v1.Record
-	(*Frame)(nil),                 // 18: sitekeep.agent.v1.Frame
-	(*Reference)(nil),             // 19: sitekeep.agent.v1.Reference
-	(*Warning)(nil),               // 20: sitekeep.agent.v1.Warning
+	(*ReadTreeResponse)(nil),      // 4: sitekeep.agent.v1.ReadTreeResponse
+	(*WriteTreeHeader)(nil),       // 5: sitekeep.agent.v1.WriteTreeHeader
+	(*WriteTreeRequest)(nil),      // 6: sitekeep.agent.v1.WriteTreeRequest
+	(*WriteTreeResponse)(nil),     // 7: sitekeep.agent.v1.WriteTreeResponse
+	(*ExchangeTreeRequest)(nil),   // 8: sitekeep.agent.v1.ExchangeTreeRequest
+	(*ExchangeTreeResponse)(nil),  // 9: sitekeep.agent.v1.ExchangeTreeResponse
+	(*RemoveStagingRequest)(nil),  // 10: sitekeep.agent.v1.RemoveStagingRequest
+	(*RemoveStagingResponse)(nil), // 11: sitekeep.agent.v1.RemoveStagingResponse
+	(*SiteRef)(nil),               // 12: sitekeep.agent.v1.SiteRef
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*BaseIndex)(nil),             // 14: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),             // 15: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                 // 16: sitekeep.agent.v1.Frame
+	(*Reference)(nil),             // 17: sitekeep.agent.v1.Reference
+	(*Warning)(nil),               // 18: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),         // 19: sitekeep.agent.v1.StreamSummary
 }
 var file_sitekeep_agent_v1_tree_proto_depIdxs = []int32{
-	14, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	14, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	15, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
+	12, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	12, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	13, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
 	2,  // 3: sitekeep.agent.v1.ReadTreeRequest.header:type_name -> sitekeep.agent.v1.ReadTreeHeader
-	4,  // 4: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	16, // 5: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	17, // 6: sitekeep.agent.v1.BaseIndex.records:type_name -> sitekeep.archive.v1.Record
-	18, // 7: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	19, // 8: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	20, // 9: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
-	6,  // 10: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.TreeSummary
-	15, // 11: sitekeep.agent.v1.TreeSummary.started_at:type_name -> google.protobuf.Timestamp
-	14, // 12: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	7,  // 13: sitekeep.agent.v1.WriteTreeRequest.header:type_name -> sitekeep.agent.v1.WriteTreeHeader
-	18, // 14: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	16, // 15: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	14, // 16: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	14, // 17: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	0,  // 18: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
-	3,  // 19: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
-	8,  // 20: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
-	10, // 21: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
-	12, // 22: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
-	1,  // 23: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
-	5,  // 24: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
-	9,  // 25: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
-	11, // 26: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
-	13, // 27: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
-	23, // [23:28] is the sub-list for method output_type
-	18, // [18:23] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	14, // 4: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	15, // 5: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	16, // 6: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	17, // 7: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	18, // 8: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	19, // 9: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
+	12, // 10: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	5,  // 11: sitekeep.agent.v1.WriteTreeRequest.header:type_name -> sitekeep.agent.v1.WriteTreeHeader
+	16, // 12: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	15, // 13: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	12, // 14: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	12, // 15: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	0,  // 16: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
+	3,  // 17: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
+	6,  // 18: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
+	8,  // 19: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
+	10, // 20: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
+	1,  // 21: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
+	4,  // 22: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
+	7,  // 23: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
+	9,  // 24: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
+	11, // 25: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
+	21, // [21:26] is the sub-list for method output_type
+	16, // [16:21] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_tree_proto_init() }
@@ -1196,13 +1059,13 @@ func file_sitekeep_agent_v1_tree_proto_init() {
 		(*ReadTreeRequest_Base)(nil),
 		(*ReadTreeRequest_End)(nil),
 	}
-	file_sitekeep_agent_v1_tree_proto_msgTypes[5].OneofWrappers = []any{
+	file_sitekeep_agent_v1_tree_proto_msgTypes[4].OneofWrappers = []any{
 		(*ReadTreeResponse_Frame)(nil),
 		(*ReadTreeResponse_Reference)(nil),
 		(*ReadTreeResponse_Warning)(nil),
 		(*ReadTreeResponse_Summary)(nil),
 	}
-	file_sitekeep_agent_v1_tree_proto_msgTypes[8].OneofWrappers = []any{
+	file_sitekeep_agent_v1_tree_proto_msgTypes[6].OneofWrappers = []any{
 		(*WriteTreeRequest_Header)(nil),
 		(*WriteTreeRequest_Frame)(nil),
 		(*WriteTreeRequest_End)(nil),
@@ -1213,7 +1076,7 @@ func file_sitekeep_agent_v1_tree_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_tree_proto_rawDesc), len(file_sitekeep_agent_v1_tree_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
