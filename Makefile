@@ -1,0 +1,68 @@
+# Sitekeep. `make help` lists what can be made.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GO      ?= go
+BUF     := $(GO) tool -modfile=tools/buf/go.mod buf
+LINTER  := $(GO) tool -modfile=tools/lint/go.mod golangci-lint
+
+# Two packages at a time: each starts servers of its own.
+PARALLEL ?= 2
+TIMEOUT  ?= 15m
+
+.PHONY: help
+help: ## say what can be made
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: export CGO_ENABLED = 0
+build: ## bin/sitekeep and bin/sitekeep-agent, static; the version comes from git
+	$(GO) build -trimpath -ldflags "-s -w" -o bin/sitekeep ./cmd/master
+	$(GO) build -trimpath -ldflags "-s -w" -o bin/sitekeep-agent ./cmd/agent
+
+.PHONY: deps
+deps:
+	@scripts/install-deps
+
+.PHONY: deps-bench
+deps-bench:
+	@scripts/install-deps bench
+
+.PHONY: test
+test: deps test-unit test-integration ## install what is missing, then run every test; a skip is a failure
+
+.PHONY: test-unit
+test-unit: ## tests that need no server and no root
+	$(GO) run ./tools/gotest -p $(PARALLEL) -timeout $(TIMEOUT) ./...
+
+.PHONY: test-integration
+test-integration: ## tests against real servers, and of the two programs; wants root
+	$(GO) run ./tools/gotest -p $(PARALLEL) -timeout $(TIMEOUT) -tags integration $(INTEGRATION)
+
+# Packages with a test that carries the tag.
+INTEGRATION = $(shell grep -rl --include='*_test.go' '^//go:build integration' . | xargs -r -n1 dirname | sort -u)
+
+.PHONY: lint
+lint: ## gofmt, vet, golangci-lint with the import rules, buf lint, format and breaking
+	@scripts/lint
+
+.PHONY: proto
+proto: ## format, lint and generate the code of proto/
+	$(BUF) format -w
+	$(BUF) lint
+	$(BUF) generate
+
+.PHONY: demo
+demo: deps build ## a real site, backed up, wrecked and restored; KEEP=1 leaves it running
+	@KEEP=$(KEEP) SITEKEEP_BIN=bin $(GO) run ./test/demo
+
+# For example: make bench BENCH="-rounds 5 -rows backup"
+.PHONY: bench
+bench: deps-bench build ## side by side with the tools people use today
+	@SITEKEEP_BIN=bin $(GO) run ./test/bench $(BENCH)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
