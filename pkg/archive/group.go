@@ -1,0 +1,229 @@
+package archive
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// grouper reads the entries of group frames. Each worker has its own.
+type grouper struct {
+	line   *pipeline
+	root   *beneath
+	owners *ownerNames
+	// dir is the directory of the last entry: the next is mostly in it too.
+	dir     int
+	dirPath string
+	job     *job
+}
+
+func (g *grouper) close() {
+	if g.dirPath != "" {
+		_ = unix.Close(g.dir)
+		g.dirPath = ""
+	}
+}
+
+// build reads the job's nodes into its plain bytes.
+func (g *grouper) build(j *job) {
+	g.job = j
+	j.plain = g.line.buffer()
+	j.entries = make([]Entry, 0, len(j.nodes))
+	for _, n := range j.nodes {
+		g.add(n)
+	}
+	j.nodes = nil
+}
+
+func (g *grouper) warn(kind WarningKind, n *node, format string, args ...any) {
+	g.job.warnings = append(g.job.warnings, Warning{kind, n.name(), fmt.Sprintf(format, args...)})
+}
+
+// leaveOut warns of an entry that gets no place in the tarball.
+func (g *grouper) leaveOut(n *node, err error) {
+	g.job.warnings = append(g.job.warnings, unreadable(n.name(), err))
+}
+
+func (g *grouper) add(n *node) {
+	switch n.entry.Type {
+	case TypeRegular:
+		g.addFile(n)
+	case TypeSymlink:
+		g.addSymlink(n)
+	case TypeDirectory:
+		g.addDirectory(n)
+	case TypeHardlink:
+		g.append(&n.entry, nil)
+	}
+}
+
+// append adds an entry with its content, if it has any, to the plain bytes.
+func (g *grouper) append(e *Entry, content func([]byte)) {
+	e.Offset = int64(len(g.job.plain))
+	p := appendHeader(g.job.plain, e, e.Size)
+	if content != nil {
+		start := len(p)
+		p = appendZeros(p, e.Size+padTo(e.Size, blockSize))
+		content(p[start : int64(start)+e.Size])
+	}
+	g.job.plain = p
+	g.job.entries = append(g.job.entries, *e)
+}
+
+// parent returns the directory that holds a node, and its name in it.
+func (g *grouper) parent(n *node) (dir int, name string, err error) {
+	path := n.name()
+	if path == "./" {
+		return g.root.fd, ".", nil
+	}
+	parent := parentOf(path)
+	if parent != g.dirPath {
+		g.close()
+		if g.dir, err = g.root.open(parent, openDir); err != nil {
+			return 0, "", err
+		}
+		g.dirPath = parent
+	}
+	return g.dir, path[strings.LastIndexByte(path, '/')+1:], nil
+}
+
+// open opens a node and looks at it again.
+func (g *grouper) open(n *node, flags int, st *unix.Stat_t) (int, error) {
+	dir, name, err := g.parent(n)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := openQuietly(dir, name, flags)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Fstat(fd, st); err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// openQuietly opens a file, without a trace in its access time where that is allowed.
+func openQuietly(dir int, name string, flags int) (int, error) {
+	fd, err := openAt(dir, name, flags|unix.O_NOATIME)
+	if err == unix.EPERM {
+		return openAt(dir, name, flags)
+	}
+	return fd, err
+}
+
+func (g *grouper) addDirectory(n *node) {
+	var st unix.Stat_t
+	fd, err := g.open(n, openDir, &st)
+	if err == unix.EACCES {
+		g.warn(WarnMetadata, n, "its attributes cannot be read: %v", err)
+		g.append(&n.entry, nil)
+		return
+	}
+	if err != nil {
+		g.leaveOut(n, err)
+		return
+	}
+	defer unix.Close(fd)
+	g.attributes(n, fd)
+	g.append(&n.entry, nil)
+}
+
+func (g *grouper) attributes(n *node, fd int) {
+	xattrs, problem := readXattrs(fd)
+	n.entry.Xattrs = xattrs
+	if problem != "" {
+		g.warn(WarnMetadata, n, "%s", problem)
+	}
+}
+
+func (g *grouper) addSymlink(n *node) {
+	dir, name, err := g.parent(n)
+	if err != nil {
+		g.leaveOut(n, err)
+		return
+	}
+	target := make([]byte, 4096+1) // PATH_MAX
+	size, err := unix.Readlinkat(dir, name, target)
+	if err != nil || size == len(target) {
+		g.leaveOut(n, err)
+		return
+	}
+	n.entry.LinkTarget = string(target[:size])
+	g.append(&n.entry, nil)
+}
+
+func (g *grouper) addFile(n *node) {
+	var before unix.Stat_t
+	fd, err := g.open(n, openRead, &before)
+	if err == nil && before.Mode&unix.S_IFMT != unix.S_IFREG {
+		_ = unix.Close(fd)
+		err = unix.ENOENT // something else has taken its place
+	}
+	if err != nil {
+		g.unreadable(n, err)
+		return
+	}
+	defer unix.Close(fd)
+	g.refresh(n, &before)
+	g.attributes(n, fd)
+	g.append(&n.entry, func(p []byte) { g.content(n, fd, p, &before) })
+}
+
+// refresh takes what the file is now that it is open, if it is still small.
+func (g *grouper) refresh(n *node, st *unix.Stat_t) {
+	e := &n.entry
+	if st.Size >= SmallFile {
+		return // content finds that it grew
+	}
+	e.setStat(st, g.owners)
+}
+
+// content reads a file into p and notes what went wrong. It is called before
+// the entry is listed.
+func (g *grouper) content(n *node, fd int, p []byte, before *unix.Stat_t) {
+	got, err := readAt(fd, p, 0)
+	g.job.read += int64(got)
+	n.entry.ContentHash = sha256.Sum256(p)
+	if kind, detail := readProblem(fd, int64(got), int64(len(p)), before, err); detail != "" {
+		n.entry.ChangeTime = time.Time{}
+		g.warn(kind, n, "%s", detail)
+	}
+}
+
+// readProblem says what is wrong with a file of which got bytes instead of want
+// could be read, or nothing.
+func readProblem(fd int, got, want int64, before *unix.Stat_t, err error) (WarningKind, string) {
+	if err != nil {
+		return WarnUnreadable, fmt.Sprintf("filled with zeros from byte %d: %v", got, err)
+	}
+	var after unix.Stat_t
+	if err := unix.Fstat(fd, &after); err != nil {
+		return WarnUnreadable, fmt.Sprintf("cannot be looked at again: %v", err)
+	}
+	switch {
+	case got < want:
+		return WarnChanged, fmt.Sprintf("it shrank while it was read: filled with zeros from byte %d", got)
+	case after.Size > want:
+		return WarnChanged, fmt.Sprintf("it grew while it was read: cut to %d bytes", want)
+	case !sameStat(before, &after):
+		return WarnChanged, "it changed while it was read"
+	}
+	return "", ""
+}
+
+// unreadable leaves a file out; one that other names refer to is filled with zeros.
+func (g *grouper) unreadable(n *node, err error) {
+	if n.links < 2 {
+		g.leaveOut(n, err)
+		return
+	}
+	g.warn(WarnUnreadable, n, "filled with zeros, because other names refer to it: %v", err)
+	n.entry.ChangeTime = time.Time{}
+	n.entry.ContentHash = sha256.Sum256(make([]byte, n.entry.Size))
+	g.append(&n.entry, func([]byte) {})
+}
