@@ -1,0 +1,147 @@
+package dbdump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// order is a part of a dump on its way to the server.
+type order struct {
+	err     error  // what is wrong with the dump from here on
+	sql     string // "": nothing to execute
+	section Section
+	begins  bool
+	number  int64 // of the statement, from 1
+	bytes   int
+	rows    int64
+	insert  bool
+	definer bool // it makes something that has a definer
+}
+
+// read cuts the dump into orders. What is wrong with the dump goes to the queue
+// as well, so that a statement before it that fails is what gets reported.
+func (im *importer) read(ctx context.Context, queue chan<- order) error {
+	for {
+		o, err := im.nextOrder(ctx)
+		if errors.Is(err, io.EOF) {
+			err = im.checkEnd()
+			if err == nil {
+				return nil
+			}
+		}
+		o.err = err
+		select {
+		case queue <- o:
+		case <-ctx.Done():
+			return fail(opImport, im.o.Database, context.Cause(ctx))
+		}
+		if err != nil {
+			return nil
+		}
+	}
+}
+
+func (im *importer) nextOrder(ctx context.Context) (order, error) {
+	c, err := im.split.next()
+	if errors.Is(err, io.EOF) {
+		return order{}, io.EOF
+	}
+	if err != nil {
+		return order{}, im.readFailed(ctx, err)
+	}
+	return im.order(c)
+}
+
+func (im *importer) readFailed(ctx context.Context, err error) error {
+	subject := im.subject(im.track.cur)
+	switch {
+	case errors.Is(err, errStatementTooLong):
+		return failAs(KindTooLarge, opImport, subject, "raise max_allowed_packet on the database server",
+			"statement %d is longer than the server's max_allowed_packet of %d bytes", im.count+1, im.split.limit)
+	case ctx.Err() != nil:
+		return fail(opImport, subject, context.Cause(ctx))
+	}
+	return &Error{Op: opImport, Subject: subject, Kind: KindSink, Err: err}
+}
+
+func (im *importer) checkEnd() error {
+	if im.ended || im.o.NoEndMark {
+		return nil
+	}
+	return failAs(KindIncomplete, opImport, im.o.Database, "take another backup: this dump is cut off",
+		"the dump ends in %s without its end mark", im.track.cur)
+}
+
+func (im *importer) subject(s Section) string {
+	if s.Kind == "" {
+		return im.o.Database
+	}
+	return im.o.Database + ", " + s.String()
+}
+
+// order decides what becomes of a chunk.
+func (im *importer) order(c chunk) (order, error) {
+	o := order{bytes: len(c.data), rows: c.rows, insert: c.insert}
+	lex := &im.split.lex
+	if c.open || c.unterminated && !im.o.NoEndMark {
+		return o, failAs(KindIncomplete, opImport, im.subject(im.track.cur), "take another backup: this dump is cut off",
+			"the dump ends within a statement")
+	}
+	if c.kind != chunkStatement {
+		return im.passive(c, o), nil
+	}
+	stmt := c.statement()
+	h := parseHead(lex, stmt)
+	o.section, o.begins = im.track.next(c.data[:c.body], stmt, h)
+	if len(stmt) == 0 || h.verb == "LOCK" || h.verb == "UNLOCK" || im.filter.dropped(stmt, h) {
+		return o, nil // nobody else is in this database, and locks would shut out sequences
+	}
+	im.count++
+	o.number = im.count
+	out := stmt
+	if !c.insert {
+		out = im.filter.apply(stmt, 0, len(stmt), h)
+		h = parseHead(lex, out)
+	}
+	if err := im.policy.check(out, h); err != nil {
+		return o, failAs(KindRefused, opImport, im.subject(o.section), "check where this dump comes from",
+			"statement %d is refused: %w: %s", o.number, err, excerpt(out))
+	}
+	o.sql = string(out)
+	o.definer = h.verb == "CREATE" && hasDefiner(h.object) && o.section.Kind != SectionPlaceholder
+	return o, nil
+}
+
+// passive handles what is not for the server.
+func (im *importer) passive(c chunk, o order) order {
+	if c.kind == chunkTrailing {
+		im.ended = hasEndMark(c.data)
+		o.section, o.begins = im.track.trailing()
+		return o
+	}
+	h := head{}
+	if c.kind == chunkDelimiter {
+		h.verb = "DELIMITER"
+	}
+	o.section, o.begins = im.track.next(c.data[:c.body], nil, h)
+	return o
+}
+
+func hasDefiner(object string) bool {
+	switch object {
+	case "VIEW", "TRIGGER", "PROCEDURE", "FUNCTION", "EVENT", "PACKAGE":
+		return true
+	}
+	return false
+}
+
+// excerpt returns the beginning of a statement for a message.
+func excerpt(stmt []byte) string {
+	const most = 60
+	if len(stmt) <= most {
+		return fmt.Sprintf("%q", stmt)
+	}
+	return fmt.Sprintf("%q...", stmt[:most])
+}

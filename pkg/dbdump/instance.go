@@ -1,0 +1,81 @@
+package dbdump
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"sync"
+	"time"
+)
+
+// detached bounds clean-up that goes on after a caller's context has ended.
+const detached = 30 * time.Second
+
+// Options are what Open may be given beside the server; the zero value is good.
+type Options struct {
+	Runner      Runner // nil: Exec
+	DumpProgram string // path of mariadb-dump or mysqldump; "": found in PATH, by the server's flavour
+}
+
+// Instance is a database server at which we are logged in as its
+// administrator. It is safe for concurrent use.
+type Instance struct {
+	server  Server // resolved
+	options Options
+	db      *sql.DB
+	version Version
+
+	mu      sync.Mutex
+	dumper  *program // found at its first use
+	ownHost string
+}
+
+// Open logs in, and learns the server's flavour and version.
+func Open(ctx context.Context, s Server, o Options) (*Instance, error) {
+	s, err := s.resolve()
+	if err != nil {
+		return nil, err
+	}
+	if o.Runner == nil {
+		o.Runner = Exec{}
+	}
+	db, err := s.open("")
+	if err != nil {
+		return nil, err
+	}
+	in := &Instance{server: s, options: o, db: db}
+	var number, comment string
+	err = db.QueryRowContext(ctx, "SELECT VERSION(), @@version_comment").Scan(&number, &comment)
+	if err != nil {
+		err = fail("log in to database server", s.User+" at "+s.Address(), scrubErr(err, s.Password))
+		return nil, errors.Join(err, db.Close())
+	}
+	in.version = parseVersion(number, comment)
+	return in, nil
+}
+
+// Close ends all connections.
+func (in *Instance) Close() error { return in.db.Close() }
+
+// Version returns what the server said of itself when it was opened.
+func (in *Instance) Version() Version { return in.version }
+
+// column runs a query for one column of texts; NULLs are left out.
+func (in *Instance) column(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := in.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	var out []string
+	for rows.Next() {
+		var s sql.NullString
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		if s.Valid {
+			out = append(out, s.String)
+		}
+	}
+	return out, rows.Err()
+}
