@@ -1,0 +1,58 @@
+//go:build integration
+
+package phplit
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// phpSays runs PHP on a file and returns what it makes of the constant P.
+func phpSays(t *testing.T, source string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "x.php")
+	if err := os.WriteFile(path, []byte(source), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "php", "-n", "-r", `ob_start(); require $argv[1]; ob_end_clean(); echo P;`, path).Output()
+	if err != nil {
+		t.Fatalf("php on %q: %v\n%s", source, err, out)
+	}
+	return string(out)
+}
+
+func TestPHPAgreesOnLiterals(t *testing.T) {
+	for _, c := range literals {
+		t.Run(c.name, func(t *testing.T) {
+			if got := phpSays(t, "<?php\ndefine('P', "+c.source+");\n"); got != c.want {
+				t.Errorf("%s: PHP makes %q of it, the table says %q", c.source, got, c.want)
+			}
+		})
+	}
+}
+
+func TestPHPAgreesOnWhatIsWritten(t *testing.T) {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	for _, text := range []string{"", `\`, `'`, `\'`, `\\'\`, "?>", "<?php", "$a {$b}", "\r\n", string(all), "/*", "#", "//"} {
+		f, err := Parse("x.php", []byte("<?php\ndefine('P', \"old\"); // end\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := f.Constant("P")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := f.Replace(Edit{v, text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := phpSays(t, string(out)); got != text {
+			t.Errorf("PHP reads %q back as %q", text, got)
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package webserver
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Kind is what differs between web server programs. A new one is one file
+// here, one line in allKinds, and one row in the table of the tests.
+type Kind interface {
+	// Name is what stands in agent.yaml under kind.
+	Name() string
+	// Template is the text of the template of a virtual host, in the language
+	// of text/template. It is given a view and the function quote.
+	Template() string
+	// Quote writes s so that the configuration reads it back as one argument
+	// and as these very bytes. It refuses what its language cannot hold.
+	Quote(s string) (string, error)
+}
+
+// allKinds lists the kinds of web server.
+func allKinds() []Kind {
+	return []Kind{
+		nginx{},
+	}
+}
+
+// KindNames returns the names that Config.Kind may have.
+func KindNames() []string {
+	var names []string
+	for _, k := range allKinds() {
+		names = append(names, k.Name())
+	}
+	return names
+}
+
+func kindByName(name string) (Kind, error) {
+	for _, k := range allKinds() {
+		if k.Name() == name {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("kind: %q is unknown; there are: %s", name, strings.Join(KindNames(), ", "))
+}
