@@ -189,11 +189,12 @@ func (x *InspectDatabaseResponse) GetUnknownCollations() []string {
 
 // TableInfo is one table or view.
 type TableInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	View          bool                   `protobuf:"varint,2,opt,name=view,proto3" json:"view,omitempty"`
-	Rows          uint64                 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
-	Engine        string                 `protobuf:"bytes,4,opt,name=engine,proto3" json:"engine,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// It has no rows of its own: a view or a sequence.
+	View          bool   `protobuf:"varint,2,opt,name=view,proto3" json:"view,omitempty"`
+	Rows          uint64 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
+	Engine        string `protobuf:"bytes,4,opt,name=engine,proto3" json:"engine,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1068,8 +1069,10 @@ func (x *DropDatabaseRequest) GetHosts() []string {
 }
 
 type DropDatabaseResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Existed       bool                   `protobuf:"varint,1,opt,name=existed,proto3" json:"existed,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Existed bool                   `protobuf:"varint,1,opt,name=existed,proto3" json:"existed,omitempty"`
+	// What was left on purpose: accounts that may do something elsewhere too.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1109,6 +1112,13 @@ func (x *DropDatabaseResponse) GetExisted() bool {
 		return x.Existed
 	}
 	return false
+}
+
+func (x *DropDatabaseResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
 }
 
 var File_sitekeep_agent_v1_database_proto protoreflect.FileDescriptor
@@ -1194,9 +1204,10 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\x13DropDatabaseRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04user\x18\x02 \x01(\tR\x04user\x12\x14\n" +
-	"\x05hosts\x18\x03 \x03(\tR\x05hosts\"0\n" +
+	"\x05hosts\x18\x03 \x03(\tR\x05hosts\"L\n" +
 	"\x14DropDatabaseResponse\x12\x18\n" +
-	"\aexisted\x18\x01 \x01(\bR\aexisted2\xe1\x03\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings2\xe1\x03\n" +
 	"\x0fDatabaseService\x12h\n" +
 	"\x0fInspectDatabase\x12).sitekeep.agent.v1.InspectDatabaseRequest\x1a*.sitekeep.agent.v1.InspectDatabaseResponse\x12K\n" +
 	"\x04Dump\x12\x1e.sitekeep.agent.v1.DumpRequest\x1a\x1f.sitekeep.agent.v1.DumpResponse(\x010\x01\x12e\n" +

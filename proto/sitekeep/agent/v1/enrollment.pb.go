@@ -23,7 +23,7 @@ const (
 
 type EnrollRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The secret part of the join token.
+	// The join token, as its text.
 	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
 	// PKCS #10 request, DER. Names in it are ignored: the token decides.
 	Csr []byte `protobuf:"bytes,2,opt,name=csr,proto3" json:"csr,omitempty"`

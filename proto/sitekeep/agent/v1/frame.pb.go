@@ -463,8 +463,10 @@ type StreamSummary struct {
 	Rows     int64 `protobuf:"varint,13,opt,name=rows,proto3" json:"rows,omitempty"`
 	Warnings int64 `protobuf:"varint,14,opt,name=warnings,proto3" json:"warnings,omitempty"`
 	// By the clock of the machine that read.
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
-	FinishedAt    *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	StartedAt  *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	FinishedAt *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	// SHA-256 of a whole dump.
+	DumpHash      []byte `protobuf:"bytes,17,opt,name=dump_hash,json=dumpHash,proto3" json:"dump_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -611,6 +613,13 @@ func (x *StreamSummary) GetFinishedAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *StreamSummary) GetDumpHash() []byte {
+	if x != nil {
+		return x.DumpHash
+	}
+	return nil
+}
+
 var File_sitekeep_agent_v1_frame_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_frame_proto_rawDesc = "" +
@@ -645,7 +654,7 @@ const file_sitekeep_agent_v1_frame_proto_rawDesc = "" +
 	"plain_hash\x18\x04 \x01(\fR\tplainHash\x124\n" +
 	"\aentries\x18\x05 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\"A\n" +
 	"\tBaseIndex\x124\n" +
-	"\x06frames\x18\x01 \x03(\v2\x1c.sitekeep.agent.v1.BaseFrameR\x06frames\"\x8c\x04\n" +
+	"\x06frames\x18\x01 \x03(\v2\x1c.sitekeep.agent.v1.BaseFrameR\x06frames\"\xa9\x04\n" +
 	"\rStreamSummary\x12\x18\n" +
 	"\aentries\x18\x01 \x01(\x03R\aentries\x12\x14\n" +
 	"\x05files\x18\x02 \x01(\x03R\x05files\x12 \n" +
@@ -670,7 +679,8 @@ const file_sitekeep_agent_v1_frame_proto_rawDesc = "" +
 	"\n" +
 	"started_at\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12;\n" +
 	"\vfinished_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"finishedAtB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
+	"finishedAt\x12\x1b\n" +
+	"\tdump_hash\x18\x11 \x01(\fR\bdumpHashB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sitekeep_agent_v1_frame_proto_rawDescOnce sync.Once

@@ -471,7 +471,9 @@ type WriteTreeHeader struct {
 	Site  *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	Task  string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
 	// "tar.zst" or "tar.gz".
-	Format        string `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
+	Format string `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
+	// The tarball holds no dump, so that its ./database.sql is a file of the site.
+	NoDump        bool `protobuf:"varint,4,opt,name=no_dump,json=noDump,proto3" json:"no_dump,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -525,6 +527,13 @@ func (x *WriteTreeHeader) GetFormat() string {
 		return x.Format
 	}
 	return ""
+}
+
+func (x *WriteTreeHeader) GetNoDump() bool {
+	if x != nil {
+		return x.NoDump
+	}
+	return false
 }
 
 type WriteTreeRequest struct {
@@ -942,11 +951,12 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\treference\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.ReferenceH\x00R\treference\x126\n" +
 	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12<\n" +
 	"\asummary\x18\x04 \x01(\v2 .sitekeep.agent.v1.StreamSummaryH\x00R\asummaryB\t\n" +
-	"\amessage\"m\n" +
+	"\amessage\"\x86\x01\n" +
 	"\x0fWriteTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +
-	"\x06format\x18\x03 \x01(\tR\x06format\"\xbf\x01\n" +
+	"\x06format\x18\x03 \x01(\tR\x06format\x12\x17\n" +
+	"\ano_dump\x18\x04 \x01(\bR\x06noDump\"\xbf\x01\n" +
 	"\x10WriteTreeRequest\x12<\n" +
 	"\x06header\x18\x01 \x01(\v2\".sitekeep.agent.v1.WriteTreeHeaderH\x00R\x06header\x120\n" +
 	"\x05frame\x18\x02 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x120\n" +

@@ -78,7 +78,9 @@ func (x *WriteVhostRequest) GetTask() string {
 type WriteVhostResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the file differs from what was there.
-	Changed       bool `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
+	Changed bool `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Why PHP may go on for a while with files as they were; empty if not.
+	Warning       string `protobuf:"bytes,2,opt,name=warning,proto3" json:"warning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -118,6 +120,13 @@ func (x *WriteVhostResponse) GetChanged() bool {
 		return x.Changed
 	}
 	return false
+}
+
+func (x *WriteVhostResponse) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
 }
 
 type RevertVhostRequest struct {
@@ -711,7 +720,9 @@ func (*ReloadRequest) Descriptor() ([]byte, []int) {
 }
 
 type ReloadResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why PHP may go on for a while with files as they were; empty if not.
+	Warning       string `protobuf:"bytes,1,opt,name=warning,proto3" json:"warning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -744,6 +755,13 @@ func (x *ReloadResponse) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ReloadResponse.ProtoReflect.Descriptor instead.
 func (*ReloadResponse) Descriptor() ([]byte, []int) {
 	return file_sitekeep_agent_v1_vhost_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReloadResponse) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
 }
 
 type ProbeSiteRequest struct {
@@ -904,9 +922,10 @@ const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
 	"\x1dsitekeep/agent/v1/vhost.proto\x12\x11sitekeep.agent.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dsitekeep/agent/v1/agent.proto\"W\n" +
 	"\x11WriteVhostRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
-	"\x04task\x18\x02 \x01(\tR\x04task\".\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\"H\n" +
 	"\x12WriteVhostResponse\x12\x18\n" +
-	"\achanged\x18\x01 \x01(\bR\achanged\"X\n" +
+	"\achanged\x18\x01 \x01(\bR\achanged\x12\x18\n" +
+	"\awarning\x18\x02 \x01(\tR\awarning\"X\n" +
 	"\x12RevertVhostRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\"\x15\n" +
@@ -934,8 +953,9 @@ const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\"\x18\n" +
 	"\x16EndMaintenanceResponse\"\x0f\n" +
-	"\rReloadRequest\"\x10\n" +
-	"\x0eReloadResponse\"j\n" +
+	"\rReloadRequest\"*\n" +
+	"\x0eReloadResponse\x12\x18\n" +
+	"\awarning\x18\x01 \x01(\tR\awarning\"j\n" +
 	"\x10ProbeSiteRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +

@@ -1,0 +1,104 @@
+// Package config reads agent.yaml: which directories and databases an agent
+// may touch, and where its database server and its web server are. It refuses
+// to know what is done with them, and opens nothing but the files it is told of.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/pkg/webserver"
+)
+
+// FileName is the configuration's name in an agent's data directory.
+const FileName = "agent.yaml"
+
+// maxFile bounds what is read of a configuration, and of a password file.
+const maxFile = 1 << 20
+
+// Config is what stands in agent.yaml, with defaults filled in.
+type Config struct {
+	Allow Allow `yaml:"allow"`
+	// MySQL is the database server; nil for an agent without one.
+	MySQL *MySQL `yaml:"mysql"`
+	// Webserver is the web server; nil for an agent without one.
+	Webserver *webserver.Config `yaml:"webserver"`
+}
+
+// Allow is what a master may name.
+type Allow struct {
+	// Roots are clean absolute directories. Nothing outside is read or written.
+	Roots []string `yaml:"roots"`
+	// Databases are patterns, as path.Match reads them.
+	Databases []string `yaml:"databases"`
+}
+
+// MySQL says where the database server is and who administers it. One of
+// Socket, Host and DefaultsFile is set.
+type MySQL struct {
+	Socket       string `yaml:"socket"`
+	Host         string `yaml:"host"`
+	Port         int    `yaml:"port"` // 0: 3306
+	DefaultsFile string `yaml:"defaults_file"`
+	User         string `yaml:"user"`
+	// PasswordFile holds the password; read at every login, so that it may change.
+	PasswordFile string `yaml:"password_file"`
+	// Advertise is host:port that web servers use; empty: the agent finds out.
+	Advertise string `yaml:"advertise"`
+}
+
+// Load reads the configuration in an agent's data directory. Its error names
+// every fault with its line and what to do.
+func Load(dataDir string) (*Config, error) {
+	path := filepath.Join(dataDir, FileName)
+	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errs.New(errs.NotFound, fmt.Sprintf("write it, beginning with: cp %s %s", samplePath(dataDir), path),
+			"there is no configuration %s", path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if info.Size() > maxFile {
+		return nil, errs.New(errs.Precondition, "make it shorter", "configuration %s is larger than %d bytes", path, maxFile)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return Parse(path, text)
+}
+
+// Parse reads a configuration; name stands before each line number in its error.
+func Parse(name string, text []byte) (*Config, error) {
+	d, err := decode(name, text)
+	if err != nil {
+		return nil, err
+	}
+	d.cfg.setDefaults()
+	d.validate()
+	if len(d.faults) > 0 {
+		return nil, d.err()
+	}
+	return d.cfg, nil
+}
+
+// Password returns what password_file holds, without the line's end; empty if there is none.
+func (m *MySQL) Password() (string, error) {
+	if m.PasswordFile == "" {
+		return "", nil
+	}
+	if err := checkPasswordFile(m.PasswordFile); err != nil {
+		return "", err
+	}
+	text, err := os.ReadFile(m.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("mysql.password_file: %w", err)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}

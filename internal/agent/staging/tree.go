@@ -1,0 +1,109 @@
+package staging
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/sitekeep/sitekeep/internal/agent/guard"
+	"github.com/sitekeep/sitekeep/internal/errs"
+)
+
+// incoming is the tree's name while it is being made: one that was not
+// finished is never taken for a staged tree.
+const incoming = ".incoming"
+
+// Fill makes the task's staged tree: what an earlier try has left is removed,
+// fill gets a new empty directory, and when it returns nil, with everything it
+// wrote on stable storage, the tree appears in its place. Otherwise, and if ctx
+// has ended, the staging directory is removed again. It returns the tree's inode.
+func (s *Stager) Fill(ctx context.Context, site *guard.Site, task string, fill func(dir *os.Root) error) (uint64, error) {
+	if err := guard.CheckTask(task); err != nil {
+		return 0, err
+	}
+	release, err := s.acquire(ctx, site, task)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	parent, err := site.MakeParent()
+	if err != nil {
+		return 0, err
+	}
+	defer parent.Close()
+	a, err := open(site, task)
+	if err != nil {
+		return 0, err
+	}
+	defer a.close()
+	if err := a.renew(); err != nil {
+		return 0, err
+	}
+	inode, err := a.fill(ctx, fill)
+	if err != nil {
+		return 0, errors.Join(err, a.clear())
+	}
+	return inode, nil
+}
+
+// renew makes the staging directory anew and empty.
+func (a *area) renew() error {
+	if a.dir != nil {
+		err := a.clear()
+		_ = a.dir.Close()
+		if a.dir = nil; err != nil {
+			return err
+		}
+	}
+	return a.make()
+}
+
+func (a *area) fill(ctx context.Context, fill func(dir *os.Root) error) (uint64, error) {
+	name := incoming
+	if a.site.Base() == incoming {
+		name += "-tree"
+	}
+	if err := a.into(name, fill); err != nil {
+		return 0, err
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, fmt.Errorf("staged tree of %s: %w", a.site.Root, err)
+	}
+	if err := a.dir.Rename(name, a.site.Base()); err != nil {
+		return 0, a.explain("name staged tree", err)
+	}
+	if err := syncDir(a.dir); err != nil {
+		return 0, a.explain("sync staging directory", err)
+	}
+	return a.staged()
+}
+
+func (a *area) into(name string, fill func(dir *os.Root) error) error {
+	if err := a.dir.Mkdir(name, 0o755); err != nil { // a tarball without an entry for it leaves it so
+		return a.explain("make staged tree", err)
+	}
+	dir, err := a.dir.OpenRoot(name)
+	if err != nil {
+		return a.explain("make staged tree", err)
+	}
+	defer dir.Close()
+	return fill(dir)
+}
+
+// Open opens the task's staged tree. The caller closes it.
+func (s *Stager) Open(site *guard.Site, task string) (*os.Root, error) {
+	a, err := open(site, task)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	inode, err := a.staged()
+	if err != nil {
+		return nil, err
+	}
+	if inode == 0 {
+		return nil, errs.New(errs.NotFound, "push the files again", "there is no staged tree of %s for task %s", site.Root, task)
+	}
+	return a.dir.OpenRoot(site.Base())
+}

@@ -1,0 +1,151 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"os"
+
+	"google.golang.org/grpc"
+
+	"github.com/sitekeep/sitekeep/internal/agent/guard"
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/wire"
+	"github.com/sitekeep/sitekeep/pkg/archive"
+	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
+)
+
+type readTreeStream = grpc.BidiStreamingServer[agentv1.ReadTreeRequest, agentv1.ReadTreeResponse]
+
+// ReadTree walks the site and sends frames as they come; the base's index arrives meanwhile.
+func (s *treeService) ReadTree(stream readTreeStream) error {
+	first, err := stream.Recv()
+	if err != nil {
+		return err
+	}
+	header := first.GetHeader()
+	if header == nil {
+		return noHeader()
+	}
+	site, err := s.site(header.GetSite())
+	if err != nil {
+		return err
+	}
+	codec, err := codecOf(header.GetFormat(), header.GetLevel())
+	if err != nil {
+		return err
+	}
+	root, err := site.OpenRoot()
+	if err != nil {
+		return s.withoutRoot(stream, header, site, err)
+	}
+	defer root.Close()
+	return s.send(stream, root, sourceOptions(stream, header, codec))
+}
+
+func sourceOptions(stream readTreeStream, header *agentv1.ReadTreeHeader, codec archive.Codec) archive.SourceOptions {
+	opts := archive.SourceOptions{
+		Codec: codec, NoDump: header.GetNoDump(),
+		// Another site's staging directory may lie in this one's tree.
+		Exclude: append([]string{guard.StagingPrefix + "*/"}, header.GetExcludes()...),
+	}
+	if header.GetHasBase() {
+		opts.BaseStarted = header.GetBaseStartedAt().AsTime()
+		opts.Base = baseFrames(func() (*agentv1.BaseIndex, *agentv1.StreamEnd, error) {
+			m, err := stream.Recv()
+			return m.GetBase(), m.GetEnd(), err
+		}, wire.BaseFrameFromProto)
+	}
+	return opts
+}
+
+func (s *treeService) send(stream readTreeStream, root *os.Root, opts archive.SourceOptions) error {
+	source, err := archive.NewSource(root, opts)
+	if err != nil {
+		return errs.New(errs.Usage, "correct the site's settings, such as its excludes", "%w", err)
+	}
+	summary, err := source.Run(stream.Context(), func(_ context.Context, item archive.Item) error {
+		return stream.Send(treeItem(item))
+	})
+	if err != nil {
+		return treeError(err)
+	}
+	return stream.Send(treeSummary(&summary))
+}
+
+// withoutRoot sends an empty tree with a warning, where the backup is to take what there is.
+func (s *treeService) withoutRoot(stream readTreeStream, header *agentv1.ReadTreeHeader, site *guard.Site, cause error) error {
+	if !header.GetSalvage() || !errs.Is(cause, errs.NotFound) && !errs.Is(cause, errs.Precondition) {
+		return cause
+	}
+	warning := archive.Warning{Kind: archive.WarnUnreadable, Path: "./", Detail: "the directory " + site.Root + " cannot be read: " + cause.Error()}
+	if err := stream.Send(treeItem(archive.Item{Warning: &warning})); err != nil {
+		return err
+	}
+	now := s.now()
+	return stream.Send(treeSummary(&archive.Summary{Warnings: 1, StartedAt: now, FinishedAt: now}))
+}
+
+func treeItem(item archive.Item) *agentv1.ReadTreeResponse {
+	switch {
+	case item.Frame != nil:
+		return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Frame{Frame: wire.FrameToProto(item.Frame)}}
+	case item.Reference != nil:
+		return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Reference{Reference: wire.ReferenceToProto(item.Reference)}}
+	}
+	return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Warning{Warning: wire.WarningToProto(item.Warning)}}
+}
+
+func treeSummary(s *archive.Summary) *agentv1.ReadTreeResponse {
+	return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Summary{Summary: wire.SummaryToProto(s)}}
+}
+
+// baseFrames yields what comes down of the base until its end mark. A stream that ends without is an error.
+func baseFrames[F any](next func() (*agentv1.BaseIndex, *agentv1.StreamEnd, error), convert func(*agentv1.BaseFrame) (F, error)) iter.Seq2[F, error] {
+	return func(yield func(F, error) bool) {
+		var none F
+		for {
+			piece, end, err := next()
+			switch {
+			case err != nil:
+				yield(none, cutOff(err, "the base's index"))
+				return
+			case end != nil:
+				return
+			case piece == nil:
+				yield(none, noHeader())
+				return
+			}
+			for _, p := range piece.GetFrames() {
+				if f, err := convert(p); !yield(f, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+func codecOf(format string, level int32) (archive.Codec, error) {
+	f, err := archive.ParseFormat(format)
+	if err != nil {
+		return archive.Codec{}, errs.New(errs.Usage, "use tar.zst or tar.gz", "%w", err)
+	}
+	codec, err := archive.NewCodec(f, int(level))
+	if err != nil {
+		return archive.Codec{}, errs.New(errs.Usage, "use another level, or 0 for the default", "%w", err)
+	}
+	return codec, nil
+}
+
+func noHeader() error {
+	return errs.New(errs.Usage, "install the same version of Sitekeep on both sides", "the stream has a message where it does not belong")
+}
+
+// cutOff names the stream that ended before its end mark.
+func cutOff(err error, what string) error {
+	if errors.Is(err, io.EOF) {
+		return errs.New(errs.Unreachable, "", "%s ended without its end mark", what)
+	}
+	return err
+}
