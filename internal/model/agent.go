@@ -48,15 +48,6 @@ type TreeState struct {
 	FreeInodes  uint64 // 0: not counted
 }
 
-// TreeSummary ends a complete walk of a site's directory.
-type TreeSummary struct {
-	Entries, Files uint64
-	Bytes          uint64 // of the tar stream
-	ReadBytes      uint64 // of file content
-	Frames         uint64
-	StartedAt      time.Time // by the agent's clock
-}
-
 // DatabaseSettings is what a site's settings say of its database, without the password.
 type DatabaseSettings struct {
 	Host string // host, host:port or host:/socket
@@ -95,7 +86,6 @@ type DatabaseState struct {
 
 // DumpSummary ends a complete dump.
 type DumpSummary struct {
-	Bytes, Frames      uint64
 	Charset, Collation string
 	Collations         []string
 	Server             string
@@ -145,4 +135,23 @@ type DatabaseProbe struct {
 type Permissions struct {
 	Differences []string // at most 100
 	Count       int64
+}
+
+// TreeRequest says what to read of a site's directory.
+type TreeRequest struct {
+	Site          SiteRef
+	Format        string
+	Level         int // 0: the default
+	Excludes      []string
+	Salvage       bool // leave out what cannot be read, even the root
+	NoDump        bool // the tarball will hold no dump
+	BaseStartedAt time.Time
+}
+
+// DumpRequest says what to dump.
+type DumpRequest struct {
+	Database string
+	Format   string
+	Level    int
+	Salvage  bool
 }

@@ -1,0 +1,160 @@
+// Package backup makes one tarball of a site: it takes the frames that the
+// site's agents send, hands them to the assembler of pkg/archive, and lists the
+// backup only when it is on stable storage. It neither compresses nor
+// decompresses, and knows nothing of queues or schedules.
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/store"
+	"github.com/sitekeep/sitekeep/pkg/archive"
+)
+
+// DefaultDescription is that of a backup for which nobody gave a reason, as Aegir words it.
+const DefaultDescription = "Generated on request"
+
+// DefaultFormat is that of a backup for which nobody chose one.
+const DefaultFormat = store.TarZst
+
+// Emit takes the items of a stream, one at a time and in order.
+type Emit = func(ctx context.Context, item archive.Item) error
+
+type maintenance interface {
+	BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (warning string, err error)
+	RenewMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) error
+	EndMaintenance(ctx context.Context, site model.SiteRef, task string) error
+}
+
+// Web is the agent of a web server.
+type Web interface {
+	maintenance
+	Info(ctx context.Context) (model.AgentInfo, error)
+	ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq2[archive.BaseFrame, error], emit Emit) (archive.Summary, error)
+	ProbeSite(ctx context.Context, site model.SiteRef, task, path string) (model.PageProbe, error)
+}
+
+// DB is the agent of a database server.
+type DB interface {
+	Info(ctx context.Context) (model.AgentInfo, error)
+	Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[archive.BaseDumpFrame, error], emit Emit) (model.DumpSummary, archive.Summary, error)
+}
+
+// Agents finds the agents of servers.
+type Agents interface {
+	Web(ctx context.Context, server string) (Web, error)
+	DB(ctx context.Context, server string) (DB, error)
+}
+
+// Store is where tarballs go.
+type Store interface {
+	Create(ctx context.Context, id, format string, estimate int64) (store.Pending, error)
+	Open(ctx context.Context, id, format string) (store.Blob, error)
+}
+
+// Catalogue lists backups.
+type Catalogue interface {
+	InsertBackup(ctx context.Context, b model.Backup) error
+	// LatestBase returns the newest good backup of a site in a format; errs.NotFound if there is none.
+	LatestBase(ctx context.Context, site, format string) (model.Backup, error)
+}
+
+// Log is where a task's lines go; *tasks.Run is one.
+type Log interface {
+	Log(level model.Level, format string, args ...any)
+	Warn(format string, args ...any)
+	Progress(step string, done, total, files int64)
+}
+
+// Deps are what a Maker works with.
+type Deps struct {
+	Agents    Agents
+	Store     Store
+	Catalogue Catalogue
+	Software  string // name and version, for manifests
+	Server    hclog.Logger
+	Now       func() time.Time
+}
+
+// Request says what to back up, and why.
+type Request struct {
+	Site        model.Site
+	Task        string
+	Description string
+	Format      string
+	Origin      model.Origin
+	Full        bool   // take over nothing from an earlier backup
+	Salvage     bool   // take what there is: for the safety backup of a broken site
+	PinReason   string // pins the backup unless empty
+}
+
+// Maker makes backups. It is safe for concurrent use.
+type Maker struct{ deps Deps }
+
+// New returns a Maker.
+func New(d Deps) *Maker { return &Maker{deps: d} }
+
+// Make backs a site up. On an error nothing is listed and nothing is left in the store.
+func (m *Maker) Make(ctx context.Context, q Request, log Log) (*model.Backup, error) {
+	b, err := m.try(ctx, q, q.Site.DBServer != "", log)
+	if q.Salvage && isDumpFailure(err) && ctx.Err() == nil {
+		log.Warn("the database is left out of the backup: %v", err)
+		b, err = m.try(ctx, q, false, log)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("back up %s: %w", q.Site.Name, err)
+	}
+	return b, nil
+}
+
+// dumpFailure marks what a salvaging backup goes on without.
+type dumpFailure struct{ error }
+
+func (d dumpFailure) Unwrap() error { return d.error }
+
+func isDumpFailure(err error) bool {
+	var d dumpFailure
+	return errors.As(err, &d)
+}
+
+func (m *Maker) try(ctx context.Context, q Request, withDump bool, log Log) (*model.Backup, error) {
+	j := &job{deps: m.deps, q: q, withDump: withDump, log: log, started: m.deps.Now()}
+	if err := j.create(ctx); err != nil {
+		return nil, err
+	}
+	defer j.pending.Abort()
+	j.openBase(ctx)
+	defer j.closeBase()
+	return j.run(ctx)
+}
+
+const clashes = 20 // backups of one site that began in the same second
+
+func (j *job) create(ctx context.Context) error {
+	var err error
+	for n := range clashes {
+		id := model.BackupID(j.q.Site.Name, j.started, n)
+		if j.pending, err = j.deps.Store.Create(ctx, id, j.q.Format, j.estimate(ctx)); !errs.Is(err, errs.Exists) {
+			return err
+		}
+	}
+	return err
+}
+
+// estimate is the size of the last backup: the store refuses to begin what will not fit.
+func (j *job) estimate(ctx context.Context) int64 {
+	last, err := j.deps.Catalogue.LatestBase(ctx, j.q.Site.Name, j.q.Format)
+	if err != nil {
+		return 0
+	}
+	j.lastPlain = last.PlainSize
+	return last.Size
+}

@@ -1,0 +1,212 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/wire"
+	"github.com/sitekeep/sitekeep/pkg/archive"
+	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
+)
+
+// basePieces is how many frames of a base go in one message: with about 10 small files a frame some 100 KiB.
+const basePieces = 32
+
+// Emit takes the items of a stream, one at a time and in order.
+type Emit = func(ctx context.Context, item archive.Item) error
+
+// ReadTree streams a site's directory up. base may be nil. It returns only when the stream is complete.
+func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq2[archive.BaseFrame, error], emit Emit) (archive.Summary, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	stream, err := a.tree.ReadTree(ctx)
+	if err != nil {
+		return archive.Summary{}, a.named(err)
+	}
+	header := &agentv1.ReadTreeHeader{
+		Site: ref(r.Site), Format: r.Format, Level: int32(r.Level), Excludes: r.Excludes, Salvage: r.Salvage,
+		HasBase: base != nil, BaseStartedAt: timestamppb.New(r.BaseStartedAt), NoDump: r.NoDump,
+	}
+	g.Go(func() error {
+		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
+			switch {
+			case b != nil:
+				return stream.Send(&agentv1.ReadTreeRequest{Message: &agentv1.ReadTreeRequest_Base{Base: b}})
+			case end != nil:
+				return stream.Send(&agentv1.ReadTreeRequest{Message: &agentv1.ReadTreeRequest_End{End: end}})
+			}
+			return stream.Send(&agentv1.ReadTreeRequest{Message: &agentv1.ReadTreeRequest_Header{Header: header}})
+		}, treeBase(base)))
+	})
+	var summary archive.Summary
+	g.Go(func() (err error) {
+		summary, err = receive(ctx, func() (item, error) {
+			m, err := stream.Recv()
+			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), m.GetSummary()}, err
+		}, emit)
+		return err
+	})
+	return summary, a.named(g.Wait())
+}
+
+// Dump streams a database up. base may be nil. It returns only when the stream is complete.
+func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[archive.BaseDumpFrame, error], emit Emit) (model.DumpSummary, archive.Summary, error) {
+	g, ctx := errgroup.WithContext(ctx)
+	stream, err := a.database.Dump(ctx)
+	if err != nil {
+		return model.DumpSummary{}, archive.Summary{}, a.named(err)
+	}
+	header := &agentv1.DumpHeader{Name: r.Database, Format: r.Format, Level: int32(r.Level), Salvage: r.Salvage, HasBase: base != nil}
+	g.Go(func() error {
+		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
+			switch {
+			case b != nil:
+				return stream.Send(&agentv1.DumpRequest{Message: &agentv1.DumpRequest_Base{Base: b}})
+			case end != nil:
+				return stream.Send(&agentv1.DumpRequest{Message: &agentv1.DumpRequest_End{End: end}})
+			}
+			return stream.Send(&agentv1.DumpRequest{Message: &agentv1.DumpRequest_Header{Header: header}})
+		}, dumpBase(base)))
+	})
+	var (
+		closing *agentv1.DumpSummary
+		summary archive.Summary
+	)
+	g.Go(func() (err error) {
+		summary, err = receive(ctx, func() (item, error) {
+			m, err := stream.Recv()
+			closing = m.GetSummary()
+			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), closing.GetStream()}, err
+		}, emit)
+		return err
+	})
+	if err := g.Wait(); err != nil {
+		return model.DumpSummary{}, archive.Summary{}, a.named(err)
+	}
+	return model.DumpSummary{
+		Charset: closing.Charset, Collation: closing.Collation, Collations: closing.Collations,
+		Server: closing.Server, Tables: tables(closing.Tables),
+	}, summary, nil
+}
+
+// item is one message of a stream of frames: one field is set.
+type item struct {
+	frame     *agentv1.Frame
+	reference *agentv1.Reference
+	warning   *agentv1.Warning
+	summary   *agentv1.StreamSummary
+}
+
+// receive hands items on until the closing summary. A stream that ends without one is cut off.
+func receive(ctx context.Context, next func() (item, error), emit Emit) (archive.Summary, error) {
+	for {
+		m, err := next()
+		if errors.Is(err, io.EOF) {
+			return archive.Summary{}, errs.New(errs.Unreachable, "", "the stream ended without its closing message")
+		}
+		if err != nil {
+			return archive.Summary{}, err
+		}
+		if m.summary != nil {
+			return wire.SummaryFromProto(m.summary), nil
+		}
+		it, err := m.archive()
+		if err != nil {
+			return archive.Summary{}, err
+		}
+		if err := emit(ctx, it); err != nil {
+			return archive.Summary{}, err
+		}
+	}
+}
+
+func (m item) archive() (archive.Item, error) {
+	switch {
+	case m.frame != nil:
+		f, err := wire.FrameFromProto(m.frame)
+		return archive.Item{Frame: &f}, err
+	case m.reference != nil:
+		r, err := wire.ReferenceFromProto(m.reference)
+		return archive.Item{Reference: &r}, err
+	case m.warning != nil:
+		w := wire.WarningFromProto(m.warning)
+		return archive.Item{Warning: &w}, nil
+	}
+	return archive.Item{}, errs.New(errs.Failed, "update the agent and the master to the same version", "a message of an unknown kind came")
+}
+
+// ended: io.EOF from Send says that the agent has ended the call; what it has to say comes from Recv.
+func ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// sendBase sends the header (both nil), then the base's frames in pieces, then the end.
+func sendBase(closeSend func() error, send func(*agentv1.BaseIndex, *agentv1.StreamEnd) error, base iter.Seq2[*agentv1.BaseFrame, error]) error {
+	if err := send(nil, nil); err != nil {
+		return err
+	}
+	if base != nil {
+		if err := sendPieces(send, base); err != nil {
+			return err
+		}
+	}
+	if err := send(nil, &agentv1.StreamEnd{}); err != nil {
+		return err
+	}
+	return closeSend()
+}
+
+func sendPieces(send func(*agentv1.BaseIndex, *agentv1.StreamEnd) error, base iter.Seq2[*agentv1.BaseFrame, error]) error {
+	piece := &agentv1.BaseIndex{}
+	for f, err := range base {
+		if err != nil {
+			return err
+		}
+		piece.Frames = append(piece.Frames, f)
+		if len(piece.Frames) == basePieces {
+			if err := send(piece, nil); err != nil {
+				return err
+			}
+			piece = &agentv1.BaseIndex{}
+		}
+	}
+	if len(piece.Frames) == 0 {
+		return nil
+	}
+	return send(piece, nil)
+}
+
+func treeBase(base iter.Seq2[archive.BaseFrame, error]) iter.Seq2[*agentv1.BaseFrame, error] {
+	if base == nil {
+		return nil
+	}
+	return func(yield func(*agentv1.BaseFrame, error) bool) {
+		for f, err := range base {
+			if !yield(wire.BaseFrameToProto(&f), err) {
+				return
+			}
+		}
+	}
+}
+
+func dumpBase(base iter.Seq2[archive.BaseDumpFrame, error]) iter.Seq2[*agentv1.BaseFrame, error] {
+	if base == nil {
+		return nil
+	}
+	return func(yield func(*agentv1.BaseFrame, error) bool) {
+		for f, err := range base {
+			if !yield(wire.BaseDumpFrameToProto(&f), err) {
+				return
+			}
+		}
+	}
+}

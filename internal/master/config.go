@@ -1,0 +1,159 @@
+package master
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/pki"
+)
+
+// Names in a data directory.
+const (
+	configName    = "master.yaml"
+	caDir         = "ca"
+	storeDir      = "store"
+	catalogueName = "catalogue.db"
+	// SocketName is that of the Unix socket for commands on the same machine.
+	SocketName = "sitekeep.sock"
+)
+
+// Config is master.yaml.
+type Config struct {
+	// Name is the host name under which agents reach the master.
+	Name string `yaml:"name"`
+	// Listen is where the gRPC API and agents that dial in are served: HOST:PORT.
+	Listen string `yaml:"listen"`
+	// HTTP is where the health page is served: HOST:PORT. Empty: nowhere.
+	HTTP string `yaml:"http"`
+	// Limits bound what runs at the same time.
+	Limits Limits `yaml:"limits"`
+	// Reserve is how many bytes of the store's file system stay free.
+	Reserve int64 `yaml:"reserve_bytes"`
+	// KeepLogs is for how long logs of ended tasks are kept.
+	KeepLogs time.Duration `yaml:"keep_task_logs"`
+}
+
+// Limits bound running tasks.
+type Limits struct {
+	Total    int `yaml:"total"`     // in all
+	PerAgent int `yaml:"per_agent"` // that use one agent
+}
+
+// Default addresses.
+const (
+	DefaultListen = ":7440"
+	DefaultHTTP   = "127.0.0.1:7480"
+)
+
+func defaults() Config {
+	return Config{
+		Listen: DefaultListen, HTTP: DefaultHTTP, Limits: Limits{Total: 8, PerAgent: 2},
+		Reserve: 256 << 20, KeepLogs: 90 * 24 * time.Hour,
+	}
+}
+
+// Init makes a data directory: certificate authority, store, master.yaml. It
+// refuses one that is a master's already.
+func Init(dir string, c Config, now time.Time) error {
+	path := filepath.Join(dir, configName)
+	if _, err := os.Stat(path); err == nil {
+		return errs.New(errs.Exists, "run it with: sitekeep serve --data-dir "+dir, "%s is a master's data directory already", dir)
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, storeDir), 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	if _, err := loadOrInitCA(filepath.Join(dir, caDir), c.Name, now); err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(c)
+	if err != nil {
+		return fmt.Errorf("master.yaml: %w", err)
+	}
+	return renameio.WriteFile(path, text, 0o600)
+}
+
+// loadOrInitCA goes on after an Init that was interrupted.
+func loadOrInitCA(dir, name string, now time.Time) (*pki.CA, error) {
+	if _, err := os.Stat(dir); err == nil {
+		if ca, err := pki.LoadCA(dir); err == nil {
+			return ca, nil
+		}
+	}
+	return pki.InitCA(dir, name, now)
+}
+
+// Load reads and checks master.yaml.
+func Load(dir string) (Config, error) {
+	path := filepath.Join(dir, configName)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return Config{}, errs.New(errs.NotFound, "make it with: sitekeep init --data-dir "+dir, "%s is not a master's data directory", dir)
+	}
+	if err != nil {
+		return Config{}, fmt.Errorf("configuration: %w", err)
+	}
+	c := defaults()
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return Config{}, errs.New(errs.Usage, "mend the line that it names", "%s: %w", path, err)
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// NewConfig is the configuration that init writes.
+func NewConfig(name, listen, http string) Config {
+	c := defaults()
+	c.Name, c.Listen, c.HTTP = name, listen, http
+	return c
+}
+
+func (c *Config) check() error {
+	if c.Name == "" {
+		return errs.New(errs.Usage, "give the host name under which agents reach the master", "name: is empty")
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		return errs.New(errs.Usage, "give HOST:PORT or :PORT", "listen: %w", err)
+	}
+	if c.HTTP != "" {
+		if _, _, err := net.SplitHostPort(c.HTTP); err != nil {
+			return errs.New(errs.Usage, "give HOST:PORT or :PORT", "http: %w", err)
+		}
+	}
+	if c.Limits.Total < 1 || c.Limits.PerAgent < 1 {
+		return errs.New(errs.Usage, "give at least 1", "limits: %d in all, %d an agent", c.Limits.Total, c.Limits.PerAgent)
+	}
+	return nil
+}
+
+// addresses are where agents find the master, the best first.
+func (c *Config) addresses() []string {
+	host, port, _ := net.SplitHostPort(c.Listen)
+	named := net.JoinHostPort(c.Name, port)
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		return []string{named}
+	}
+	if host == c.Name {
+		return []string{c.Listen}
+	}
+	return []string{c.Listen, named}
+}

@@ -1,0 +1,249 @@
+// Package master puts the master together out of its parts, top to bottom, and
+// runs it. It holds no logic of its own.
+package master
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/catalogue"
+	"github.com/sitekeep/sitekeep/internal/hub"
+	"github.com/sitekeep/sitekeep/internal/hub/fleet"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/pki"
+	"github.com/sitekeep/sitekeep/internal/restore"
+	"github.com/sitekeep/sitekeep/internal/store"
+	"github.com/sitekeep/sitekeep/internal/tasks"
+	"github.com/sitekeep/sitekeep/internal/verify"
+)
+
+// Options are what a master is started with.
+type Options struct {
+	DataDir string
+	Version string
+	Log     hclog.Logger
+	Now     func() time.Time
+	// Ready is called once, when everything is served.
+	Ready func()
+	// Stopping is called when the end has begun.
+	Stopping func()
+}
+
+// Master is one that has been opened. Run serves it, once; Close frees it.
+type Master struct {
+	o         Options
+	config    Config
+	closers   []func() error
+	catalogue *catalogue.Catalogue
+	store     *store.Local
+	ca        *pki.CA
+	leaf      *pki.MasterLeaf
+	fleet     *fleet.Fleet
+	tasks     *tasks.Manager
+	hub       *hub.Hub
+}
+
+// Open takes the data directory for itself, and cleans up what a crash has left in it.
+func Open(ctx context.Context, o Options) (m *Master, err error) {
+	m = &Master{o: o}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.Close())
+			m = nil
+		}
+	}()
+	if m.config, err = Load(o.DataDir); err != nil {
+		return m, err
+	}
+	lock, err := store.LockDir(o.DataDir)
+	if err != nil {
+		return m, err
+	}
+	m.later(lock.Release)
+	if err := m.openTrust(); err != nil {
+		return m, err
+	}
+	if err := m.openData(ctx); err != nil {
+		return m, err
+	}
+	return m, m.assemble()
+}
+
+func (m *Master) later(f func() error) { m.closers = append(m.closers, f) }
+
+// Close frees everything, the last thing first.
+func (m *Master) Close() error {
+	var found []error
+	for i := len(m.closers) - 1; i >= 0; i-- {
+		found = append(found, m.closers[i]())
+	}
+	m.closers = nil
+	return errors.Join(found...)
+}
+
+func (m *Master) openTrust() (err error) {
+	if m.ca, err = pki.LoadCA(filepath.Join(m.o.DataDir, caDir)); err != nil {
+		return err
+	}
+	m.leaf, err = pki.NewMasterLeaf(m.ca, m.o.Now)
+	return err
+}
+
+func (m *Master) openData(ctx context.Context) (err error) {
+	if m.catalogue, err = catalogue.Open(ctx, filepath.Join(m.o.DataDir, catalogueName)); err != nil {
+		return err
+	}
+	m.later(m.catalogue.Close)
+	if m.store, err = store.OpenLocal(filepath.Join(m.o.DataDir, storeDir), store.Options{Reserve: m.config.Reserve}); err != nil {
+		return err
+	}
+	report, err := m.store.Sweep(ctx, m.catalogue.HasBackup)
+	if err != nil {
+		return err
+	}
+	for _, name := range report.Removed {
+		m.o.Log.Info("removed what an interrupted backup left", "file", name)
+	}
+	for _, e := range report.Unlisted {
+		m.o.Log.Warn("the catalogue does not list a backup that is in the store", "backup", e.ID)
+	}
+	for _, id := range report.Missing {
+		m.o.Log.Error("a backup's tarball is gone", "backup", id)
+	}
+	return nil
+}
+
+// revoked is asked at every handshake with an agent. Not knowing is no.
+func (m *Master) revoked(_, serial string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	revoked, err := m.catalogue.CertificateRevoked(ctx, serial)
+	if err != nil {
+		m.o.Log.Error("revocations cannot be read, so the certificate is refused", "error", err)
+	}
+	return revoked || err != nil
+}
+
+// assemble wires the parts that work.
+func (m *Master) assemble() (err error) {
+	m.fleet = fleet.New(m.catalogue, func(server string) *tls.Config { return pki.MasterDial(m.leaf, server, m.revoked, m.o.Now) })
+	m.later(func() error { m.fleet.Close(); return nil })
+	maker := backup.New(backup.Deps{
+		Agents: hub.Agents[backup.Web, backup.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (backup.Web, backup.DB) { return a, a }},
+		Store:  m.store, Catalogue: m.catalogue, Software: "sitekeep " + m.o.Version, Server: m.o.Log.Named("backup"), Now: m.o.Now,
+	})
+	restorer := restore.New(restore.Deps{
+		Agents: hub.Agents[restore.Web, restore.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (restore.Web, restore.DB) { return a, a }},
+		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, Now: m.o.Now,
+		Backups: library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}},
+	})
+	if m.tasks, err = m.newQueue(maker, restorer); err != nil {
+		return err
+	}
+	m.hub = hub.New(hub.Deps{
+		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Fleet: m.fleet, CA: m.ca,
+		Addresses: m.config.addresses(), Version: m.o.Version, Log: m.o.Log.Named("api"), Now: m.o.Now,
+	})
+	return nil
+}
+
+// library is a backup.Library that takes a restore's log.
+type library struct{ *backup.Library }
+
+// Safety is backup.Library's.
+func (l library) Safety(ctx context.Context, site *model.Site, task, description string, log restore.Log) (*model.Backup, error) {
+	return l.Library.Safety(ctx, site, task, description, log)
+}
+
+func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tasks.Manager, error) {
+	verifier := &verify.Verifier{Sites: m.catalogue, Agents: hub.Agents[verify.Web, any]{
+		Fleet: m.fleet, Of: func(a *fleet.Agent) (verify.Web, any) { return a, nil }}}
+	checker := &backup.Checker{Backups: m.catalogue, Store: m.store, Now: m.o.Now}
+	again := tasks.Retry{Attempts: 3, Backoff: 5 * time.Second, Most: time.Minute}
+	return tasks.New(tasks.Config{
+		Catalogue: m.catalogue, Log: m.o.Log.Named("tasks"), Now: m.o.Now,
+		Limits: tasks.Limits{Total: m.config.Limits.Total, Keys: m.agentsOf, PerKey: func(string) int { return m.config.Limits.PerAgent }},
+		Kinds: map[model.TaskKind]tasks.Kind{
+			model.TaskBackup:  {Handler: backup.Handler(maker, m.catalogue), Recovery: tasks.Requeue, Retry: again},
+			model.TaskRestore: {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
+			model.TaskUndo:    {Handler: restorer.Undo, Recovery: tasks.Resume, Priority: 10},
+			model.TaskFinish:  {Handler: restorer.Finish, Recovery: tasks.Resume},
+			model.TaskVerify:  {Handler: verifier.Handle, Recovery: tasks.Requeue, Priority: 5},
+			model.TaskCheck:   {Handler: checker.Handle, Recovery: tasks.Requeue, Reads: true},
+		},
+	})
+}
+
+// agentsOf names the agents that a task loads.
+func (m *Master) agentsOf(ctx context.Context, t model.Task) []string {
+	if t.Site == "" {
+		return nil
+	}
+	site, err := m.catalogue.Site(ctx, t.Site)
+	if err != nil {
+		return nil
+	}
+	keys := append([]string(nil), site.WebServers...)
+	if site.DBServer != "" {
+		keys = append(keys, site.DBServer)
+	}
+	return keys
+}
+
+// Run serves until ctx ends, and then until what ran has been told.
+func (m *Master) Run(ctx context.Context) error {
+	outer, err := m.hub.Listen(m.config.Listen, pki.MasterServer(m.leaf, m.revoked, m.o.Now))
+	if err != nil {
+		return err
+	}
+	local, err := hub.ListenLocal(filepath.Join(m.o.DataDir, SocketName))
+	if err != nil {
+		return errors.Join(err, outer.Close())
+	}
+	health, err := m.listenHealth()
+	if err != nil {
+		return errors.Join(err, outer.Close(), local.Close())
+	}
+	return m.serve(ctx, []net.Listener{outer, local}, health)
+}
+
+// stopTimeout bounds how long callers that are being answered may take after the end has begun.
+const stopTimeout = 5 * time.Second
+
+func (m *Master) serve(ctx context.Context, listeners []net.Listener, health net.Listener) error {
+	server := m.hub.Server()
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range listeners {
+		g.Go(func() error { return server.Serve(l) })
+	}
+	g.Go(func() error { return m.tasks.Serve(ctx) })
+	g.Go(func() error { return m.keepHouse(ctx) })
+	g.Go(func() error { return serveHealth(ctx, health) })
+	g.Go(func() error {
+		<-ctx.Done()
+		if m.o.Stopping != nil {
+			m.o.Stopping()
+		}
+		m.hub.Stopping()
+		hard := time.AfterFunc(stopTimeout, server.Stop)
+		defer hard.Stop()
+		server.GracefulStop()
+		return nil
+	})
+	if m.o.Ready != nil {
+		m.o.Ready()
+	}
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("master: %w", err)
+	}
+	return nil
+}

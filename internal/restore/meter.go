@@ -1,0 +1,111 @@
+package restore
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sitekeep/sitekeep/pkg/archive"
+)
+
+// meter adds up what was sent, for the task's progress.
+type meter struct {
+	mu    sync.Mutex
+	log   Log
+	total int64 // plain bytes
+	done  int64
+	steps map[string]bool
+}
+
+// count passes frames on and counts their plain bytes.
+func (m *meter) count(step string, frames Frames) Frames {
+	return func(yield func(*archive.Frame, error) bool) {
+		m.begin(step)
+		defer m.finish(step)
+		for f, err := range frames {
+			if err == nil {
+				m.add(int64(f.PlainLength))
+			}
+			if !yield(f, err) {
+				return
+			}
+		}
+	}
+}
+
+func (m *meter) begin(step string)  { m.change(step, true) }
+func (m *meter) finish(step string) { m.change(step, false) }
+
+func (m *meter) change(step string, on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if on {
+		m.steps[step] = true
+	} else {
+		delete(m.steps, step)
+	}
+}
+
+func (m *meter) add(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done += n
+	var names []string
+	for _, s := range []string{"push files", "import dump"} {
+		if m.steps[s] {
+			names = append(names, s)
+		}
+	}
+	m.log.Progress(strings.Join(names, ", "), m.done, m.total, 0)
+}
+
+// stopwatch measures how long visitors got the maintenance page.
+type stopwatch struct {
+	mu    sync.Mutex
+	now   func() time.Time
+	since time.Time
+	total time.Duration
+}
+
+func (s *stopwatch) begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.since.IsZero() {
+		s.since = s.now()
+	}
+}
+
+func (s *stopwatch) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.since.IsZero() {
+		s.total += s.now().Sub(s.since)
+		s.since = time.Time{}
+	}
+}
+
+func (s *stopwatch) elapsed() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.total
+}
+
+// size prints bytes as people read them.
+func size(n int64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, suffix := float64(n), ""
+	for _, suffix = range []string{"KiB", "MiB", "GiB", "TiB"} {
+		value /= unit
+		if value < unit {
+			break
+		}
+	}
+	return fmt.Sprintf("%.1f %s", value, suffix)
+}
+
+// quote makes one shell word of s.
+func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -1,0 +1,240 @@
+// Package restore puts a backup in place of a live site: the plan, its steps
+// (one file each, step_*.go) and what becomes of them after a crash. It runs on
+// the master and reaches web and database servers through the agents it is
+// given. How a saga is journalled is internal/saga's business, how a task is
+// queued and logged internal/tasks'.
+//
+// Sinks stage, steps publish: everything slow happens in a staging directory
+// and a new database beside the live site, and nothing that a visitor can see
+// changes outside a step.
+package restore
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/lease"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/saga"
+	"github.com/sitekeep/sitekeep/pkg/dbdump"
+)
+
+// planVersion is that of the journal: a plan of another one cannot be carried on.
+const planVersion = 1
+
+// DefaultGrace is how long what a restore replaced stays for an undo.
+const DefaultGrace = 24 * time.Hour
+
+// Request is what somebody asked for. It holds no secret.
+type Request struct {
+	Site   string
+	Backup string // an id
+	Grace  time.Duration
+}
+
+// Basis is everything a plan is made from. It is the memo of the first step, so
+// that a restarted master makes the very same plan again.
+type Basis struct {
+	Site        model.Site // as it was when the restore began
+	Backup      string
+	Format      string
+	Digest      string
+	TreeBytes   uint64 // of the tar stream
+	DumpBytes   uint64
+	Entries     uint64
+	HasDump     bool
+	Charset     string
+	Collation   string
+	Collations  []string
+	PageStatus  int           // what the site answered when it was backed up; 0: not recorded
+	NewDatabase string        // name of the new database and of its user
+	NewHost     string        // host:port of the database server for web servers
+	Grace       time.Duration // 0: what was replaced goes at once
+}
+
+// WithDatabase reports whether the restore brings a database back.
+func (b *Basis) WithDatabase() bool { return b.HasDump && b.Site.DBServer != "" }
+
+// Sites is the inventory as restores need it.
+type Sites interface {
+	Site(ctx context.Context, name string) (model.Site, error)
+	// SitesUsingDatabase names the sites that are recorded as using a database.
+	SitesUsingDatabase(ctx context.Context, server, database string) ([]string, error)
+}
+
+// Backups are what restores read, and what they make before they touch anything.
+type Backups interface {
+	Backup(ctx context.Context, id string) (model.Backup, error)
+	Open(ctx context.Context, b *model.Backup) (*backup.Tarball, error)
+	// Safety backs up the site as it is, whatever its state, and pins the backup. Calls with the same task give one backup.
+	Safety(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error)
+	UnpinSafety(ctx context.Context, site, task string) error
+}
+
+// Log is where a task's lines go; *tasks.Run is one.
+type Log interface {
+	Log(level model.Level, format string, args ...any)
+	Warn(format string, args ...any)
+	Progress(step string, done, total, files int64)
+}
+
+// Deps are what a Restorer works with.
+type Deps struct {
+	Agents   Agents
+	Sites    Sites
+	Backups  Backups
+	Journals Journals
+	Graces   Graces
+	Engine   saga.Options // Observer, Temporary and Now are filled in
+	Now      func() time.Time
+}
+
+// Restorer makes plans and runs them.
+type Restorer struct{ deps Deps }
+
+// New returns a Restorer.
+func New(d Deps) *Restorer { return &Restorer{deps: d} }
+
+// run is one restore while this process works on it.
+type run struct {
+	task     string
+	basis    Basis
+	agents   Agents
+	sites    Sites
+	backups  Backups
+	log      Log
+	password dbdump.Secret
+	lease    *lease.Keeper
+	downtime *stopwatch
+	meter    *meter
+	outcome  *Outcome
+}
+
+// Outcome is what a task's result tells.
+type Outcome struct {
+	Backup       string        `json:"backup,omitempty"`
+	SafetyBackup string        `json:"safety_backup,omitempty"`
+	Downtime     time.Duration `json:"downtime,omitempty"`
+	Due          time.Time     `json:"due,omitzero"` // until when it can be undone
+}
+
+func (o *Outcome) setSafety(id string) { o.SafetyBackup = id }
+
+// Plan looks a request up and says what would be done. It changes nothing.
+func (r *Restorer) Plan(ctx context.Context, task string, q Request) (*Basis, error) {
+	site, err := r.deps.Sites.Site(ctx, q.Site)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.deps.Backups.Backup(ctx, q.Backup)
+	if err != nil {
+		return nil, err
+	}
+	if b.Site != site.Name {
+		return nil, errs.New(errs.Usage, "list the site's own with: sitekeep backups "+site.Name,
+			"backup %s is one of %s, not of %s", b.ID, b.Site, site.Name)
+	}
+	return r.basis(ctx, task, q, &site, &b)
+}
+
+func (r *Restorer) basis(ctx context.Context, task string, q Request, site *model.Site, b *model.Backup) (*Basis, error) {
+	t, err := r.deps.Backups.Open(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	f := t.Facts()
+	if f.Digest != b.Digest {
+		return nil, errs.New(errs.Corrupt, "check it with: sitekeep check "+b.ID+"; restore another backup",
+			"backup %s is not the one that was recorded: its digest is %s, not %s", b.ID, f.Digest, b.Digest)
+	}
+	out := &Basis{
+		Site: *site, Backup: b.ID, Format: b.Format, Digest: f.Digest, TreeBytes: f.TreeBytes, DumpBytes: f.DumpBytes,
+		Entries: f.Entries, HasDump: f.HasDump, Charset: f.Charset, Collation: f.Collation, Collations: f.Collations,
+		PageStatus: f.PageStatus, NewDatabase: databaseName(site.Name, task), Grace: q.Grace,
+	}
+	if err := out.check(); err != nil {
+		return nil, err
+	}
+	return out, r.findDatabaseServer(ctx, out)
+}
+
+// findDatabaseServer learns under which address web servers reach the database server.
+func (r *Restorer) findDatabaseServer(ctx context.Context, b *Basis) error {
+	if !b.WithDatabase() {
+		return nil
+	}
+	db, err := r.deps.Agents.DB(ctx, b.Site.DBServer)
+	if err != nil {
+		return err
+	}
+	info, err := db.Info(ctx)
+	b.NewHost = info.DatabaseAddress
+	return err
+}
+
+// check refuses what no plan can be made of.
+func (b *Basis) check() error {
+	if b.Site.DBServer != "" && !b.HasDump {
+		return errs.New(errs.Precondition, "restore another backup; sitekeep ls shows what is in one",
+			"backup %s holds no database, and %s has one", b.Backup, b.Site.Name)
+	}
+	return nil
+}
+
+// databaseName ends with the last letters of the task, which are random: a name is never used twice.
+func databaseName(site, task string) string {
+	const suffix = 6
+	tail := strings.ToLower(task)
+	if len(tail) > suffix {
+		tail = tail[len(tail)-suffix:]
+	}
+	return dbdump.DatabaseName(site, tail)
+}
+
+func (r *run) ref() model.SiteRef { return r.basis.Site.Ref() }
+
+// withTarball opens the backup for f.
+func (r *run) withTarball(ctx context.Context, f func(*backup.Tarball) error) error {
+	b, err := r.backups.Backup(ctx, r.basis.Backup)
+	if err != nil {
+		return err
+	}
+	t, err := r.backups.Open(ctx, &b)
+	if err != nil {
+		return fmt.Errorf("backup %s: %w", b.ID, err)
+	}
+	defer t.Close()
+	return f(t)
+}
+
+// stagingDir is where an agent stages; see the comment of TreeService.
+func (r *run) stagingDir() string {
+	return path.Join(path.Dir(r.basis.Site.Root), ".sitekeep-"+r.task)
+}
+
+func (r *run) stagedPath() string { return path.Join(r.stagingDir(), path.Base(r.basis.Site.Root)) }
+
+// plan lists the stages. The steps of one stage run at the same time.
+func (r *run) plan() saga.Plan {
+	p := saga.Plan{Name: "restore", Version: planVersion, Grace: r.basis.Grace}
+	if r.basis.WithDatabase() {
+		p.Stages = [][]saga.Step{
+			{checkEverything{r}},
+			{createDatabase{r}},
+			{pushFiles{r}, importDump{r}},
+			{retireDatabase{r}},
+			{writeSettings{r}},
+		}
+	} else {
+		p.Stages = [][]saga.Step{{checkEverything{r}}, {pushFiles{r}}}
+	}
+	p.Stages = append(p.Stages, []saga.Step{beginMaintenance{r}}, []saga.Step{safetyBackup{r}}, []saga.Step{exchangeTrees{r}},
+		[]saga.Step{writeVhost{r}}, []saga.Step{verifySite{r}}, []saga.Step{endMaintenance{r}})
+	return p
+}

@@ -1,0 +1,82 @@
+package restore
+
+import (
+	"context"
+	"strings"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/saga"
+)
+
+// roomFactor is how much more than the backup's own size must be free: blocks are larger than small files.
+const roomFactor = 1.1
+
+// checkEverything refuses what would fail later, while nothing is touched.
+// Its memo is the plan's basis.
+type checkEverything struct{ *run }
+
+func (checkEverything) Name() string { return "check_everything" }
+
+func (s checkEverything) Prepare(context.Context) (saga.Memo, error) { return memo(s.basis) }
+
+func (s checkEverything) Do(ctx context.Context, _ saga.Memo) error {
+	if err := s.eachWeb(ctx, s.web); err != nil {
+		return err
+	}
+	if !s.basis.WithDatabase() {
+		return nil
+	}
+	return s.db(ctx, func(db DB) error { return s.database(ctx, db) })
+}
+
+func (s checkEverything) web(ctx context.Context, server string, web Web) error {
+	state, err := web.InspectTree(ctx, s.ref(), s.task)
+	if err != nil {
+		return err
+	}
+	if state.LiveInode == 0 {
+		s.log.Warn("%s: %s is not there; it will be made anew", server, s.basis.Site.Root)
+	}
+	if need := uint64(float64(s.basis.TreeBytes) * roomFactor); state.FreeBytes < need {
+		return noRoom(need, state.FreeBytes, "beside "+s.basis.Site.Root)
+	}
+	if state.FreeInodes > 0 && state.FreeInodes < s.basis.Entries {
+		return errs.New(errs.NoSpace, "remove files there", "beside %s are %d inodes free; %d are needed",
+			s.basis.Site.Root, state.FreeInodes, s.basis.Entries)
+	}
+	return nil
+}
+
+func (s checkEverything) database(ctx context.Context, db DB) error {
+	info, err := db.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if info.DatabaseServer == "" {
+		return errs.New(errs.Unreachable, "start it; look at: sitekeep server check "+s.basis.Site.DBServer,
+			"the database server cannot be used: %s", strings.Join(info.Problems, "; "))
+	}
+	state, err := db.InspectDatabase(ctx, s.basis.NewDatabase, s.basis.Collations)
+	if err != nil {
+		return err
+	}
+	return s.judge(state)
+}
+
+func (s checkEverything) judge(state model.DatabaseState) error {
+	switch need := uint64(float64(s.basis.DumpBytes) * roomFactor); {
+	case len(state.UnknownCollations) > 0:
+		return errs.New(errs.Precondition, "restore to a database server of the version that the backup comes from, or a newer one",
+			"%s does not know the collations %s", state.Server, strings.Join(state.UnknownCollations, ", "))
+	case state.FreeBytes > 0 && state.FreeBytes < need:
+		return noRoom(need, state.FreeBytes, "in the database server's data directory")
+	}
+	return nil
+}
+
+func noRoom(need, free uint64, where string) error {
+	return errs.New(errs.NoSpace, "make room there and restore again", "%s are needed %s; %s are free", size(int64(need)), where, size(int64(free)))
+}
+
+func (checkEverything) Undo(context.Context, saga.Memo) error { return nil }
