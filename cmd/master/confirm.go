@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+)
+
+// confirm asks before something that cannot easily be taken back. It asks people only: with yes, or when standard
+// input or standard error is not a terminal, the answer is yes.
+func (a *app) confirm(ctx context.Context, yes bool, explanation, question string) error {
+	in, ok := a.in.(*os.File)
+	if yes || !ok || !isTerminal(in) || !isTerminal(a.err) {
+		return nil
+	}
+	fmt.Fprintf(a.err, "%s\n%s [y/N] ", explanation, question)
+	answer, err := readLine(ctx, in)
+	if err != nil {
+		fmt.Fprintln(a.err)
+		return err
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return errs.New(errs.Cancelled, "answer y, or give --yes", "nothing was done")
+}
+
+// readLine reads from a terminal, which gives whole lines, until ctx ends.
+func readLine(ctx context.Context, in *os.File) (string, error) {
+	const pollMillis = 100
+	for {
+		if ctx.Err() != nil {
+			return "", ctx.Err()
+		}
+		fds := []unix.PollFd{{Fd: int32(in.Fd()), Events: unix.POLLIN}}
+		n, err := unix.Poll(fds, pollMillis)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return "", fmt.Errorf("read the answer: %w", err)
+		}
+		if n > 0 {
+			break
+		}
+	}
+	line := make([]byte, 256)
+	n, err := in.Read(line)
+	if n == 0 && err != nil { // Ctrl-D
+		return "", errs.New(errs.Cancelled, "answer y, or give --yes", "nothing was done")
+	}
+	return string(line[:n]), nil
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	pb "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+)
+
+func (m *fakeMaster) CreateBackup(_ context.Context, r *pb.CreateBackupRequest) (*pb.CreateBackupResponse, error) {
+	m.called("CreateBackup site=%s description=%q format=%s full=%v queue=%v quiesce=%v", r.Site, r.Description, r.Format, r.Full, r.Queue, r.Quiesce)
+	t, err := m.start("backup", r.Site, r.Queue)
+	return &pb.CreateBackupResponse{Task: t}, err
+}
+
+func (m *fakeMaster) ListBackups(_ context.Context, r *pb.ListBackupsRequest) (*pb.ListBackupsResponse, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if strings.HasPrefix(r.Site, "missing.") {
+		return nil, errs.New(errs.NotFound, "list them with: sitekeep site list", "no site %s", r.Site)
+	}
+	var all []*pb.Backup
+	for _, b := range m.backups {
+		if r.Site == "" || r.Site == b.Site {
+			all = append(all, b)
+		}
+	}
+	if strings.HasPrefix(r.Site, "paged.") {
+		all = nil
+		for i := range 25 {
+			all = append(all, &pb.Backup{Id: fmt.Sprintf("paged.example-20260101.0000%02d", 59-i), Site: r.Site, CreatedAt: at(-i)})
+		}
+	}
+	const pageSize = 10
+	from, to := 0, len(all)
+	if _, err := fmt.Sscanf(r.PageToken, "from %d", &from); err != nil && r.PageToken != "" {
+		return nil, errs.New(errs.Usage, "", "bad page token %q", r.PageToken)
+	}
+	size := pageSize
+	if r.PageSize > 0 {
+		size = min(size, int(r.PageSize))
+	}
+	list := &pb.ListBackupsResponse{}
+	if from+size < to {
+		to = from + size
+		list.NextPageToken = fmt.Sprintf("from %d", to)
+	}
+	list.Backups = all[from:to]
+	return list, nil
+}
+
+func (m *fakeMaster) backup(id, site string) (*pb.Backup, error) {
+	for _, b := range m.backups {
+		if b.Id == id || id == "latest" && b.Site == site {
+			return b, nil
+		}
+	}
+	return nil, errs.New(errs.NotFound, "list them with: sitekeep backups", "no backup %s", id)
+}
+
+func (m *fakeMaster) GetBackup(_ context.Context, r *pb.GetBackupRequest) (*pb.GetBackupResponse, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, err := m.backup(r.Id, r.Site)
+	return &pb.GetBackupResponse{Backup: b}, err
+}
+
+func (m *fakeMaster) PinBackup(_ context.Context, r *pb.PinBackupRequest) (*pb.PinBackupResponse, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, err := m.backup(r.Id, "")
+	if err == nil {
+		b = proto.CloneOf(b)
+		b.Pinned = r.Pinned
+	}
+	return &pb.PinBackupResponse{Backup: b}, err
+}
+
+func (m *fakeMaster) DeleteBackup(_ context.Context, r *pb.DeleteBackupRequest) (*pb.DeleteBackupResponse, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, err := m.backup(r.Id, "")
+	if err != nil {
+		return nil, err
+	}
+	if b.Pinned {
+		return nil, errs.New(errs.Precondition, "sitekeep unpin "+b.Id, "%s is pinned", b.Id)
+	}
+	for i := range m.backups {
+		if m.backups[i] == b {
+			m.backups = append(append([]*pb.Backup{}, m.backups[:i]...), m.backups[i+1:]...)
+			break
+		}
+	}
+	return &pb.DeleteBackupResponse{}, nil
+}
+
+func (m *fakeMaster) CheckBackups(_ context.Context, r *pb.CheckBackupsRequest) (*pb.CheckBackupsResponse, error) {
+	m.called("CheckBackups ids=%v all=%v read_data=%v", r.Ids, r.All, r.ReadData)
+	t, err := m.start("check", "", false)
+	if err == nil && len(r.Ids) > 0 && strings.HasPrefix(r.Ids[0], "rotten.") {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		done, _ := m.find(t.Id)
+		done.task.State, done.task.ErrorKind, done.task.Error = pb.TaskState_TASK_STATE_FAILED, "corrupt", "frame 3 of "+r.Ids[0]+" is damaged"
+	}
+	return &pb.CheckBackupsResponse{Task: t}, err
+}
+
+func (m *fakeMaster) ListEntries(r *pb.ListEntriesRequest, stream grpc.ServerStreamingServer[pb.ListEntriesResponse]) error {
+	m.called("ListEntries id=%s path=%q recursive=%v", r.Id, r.Path, r.Recursive)
+	if !strings.HasPrefix(r.Id, "example.com-") {
+		return errs.New(errs.NotFound, "list them with: sitekeep backups", "no backup %s", r.Id)
+	}
+	if r.Path == "nowhere" {
+		return errs.New(errs.NotFound, "see: sitekeep ls "+r.Id, "no entry nowhere in %s", r.Id)
+	}
+	parts := [][]*pb.Entry{{
+		{Path: "wp-content", Type: "dir", Mode: 0o42775 & 0o7777, ModifiedAt: at(0), Owner: "www-data", Group: "www-data", Uid: 33, Gid: 33},
+		{Path: "index.php", Type: "file", Size: 418, Mode: 0o644, ModifiedAt: at(0), Uid: 1000, Gid: 1000, Sha256: "00ff"},
+	}, {}, {
+		{Path: "current", Type: "symlink", Mode: 0o777, ModifiedAt: at(0), Owner: "root", Group: "root", LinkTarget: "releases/\x1b]0;owned\x07"},
+		{Path: "evil\x1b[2J\nname", Type: "file", Mode: 0o4711, ModifiedAt: at(0), Owner: "root", Group: "root"},
+		{Path: "raw\ufffd", RawPath: []byte("raw\xff"), Type: "hardlink", Mode: 0o1666, ModifiedAt: at(0), Owner: "root", Group: "root", LinkTarget: "index.php"},
+	}}
+	for _, part := range parts {
+		if err := stream.Send(&pb.ListEntriesResponse{Entries: part}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *fakeMaster) ReadEntry(r *pb.ReadEntryRequest, stream grpc.ServerStreamingServer[pb.ReadEntryResponse]) error {
+	m.called("ReadEntry id=%s path=%q", r.Id, r.Path)
+	if r.Path == "nowhere" {
+		return errs.New(errs.NotFound, "see: sitekeep ls "+r.Id, "no entry nowhere in %s", r.Id)
+	}
+	for _, part := range []string{"<?php\x00\xff\x1b[31m", "\nend"} {
+		if err := stream.Send(&pb.ReadEntryResponse{Data: []byte(part)}); err != nil {
+			return err
+		}
+	}
+	if r.Path == "cut" {
+		return errs.New(errs.Unreachable, "", "the store went away")
+	}
+	return nil
+}
+
+// DownloadBackup sends "tarball\n" in two parts; the first label of the id says what goes wrong.
+func (m *fakeMaster) DownloadBackup(r *pb.DownloadBackupRequest, stream grpc.ServerStreamingServer[pb.DownloadBackupResponse]) error {
+	what, _, _ := strings.Cut(r.Id, ".")
+	if what == "missing" {
+		return errs.New(errs.NotFound, "list them with: sitekeep backups", "no backup %s", r.Id)
+	}
+	backup := &pb.Backup{Id: r.Id, Format: "tar.zst", Size: 8}
+	sum := sha256.Sum256([]byte("tarball\n"))
+	parts := []*pb.DownloadBackupResponse{{Backup: backup, Data: []byte("tar")}, {Data: []byte("ball\n")}, {Sha256: hex.EncodeToString(sum[:])}}
+	switch what {
+	case "cut", "short":
+		parts = parts[:2]
+	case "wrong":
+		parts[2].Sha256 = strings.Repeat("0", 64)
+	case "size":
+		backup.Size = 9
+	case "tail":
+		parts = append(parts, &pb.DownloadBackupResponse{Data: []byte("more")})
+	case "liar":
+		backup.Id = "../../etc/liar-20261123.001336"
+	case "strange":
+		backup.Format = "../x"
+	}
+	for _, part := range parts {
+		if err := stream.Send(part); err != nil {
+			return err
+		}
+	}
+	if what == "cut" {
+		return errs.New(errs.Unreachable, "", "the store went away")
+	}
+	return nil
+}
+
+func (m *fakeMaster) RestoreSite(_ context.Context, r *pb.RestoreSiteRequest) (*pb.RestoreSiteResponse, error) {
+	grace := "none"
+	if r.Grace != nil {
+		grace = r.Grace.AsDuration().String()
+	}
+	m.called("RestoreSite site=%s backup=%s grace=%s queue=%v files_only=%v db_only=%v", r.Site, r.Backup, grace, r.Queue, r.FilesOnly, r.DbOnly)
+	t, err := m.start("restore", r.Site, r.Queue)
+	return &pb.RestoreSiteResponse{Task: t}, err
+}
+
+func (m *fakeMaster) PlanRestore(_ context.Context, r *pb.PlanRestoreRequest) (*pb.PlanRestoreResponse, error) {
+	m.called("PlanRestore site=%s backup=%s files_only=%v db_only=%v", r.Site, r.Backup, r.FilesOnly, r.DbOnly)
+	plan := &pb.PlanRestoreResponse{Backup: r.Backup, Steps: []*pb.PlanStep{
+		{Name: "check", Description: "look at everything"},
+		{Name: "push_files", Servers: []string{"web1", "web2"}, Description: "send 121 MiB", Undo: "remove the staging directory"},
+		{Name: "exchange", Servers: []string{"web1"}, Description: "exchange \x1b[31m", Undo: "exchange back", Downtime: true},
+	}}
+	if strings.HasPrefix(r.Site, "warn.") {
+		plan.Warnings = []string{"the owner 33 is unknown\x07"}
+	}
+	return plan, nil
+}
+
+func (m *fakeMaster) UndoRestore(_ context.Context, r *pb.UndoRestoreRequest) (*pb.UndoRestoreResponse, error) {
+	m.called("UndoRestore site=%s", r.Site)
+	if strings.HasPrefix(r.Site, "late.") {
+		return nil, errs.New(errs.Precondition, "restore the safety backup", "the grace time of %s is over", r.Site)
+	}
+	t, err := m.start("undo", r.Site, false)
+	return &pb.UndoRestoreResponse{Task: t}, err
+}

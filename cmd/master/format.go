@@ -1,0 +1,94 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// printable makes text from elsewhere harmless on a terminal: whatever is not a graphic character or a plain space
+// (control characters, marks that change the direction of writing, bytes that are no UTF-8) is shown as an escape.
+func printable(text string) string {
+	if !strings.ContainsFunc(text, hostile) && utf8.ValidString(text) {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r == '\t':
+			b.WriteString(`\t`)
+		case r < utf8.RuneSelf && hostile(r):
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case hostile(r):
+			fmt.Fprintf(&b, `\u{%x}`, r)
+		default:
+			b.WriteRune(r)
+		}
+		text = text[size:]
+	}
+	return b.String()
+}
+
+func hostile(r rune) bool { return !unicode.IsPrint(r) }
+
+// bytesText gives a number of bytes as people read it, in powers of 1024.
+func bytesText(n int64) string {
+	if n < 1024 && n > -1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, units := float64(n)/1024, "KMGTPE"
+	for (value >= 999.95 || value <= -999.95) && len(units) > 1 {
+		value, units = value/1024, units[1:]
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[0])
+}
+
+// localTime gives a time in the local time zone; "-" if it is not set.
+func localTime(ts *timestamppb.Timestamp) string {
+	if !ts.IsValid() {
+		return "-"
+	}
+	return ts.AsTime().Local().Format(time.DateTime)
+}
+
+// clockText gives a length of time as a clock does: 0:07, 12:30, 1:02:03.
+func clockText(d time.Duration) string {
+	s := int64(d.Round(time.Second) / time.Second)
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}
+
+// orDash stands for what is not there.
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// yesNo is for tables.
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// plural counts things: 1 backup, 2 backups.
+func plural(n int64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

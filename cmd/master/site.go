@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+)
+
+func newSiteCmd(a *app) *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "site",
+		Short: "Sites: what is backed up",
+		Example: `  sitekeep site add example.com --web web1 --db db1 --root /var/www/example.com
+  sitekeep site list`,
+	})
+	cmd.AddCommand(newSiteAddCmd(a), newSiteListCmd(a), newSiteShowCmd(a), newSiteVerifyCmd(a), newSiteRemoveCmd(a))
+	return cmd
+}
+
+func newSiteAddCmd(a *app) *cobra.Command {
+	site := &sitekeepv1.Site{}
+	cmd := &cobra.Command{
+		Use:   "add NAME --web SERVER[,SERVER] --root DIR",
+		Short: "Put a site under care",
+		Long: `Put a site under care. It is looked at on its servers, and nothing is changed there: with a managed vhost, run
+"sitekeep site verify" afterwards. What is not given is found out where it can be.
+
+Ends with 6 if there is something that you should know.`,
+		Example: `  sitekeep site add example.com --web web1 --db db1 --root /var/www/example.com --alias www.example.com
+  sitekeep site add static.example --web web1,web2 --root /srv/static --kind generic --vhost external`,
+		Args: arguments(1, 1),
+	}
+	siteFlags(cmd, site)
+	cmd.PreRunE = func(_ *cobra.Command, args []string) error {
+		if len(site.WebServers) == 0 || site.Root == "" {
+			return usageError("sitekeep site add", "say where %s is: --web SERVER and --root DIR", args[0])
+		}
+		return nil
+	}
+	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
+		site.Name = args[0]
+		r, err := c.sites.CreateSite(ctx, &sitekeepv1.CreateSiteRequest{Site: site})
+		if err != nil {
+			return err
+		}
+		if err := a.printText(r.GetSite(), r.GetSite().GetName()); err != nil {
+			return err
+		}
+		return a.warnings("site "+args[0]+" was added", r.GetWarnings())
+	})
+	return cmd
+}
+
+func siteFlags(cmd *cobra.Command, site *sitekeepv1.Site) {
+	flags := cmd.Flags()
+	flags.StringSliceVar(&site.WebServers, "web", nil, "web `servers`, by commas; backups read the first one")
+	flags.StringVar(&site.DbServer, "db", "", "database `server`; none for a site without a database")
+	flags.StringVar(&site.Root, "root", "", "absolute `directory` of the site on its web servers")
+	flags.StringVar(&site.Docroot, "docroot", "", "absolute `directory` that is served (default: the root)")
+	flags.StringVar(&site.Kind, "kind", "", "how it keeps its settings: wordpress or generic (default: found out)")
+	flags.StringVar(&site.Database, "database", "", "`name` of the database (default: from the site's settings)")
+	flags.StringArrayVar(&site.Aliases, "alias", nil, "another `domain` of the site (repeat it)")
+	flags.StringVar(&site.Client, "client", "", "the `customer` that owns the site")
+	flags.StringArrayVar(&site.Excludes, "exclude", nil, "`glob` of paths that backups leave out (repeat it)")
+	flags.StringVar(&site.Vhost, "vhost", "", "managed or external (default: managed)")
+}
+
+// warnings prints what is to be known of something that is done; then the command ends with the status for that.
+func (a *app) warnings(done string, texts []string) error {
+	for _, text := range texts {
+		fmt.Fprintln(a.err, "warning: "+printable(text))
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	return &warned{text: done + ", with " + plural(int64(len(texts)), "warning")}
+}
+
+func newSiteListCmd(a *app) *cobra.Command {
+	var owner string
+	cmd := &cobra.Command{
+		Use: "list", Aliases: []string{"ls"}, Short: "List sites", Args: arguments(0, 0),
+		Example: "  sitekeep site list\n  sitekeep site list --client acme -o json",
+		RunE: a.call(func(ctx context.Context, c *client, _ []string) error {
+			r, err := c.sites.ListSites(ctx, &sitekeepv1.ListSitesRequest{Client: owner})
+			if err != nil {
+				return err
+			}
+			return printList(a, r.GetSites(), "NAME|KIND|WEB|DB|LAST BACKUP|BACKUPS|SIZE|CLIENT", func(s *sitekeepv1.Site) []string {
+				return []string{s.GetName(), s.GetKind(), strings.Join(s.GetWebServers(), ","), orDash(s.GetDbServer()),
+					localTime(s.GetLastBackupAt()), fmt.Sprint(s.GetBackups()), bytesText(s.GetBackupBytes()), orDash(s.GetClient())}
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&owner, "client", "", "only this `customer`'s")
+	return cmd
+}
+
+func newSiteShowCmd(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "show NAME", Short: "Show a site", Args: arguments(1, 1),
+		Example:           "  sitekeep site show example.com",
+		ValidArgsFunction: a.complete(siteNames),
+		RunE: a.call(func(ctx context.Context, c *client, args []string) error {
+			r, err := c.sites.GetSite(ctx, &sitekeepv1.GetSiteRequest{Name: args[0]})
+			if err != nil {
+				return err
+			}
+			return a.printFacts(r.GetSite(), siteFacts(r.GetSite()))
+		}),
+	}
+}
+
+func siteFacts(s *sitekeepv1.Site) facts {
+	return facts{
+		{"name", s.GetName()}, {"aliases", strings.Join(s.GetAliases(), ", ")}, {"kind", s.GetKind()},
+		{"client", s.GetClient()}, {"web servers", strings.Join(s.GetWebServers(), ", ")},
+		{"root", s.GetRoot()}, {"docroot", s.GetDocroot()}, {"vhost", s.GetVhost()},
+		{"database server", s.GetDbServer()}, {"database", s.GetDatabase()}, {"database user", s.GetDatabaseUser()},
+		{"database host", s.GetDatabaseHost()}, {"excludes", strings.Join(s.GetExcludes(), ", ")},
+		{"disabled", yesNo(s.GetDisabled())}, {"added", localTime(s.GetCreatedAt())},
+		{"last backup", orDash(s.GetLastBackup())}, {"last backup at", localTime(s.GetLastBackupAt())},
+		{"backups", fmt.Sprintf("%d (%s)", s.GetBackups(), bytesText(s.GetBackupBytes()))},
+	}
+}
+
+func newSiteVerifyCmd(a *app) *cobra.Command {
+	var how taskFlags
+	cmd := &cobra.Command{
+		Use:   "verify NAME",
+		Short: "Write a site's vhost, mend its permissions, and see that it answers",
+		Long: `Write the vhost of a site if it is managed, mend permissions, test and reload the web server, and see that the page
+and the database answer.`,
+		Example:           "  sitekeep site verify example.com",
+		Args:              arguments(1, 1),
+		ValidArgsFunction: a.complete(siteNames),
+	}
+	how.add(cmd, true)
+	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
+		task, err := begin(ctx, func(ctx context.Context) (*sitekeepv1.VerifySiteResponse, error) {
+			return c.sites.VerifySite(ctx, &sitekeepv1.VerifySiteRequest{Name: args[0], Queue: how.queue})
+		})
+		if err != nil {
+			return err
+		}
+		return a.finish(ctx, c, task, how.detach)
+	})
+	return cmd
+}
+
+func newSiteRemoveCmd(a *app) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "remove NAME",
+		Short: "Take a site out of care",
+		Long: `Take a site out of care. Its files, its database and its backups stay where they are, and so does a managed
+vhost.`,
+		Example:           "  sitekeep site remove example.com --yes",
+		Args:              arguments(1, 1),
+		ValidArgsFunction: a.complete(siteNames),
+	}
+	yesFlag(cmd, &yes)
+	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
+		found, err := c.sites.GetSite(ctx, &sitekeepv1.GetSiteRequest{Name: args[0]})
+		if err != nil {
+			return err
+		}
+		explanation := fmt.Sprintf("Site %s will not be backed up any more. Its files, its database and its %s stay.",
+			printable(args[0]), plural(found.GetSite().GetBackups(), "backup"))
+		if err := a.confirm(ctx, yes, explanation, "Remove it?"); err != nil {
+			return err
+		}
+		r, err := c.sites.DeleteSite(ctx, &sitekeepv1.DeleteSiteRequest{Name: args[0]})
+		if err != nil {
+			return err
+		}
+		return a.printText(r, fmt.Sprintf("%s: removed, %s kept", args[0], plural(r.GetBackupsKept(), "backup")))
+	})
+	return cmd
+}
