@@ -1,0 +1,249 @@
+package bed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Master is a running `sitekeep serve`. Kill, Stop and Start of [Process] make
+// it crash, end and come back over the same data directory.
+type Master struct {
+	*Process
+	DataDir string
+	Addr    netip.AddrPort // gRPC
+	HTTP    netip.AddrPort
+	program string
+}
+
+// Master makes a master's data directory with `sitekeep init` and starts it.
+func (b *Bed) Master(ctx context.Context, name string) (*Master, error) {
+	bin, err := Build()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := b.part(name)
+	if err != nil {
+		return nil, err
+	}
+	ip := b.IP()
+	m := &Master{DataDir: filepath.Join(dir, "data"), program: bin.Master}
+	if m.Addr, err = FreePort(ip); err != nil {
+		return nil, err
+	}
+	if m.HTTP, err = FreePort(ip); err != nil {
+		return nil, err
+	}
+	init := exec.CommandContext(ctx, bin.Master, "init", "--data-dir", m.DataDir, "--name", ip.String(),
+		"--listen", m.Addr.String(), "--http", m.HTTP.String())
+	if _, err := run(ctx, init); err != nil {
+		return nil, fmt.Errorf("%s: sitekeep init: %w", name, err)
+	}
+	m.Process, err = b.serve(ctx, name, dir, bin.Master, "serve", "--data-dir", m.DataDir)
+	return m, err
+}
+
+// serve starts one of our programs and waits until it says that it is ready,
+// on its output and to systemd.
+func (b *Bed) serve(ctx context.Context, name, dir string, argv ...string) (*Process, error) {
+	notify, err := listenNotify(dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	b.onClose(notify.close)
+	return b.Run(ctx, Service{
+		Name: name, Argv: argv, Dir: dir, Env: []string{"NOTIFY_SOCKET=" + notify.path},
+		Stop: syscall.SIGTERM, Ready: notify.isReady, Before: func() { notify.ready.Store(false) },
+	})
+}
+
+// Result is what an operator's command said.
+type Result struct {
+	Stdout, Stderr string
+	Code           int // exit status
+	Took           time.Duration
+}
+
+func (r *Result) String() string {
+	return fmt.Sprintf("exit status %d after %.2f s\nstandard output:\n%s\nstandard error:\n%s",
+		r.Code, r.Took.Seconds(), r.Stdout, r.Stderr)
+}
+
+// Command prepares an operator's command on the master's machine, for tests
+// that want its pipes or its process. It is the leader of a process group.
+func (m *Master) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, m.program, args...)
+	cmd.Env = append(bareEnv(), "SITEKEEP_DATA_DIR="+m.DataDir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = stopTimeout
+	return cmd
+}
+
+// CLI runs an operator's command to its end. An exit status other than 0 is no
+// error; a command that could not be run, or that a signal ended, is one.
+func (m *Master) CLI(ctx context.Context, args ...string) (*Result, error) {
+	cmd := m.Command(ctx, args...)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	began := time.Now()
+	err := cmd.Run()
+	r := &Result{Stdout: stdout.String(), Stderr: stderr.String(), Took: time.Since(began)}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Exited() {
+		r.Code, err = exit.ExitCode(), nil
+	}
+	if err != nil {
+		return r, fmt.Errorf("sitekeep %s: %w\n%s", strings.Join(args, " "), err, r)
+	}
+	return r, nil
+}
+
+// Run runs an operator's command that must end with 0 and returns its standard
+// output.
+func (m *Master) Run(ctx context.Context, args ...string) (string, error) {
+	r, err := m.CLI(ctx, args...)
+	if err == nil && r.Code != 0 {
+		err = fmt.Errorf("sitekeep %s: %s", strings.Join(args, " "), r)
+	}
+	return r.Stdout, err
+}
+
+// AgentConfig is agent.yaml.
+type AgentConfig struct {
+	Allow struct {
+		Roots     []string `yaml:"roots"`
+		Databases []string `yaml:"databases"`
+	} `yaml:"allow"`
+	MySQL     *AgentMySQL     `yaml:"mysql,omitempty"`
+	Webserver *AgentWebserver `yaml:"webserver,omitempty"`
+}
+
+// AgentMySQL is the part of the db role in agent.yaml.
+type AgentMySQL struct {
+	Socket       string `yaml:"socket,omitempty"`
+	Host         string `yaml:"host,omitempty"`
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file,omitempty"`
+	Advertise    string `yaml:"advertise,omitempty"`
+}
+
+// AgentWebserver is the part of the web role in agent.yaml.
+type AgentWebserver struct {
+	Kind             string   `yaml:"kind"`
+	VhostDir         string   `yaml:"vhost_dir"`
+	Listen           []string `yaml:"listen"`
+	TestCommand      []string `yaml:"test_command"`
+	ReloadCommand    []string `yaml:"reload_command"`
+	WebGroup         string   `yaml:"web_group"`
+	PHPFPM           string   `yaml:"php_fpm"`
+	PHPReloadCommand []string `yaml:"php_reload_command"`
+}
+
+// Agent is a running `sitekeep-agent serve`.
+type Agent struct {
+	*Process
+	DataDir string
+	Addr    netip.AddrPort
+	Config  AgentConfig // change it, call WriteConfig, stop and start
+}
+
+// AgentOptions say what an agent is for; a web server, a database server, or
+// both. DialOut has it dial the master in place of listening.
+type AgentOptions struct {
+	Web     *Web
+	DB      *MariaDB
+	DialOut bool
+}
+
+// Agent joins a server of the given name to the master and starts its agent.
+func (b *Bed) Agent(ctx context.Context, m *Master, name string, o AgentOptions) (*Agent, error) {
+	bin, err := Build()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := b.part("agent-" + name)
+	if err != nil {
+		return nil, err
+	}
+	a := &Agent{DataDir: filepath.Join(dir, "data")}
+	if a.Addr, err = FreePort(b.IP()); err != nil {
+		return nil, err
+	}
+	if err := a.join(ctx, m, bin.Agent, name, o); err != nil {
+		return nil, fmt.Errorf("agent %s: %w", name, err)
+	}
+	if err := a.configure(dir, o); err != nil {
+		return nil, fmt.Errorf("agent %s: %w", name, err)
+	}
+	a.Process, err = b.serve(ctx, "agent-"+name, dir, bin.Agent, "serve", "--data-dir", a.DataDir)
+	return a, err
+}
+
+func (a *Agent) join(ctx context.Context, m *Master, program, name string, o AgentOptions) error {
+	ask := []string{"server", "token", name}
+	if o.Web != nil {
+		ask = append(ask, "--role", "web")
+	}
+	if o.DB != nil {
+		ask = append(ask, "--role", "db")
+	}
+	token, err := m.Run(ctx, ask...)
+	if err != nil {
+		return err
+	}
+	if token = strings.TrimSuffix(token, "\n"); token == "" || strings.ContainsAny(token, " \n") {
+		return fmt.Errorf("server token: standard output is %q, not one token alone on its line", token)
+	}
+	args := []string{"join", "--token", token, "--data-dir", a.DataDir}
+	if o.DialOut {
+		args = append(args, "--dial-out")
+	} else {
+		args = append(args, "--listen", a.Addr.String())
+	}
+	_, err = run(ctx, exec.CommandContext(ctx, program, args...))
+	return err
+}
+
+func (a *Agent) configure(dir string, o AgentOptions) error {
+	a.Config.Allow.Roots, a.Config.Allow.Databases = []string{}, []string{}
+	if w := o.Web; w != nil {
+		a.Config.Allow.Roots = []string{w.Root}
+		a.Config.Webserver = &AgentWebserver{
+			Kind: "nginx", VhostDir: w.VhostDir, Listen: []string{w.Addr.String()},
+			TestCommand: w.TestCommand(), ReloadCommand: w.ReloadCommand(), WebGroup: "nogroup",
+			PHPFPM: "unix:" + w.FPMSocket, PHPReloadCommand: w.PHPReloadCommand(),
+		}
+	}
+	if db := o.DB; db != nil {
+		a.Config.Allow.Databases = []string{"*"}
+		a.Config.MySQL = &AgentMySQL{
+			Socket: db.Socket, User: "root", PasswordFile: filepath.Join(dir, "db-password"), Advertise: db.Addr.String(),
+		}
+		if err := os.WriteFile(a.Config.MySQL.PasswordFile, []byte(db.Password+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
+	return a.WriteConfig()
+}
+
+// ConfigPath is the agent's agent.yaml.
+func (a *Agent) ConfigPath() string { return filepath.Join(a.DataDir, "agent.yaml") }
+
+// WriteConfig writes Config to agent.yaml; the agent reads it when it starts.
+func (a *Agent) WriteConfig() error {
+	text, err := yaml.Marshal(&a.Config)
+	if err != nil {
+		return fmt.Errorf("agent.yaml: %w", err)
+	}
+	return os.WriteFile(a.ConfigPath(), text, 0o600)
+}
