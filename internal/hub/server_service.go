@@ -13,9 +13,6 @@ import (
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
 
-// joinTokenValidity is how long a server has to join.
-const joinTokenValidity = 24 * time.Hour
-
 type serverService struct {
 	sitekeepv1.UnimplementedServerServiceServer
 	*Hub
@@ -34,7 +31,7 @@ func (s *serverService) CreateJoinToken(ctx context.Context, q *sitekeepv1.Creat
 		return nil, err
 	}
 	now, hash := s.Now(), token.Hash()
-	expires := now.Add(joinTokenValidity)
+	expires := now.Add(pki.JoinTokenValidity)
 	err = s.Catalogue.AddJoinToken(ctx, catalogue.JoinToken{Name: q.Name, Roles: roles, Hash: hash[:], CreatedAt: now, ExpiresAt: expires})
 	if err != nil {
 		return nil, err
