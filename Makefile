@@ -19,8 +19,8 @@ help: ## say what can be made
 .PHONY: build
 build: export CGO_ENABLED = 0
 build: ## bin/sitekeep and bin/sitekeep-agent, static; the version comes from git
-	$(GO) build -trimpath -ldflags "-s -w" -o bin/sitekeep ./cmd/master
-	$(GO) build -trimpath -ldflags "-s -w" -o bin/sitekeep-agent ./cmd/agent
+	$(GO) build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/sitekeep ./cmd/master
+	$(GO) build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/sitekeep-agent ./cmd/agent
 
 .PHONY: deps
 deps:
