@@ -76,7 +76,7 @@ func (w *walker) directory(ctx context.Context, name string) error {
 	if err := w.look(name); err != nil {
 		return err
 	}
-	d, err := w.place.Root.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_DIRECTORY, 0)
+	d, err := w.place.Root.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return fmt.Errorf("permissions of %s: %w", name, err)
 	}
@@ -225,19 +225,15 @@ func (w *walker) public(name string, have owned) bool {
 // file that has changed since it was reported is left alone, with an error. It
 // may be repeated.
 func MendPermission(p Place, d Drift) error {
-	f, err := p.Root.OpenFile(d.Path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, info, err := openItself(p.Root, d.Path)
 	if err != nil {
 		return fmt.Errorf("mend permissions of %s: %w", d.Path, err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("mend permissions of %s: %w", d.Path, err)
-	}
 	have, ok := ownership(info)
 	switch {
-	case !ok || !info.Mode().IsRegular() && !info.IsDir():
-		return fmt.Errorf("mend permissions of %s: it is neither a file nor a directory", d.Path)
+	case !ok:
+		return fmt.Errorf("mend permissions of %s: the system does not tell the owner", d.Path)
 	case have.mode == d.WantMode && have.gid == d.WantGID:
 		return nil
 	case have.mode != d.Mode || have.gid != d.GID:
@@ -252,4 +248,28 @@ func MendPermission(p Place, d Drift) error {
 		return fmt.Errorf("mend permissions of %s: %w", d.Path, err)
 	}
 	return nil
+}
+
+// openItself opens a file or directory, and nothing that a link leads to:
+// os.Root follows links within it whatever the flags say.
+func openItself(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	named, err := root.Lstat(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !named.Mode().IsRegular() && !named.IsDir() {
+		return nil, nil, errors.New("it is neither a file nor a directory")
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !os.SameFile(named, info) {
+		err = errors.New("it is being exchanged")
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
 }

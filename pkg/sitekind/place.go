@@ -142,7 +142,7 @@ func refused(name, what string, err error) error {
 
 // openRegular opens a regular file, and never waits on a pipe.
 func openRegular(root *os.Root, name string) (*os.File, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, lookup(name, err)
 	}

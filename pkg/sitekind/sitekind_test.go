@@ -2,9 +2,13 @@ package sitekind
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -102,6 +106,34 @@ func TestSettingsErrorNamesFileAndLine(t *testing.T) {
 	} {
 		if e.Error() != want {
 			t.Errorf("got %q", e.Error())
+		}
+	}
+}
+
+func TestReadFileIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for size, refused := range map[int]bool{MaxSettings: false, MaxSettings + 1: true} {
+		if err := os.WriteFile(filepath.Join(dir, "a"), make([]byte, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		data, err := ReadFile(Place{Root: root}, "a")
+		e, _ := errors.AsType[*SettingsError](err)
+		if refused != (e != nil && e.Problem == Refused) || !refused && len(data) != size {
+			t.Errorf("%d bytes: read %d, %v", size, len(data), err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"pipe", "."} {
+		_, err := ReadFile(Place{Root: root}, name)
+		if e, ok := errors.AsType[*SettingsError](err); !ok || e.Problem != Refused {
+			t.Errorf("%s: got %v", name, err)
 		}
 	}
 }

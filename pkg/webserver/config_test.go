@@ -157,7 +157,7 @@ func TestTemplatesAreOverridden(t *testing.T) {
 		if site := render(); !strings.Contains(site, `# mine "/var/www/example.com"`) {
 			t.Errorf("the site's template is not used:\n%s", site)
 		}
-		for _, bad := range []string{"server {}", "{{.Nothing}}", "{{", strings.Repeat("x", maxRendered+1) + `{{template "maintenance" .}}`} {
+		for _, bad := range []string{"server {}", "{{.FlagFile}}", "{{.MarkerPath}}", "{{.Nothing}}", "{{", strings.Repeat("x", maxRendered+1) + `{{template "maintenance" .}}`} {
 			put(t, dir, "vhost-"+row.name+"-example.com.tmpl", bad)
 			if _, err := b.RenderVhost(b.site()); err == nil || !strings.Contains(err.Error(), "vhost-"+row.name+"-example.com.tmpl") {
 				t.Errorf("%.20q: got %v", bad, err)

@@ -60,6 +60,9 @@ type ProbeResult struct {
 	// Body is the beginning of the body, at most 4 KiB.
 	Body     []byte
 	Duration time.Duration
+	// Cut says that there was no answer, or that it ended before its end, as
+	// when PHP is reloaded while it makes a page.
+	Cut bool
 	// Problem says what is wrong; empty when nothing is. See Judge.
 	Problem string
 	// Warning says what a person should look at though it may be meant so.
@@ -84,6 +87,7 @@ func (s *Server) Probe(ctx context.Context, req ProbeRequest) (ProbeResult, erro
 	result.Duration = time.Since(begun)
 	result.Problem, result.Warning = Judge(result)
 	if err != nil {
+		result.Cut = true
 		result.Problem = fmt.Sprintf("no whole answer from %s: %v", result.Address, err)
 	}
 	return result, nil

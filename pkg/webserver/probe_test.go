@@ -58,6 +58,9 @@ func TestProbe(t *testing.T) {
 			if err != nil || (r.Problem == "") != (c.problem == "") || !strings.Contains(r.Problem, c.problem) || r.Warning != c.warning {
 				t.Errorf("got %+v, %v", r, err)
 			}
+			if r.Cut != (c.problem == "no whole answer") {
+				t.Errorf("cut is %v", r.Cut)
+			}
 			if r.Duration <= 0 || r.Address == "" {
 				t.Errorf("no duration or address: %+v", r)
 			}

@@ -24,10 +24,34 @@ type kindRow struct {
 
 func kindRows() []kindRow {
 	return []kindRow{
-		{name: "nginx", docroot: "root", unquote: func(s string) string {
-			return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(strings.TrimSuffix(strings.TrimPrefix(s, `"`), `"`))
-		}},
+		{name: "nginx", docroot: "root", unquote: nginxUnquote},
 	}
+}
+
+// nginxUnquote follows ngx_conf_read_token: a quoted argument ends at the first
+// quote without a backslash, and then nothing may follow but its semicolon.
+func nginxUnquote(s string) string {
+	rest, ok := strings.CutPrefix(s, `"`)
+	if !ok {
+		return "not quoted: " + s
+	}
+	var out []byte
+	for i := 0; i < len(rest); i++ {
+		switch c := rest[i]; {
+		case c == '"' && i == len(rest)-1:
+			return string(out)
+		case c == '"':
+			return "ends early: " + s
+		case c == '\\' && i+1 < len(rest) && strings.IndexByte(`"\'`, rest[i+1]) >= 0:
+			i++
+			out = append(out, rest[i])
+		case c == '\\' && i+1 < len(rest) && strings.IndexByte("trn", rest[i+1]) >= 0:
+			return "an escape: " + s
+		default:
+			out = append(out, c)
+		}
+	}
+	return "does not end: " + s
 }
 
 func TestEveryKindHasARow(t *testing.T) {

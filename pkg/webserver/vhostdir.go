@@ -128,8 +128,9 @@ func (d *vhostDir) putBack(name, token, saved string) error {
 	if err := d.Link(saved, temp); err != nil {
 		return err
 	}
-	// A rename onto another link to the same file does nothing at all.
-	return errors.Join(d.Rename(temp, name+confSuffix), d.remove(temp), d.sync())
+	// A rename onto another link to the same file does nothing at all; what is
+	// left of temp then goes with forget.
+	return errors.Join(d.Rename(temp, name+confSuffix), d.sync())
 }
 
 // forget removes what the change token has left beside NAME.conf.

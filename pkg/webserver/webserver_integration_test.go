@@ -77,7 +77,7 @@ func TestRealSiteIsServed(t *testing.T) {
 		}
 		for _, path := range []string{"/wp-config.php.bak", "/dump.sql", "/.env", "/.git/config", "/.sitekeep-staging/index.php",
 			"/wp-content/uploads/evil.php", "/wp-content/uploads/evil.PHP", "/wp-content/uploads/evil.php/x", "/wp-content/uploads/a.txt/x.php",
-			"/nothing.php", "/.sitekeep-maintenance", "/%2egit/config", "//.git/config"} {
+			"/nothing.php", "/style.css/x.php", "/.sitekeep-maintenance", "/%2egit/config", "//.git/config"} {
 			r := b.get(t, ProbeRequest{Name: "example.com", Path: path})
 			if r.Status != 404 || strings.Contains(string(r.Body), "secret") {
 				t.Errorf("%s: %d %q", path, r.Status, r.Body)

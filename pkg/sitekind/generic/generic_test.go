@@ -144,6 +144,38 @@ func TestLines(t *testing.T) {
 	}
 }
 
+func TestLinesHoldOnlyWhatEveryProgramReadsAlike(t *testing.T) {
+	for text, fits := range map[string][]string{
+		`N=a`:   {"", "abc_1", "/run/a.sock:1", "a@b+c=d,e~f.g-h", "_x"},
+		`N="a"`: {"", "a b", "a#;b", "it's %[1]!"},
+		`N='a'`: {"", "a b", `say "x"`},
+	} {
+		refused := map[string][]string{
+			`N=a`:   {"a b", "a%b", "ünï", "[a]", "*a", "@a", "-a", "a'b", "a#b", "a\nb", "a\x00"},
+			`N="a"`: {`a"b`, `a\b`, "$a", "`a`", "ünï", "a\nb", "\t"},
+			`N='a'`: {"a'b", `a\b`, "$a", "`a`", "ünï", "a\nb"},
+		}[text]
+		s, err := find("f", []byte(text), "N")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, value := range fits {
+			if !s.fits(value) {
+				t.Errorf("%s: %q does not fit", text, value)
+			}
+		}
+		for _, value := range refused {
+			p := lay(t, map[string]string{
+				mappingFile: "settings: {file: a, format: lines, name: N, user: U, password: P}", "a": text + "\nU=b\nP=c\n",
+			})
+			err := New().WriteSettings(t.Context(), p, sitekind.Settings{Name: value, User: "b", Password: sitekind.NewSecret("c")})
+			if e, ok := errors.AsType[*sitekind.SettingsError](err); !ok || e.Problem != sitekind.Unwritable || e.Line != 1 {
+				t.Errorf("%s: %q: got %v", text, value, err)
+			}
+		}
+	}
+}
+
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("# c\nK = \"v\" ; x\r\nL=1\n"), "new")
 	f.Add([]byte("export K='' # x"), "a b")

@@ -159,10 +159,7 @@ func TestWriteKeepsOwnerModeAndAttributes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := os.Chmod(f.path(), 0o440|fs.ModeSetgid); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(f.path(), 0o640); err != nil {
+		if err := os.Chmod(f.path(), 0o460|fs.ModeSetgid); err != nil {
 			t.Fatal(err)
 		}
 		attr := unix.Setxattr(f.path(), "user.sitekeep.test", []byte("kept"), 0)

@@ -113,6 +113,8 @@ func (p *parser) keyword(s scope, t token) error {
 		p.file.jumps = cmpOr(p.file.jumps, t.line)
 	case "return", "exit", "die":
 		return p.leave(s)
+	case "case", "default":
+		return p.label()
 	}
 	return p.expression(s)
 }
@@ -129,6 +131,33 @@ func (p *parser) leave(s scope) error {
 	err := p.expression(s)
 	p.ended = p.ended || s.when == always
 	return err
+}
+
+// label reads the label of a switch: case 1: or default:
+func (p *parser) label() error {
+	first := p.next()
+	for choices := 0; ; {
+		t := p.cur()
+		switch {
+		case t.kind == tokEnd:
+			return p.syntax(first, "a label of a switch begins here and does not end")
+		case t.is("?"):
+			choices++
+		case t.is(":") && choices > 0:
+			choices--
+		case t.is(":") || t.is(";"):
+			p.next()
+			return nil
+		case closing(t) != "":
+			if err := p.balanced(); err != nil {
+				return err
+			}
+			continue
+		case t.is(")") || t.is("]") || t.is("}"):
+			return p.syntax(t, "a label of a switch does not end before this")
+		}
+		p.next()
+	}
 }
 
 // block reads statements up to the closing brace.
@@ -193,7 +222,6 @@ func (p *parser) ifStatement(s scope) error {
 	}
 	colon, err := p.body(inner)
 	for err == nil {
-		p.skipGap()
 		switch p.cur().keyword() {
 		case "elseif":
 			p.next()
@@ -216,20 +244,6 @@ func (p *parser) ifStatement(s scope) error {
 		}
 	}
 	return err
-}
-
-// skipGap passes tags and empty text between the branches of an if.
-func (p *parser) skipGap() {
-	for n := 0; ; n++ {
-		t := p.ahead(n)
-		if k := t.keyword(); k == "else" || k == "elseif" {
-			p.pos += n
-			return
-		}
-		if t.kind != tokText && t.kind != tokOpen && t.kind != tokClose {
-			return
-		}
-	}
 }
 
 // declared reads a function, class or namespace. Its braces hold code that is
@@ -322,7 +336,7 @@ func (p *parser) expression(s scope) error {
 // says that the statement ends with them.
 func (p *parser) group(s scope, begin int) (ended bool, err error) {
 	open := p.cur()
-	call := open.is("(") && p.pos > begin && p.tokens[p.pos-1].kind == tokName
+	call := open.is("(") && p.pos > begin && p.tokens[p.pos-1].kind == tokName && !takesOperand(p.tokens[p.pos-1])
 	declares := open.is("{") && isDeclaration(p.tokens[begin:p.pos])
 	if err := p.balanced(); err != nil {
 		return false, err
@@ -367,6 +381,14 @@ func isDeclaration(tokens []token) bool {
 
 func isOperand(t token) bool {
 	return t.kind == tokString || t.kind == tokTemplate || t.kind == tokNumber || t.kind == tokVariable
+}
+
+// takesOperand says whether a word is no function, so that parentheses after
+// it are a part of its operand, or a cast.
+func takesOperand(t token) bool {
+	words := []string{"echo", "print", "return", "include", "include_once", "require", "require_once", "throw",
+		"yield", "from", "clone", "new", "and", "or", "xor", "instanceof"}
+	return slices.Contains(words, t.keyword())
 }
 
 // joins says whether a name may follow an operand.

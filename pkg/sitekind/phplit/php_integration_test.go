@@ -56,3 +56,26 @@ func TestPHPAgreesOnWhatIsWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowsWordPress parses every file of an installed WordPress: code of
+// all kinds, all of which is good PHP.
+func TestFollowsWordPress(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("/usr/share/wordpress", func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() || filepath.Ext(path) != ".php" {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		files++
+		if _, err := Parse(path, source); err != nil {
+			t.Error(err)
+		}
+		return nil
+	})
+	if err != nil || files < 500 {
+		t.Errorf("%d files, %v", files, err)
+	}
+}

@@ -109,6 +109,10 @@ func TestConstantIsFoundWhereItCounts(t *testing.T) {
 		"no space before text":      "<?php define('P','yes')?>",
 		"declare":                   "<?php declare(strict_types=1); define('P','yes');",
 		"use":                       "<?php use A\\{B, C}; define('P','yes');",
+		"after labels":              "<?php switch ($a) { case $b ? 1 : 2: case f(':'); default: if ($c): d(); endif; } define('P','yes');",
+		"after an empty label":      "<?php switch ($a) { default: } define('P','yes');",
+		"casts after words":         "<?php echo (int) $a; return_it((string) $b); print (bool) $c; $d = new (X); define('P','yes');",
+		"elseif of an outer if":     "<?php if ($a): if ($b) { c(); } ?> x <?php elseif ($d): endif; define('P','yes');",
 		"casts and matches":         "<?php $a = (string) getenv('X'); $b = match($a) { 'x' => 1, default => 2 }; define('P','yes');",
 	}
 	for name, source := range tests {
@@ -191,6 +195,8 @@ func TestRefusals(t *testing.T) {
 		{"empty escape", `<?php define('P', "\u{}");`, Syntax, 1, `\u`},
 		{"heredoc indented less", "<?php define('P', <<<X\na\n  X);", Syntax, 1, "indented"},
 		{"stray endif", "<?php endif; define('P','a');", Syntax, 1, "no beginning"},
+		{"label without an end", "<?php switch ($a) { case 1 }", Syntax, 1, "label"},
+		{"label at the end", "<?php switch ($a) { default", Syntax, 1, "does not"},
 		{"nothing after do", "<?php do", Syntax, 1, "ends within"},
 		{"deep statements", "<?php " + strings.Repeat("{", 100000), Syntax, 1, "deeply"},
 		{"deep strings", "<?php " + strings.Repeat(`"{$`, 100000), Syntax, 1, "deeply"},
