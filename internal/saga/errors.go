@@ -61,10 +61,9 @@ type StuckError struct {
 
 func (e *StuckError) Error() string {
 	var b strings.Builder
-	switch {
-	case e.Step == "":
+	if e.Step == "" {
 		fmt.Fprintf(&b, "journal: %v", e.Err)
-	default:
+	} else {
 		fmt.Fprintf(&b, "%s %s: %v", e.Act, e.Step, e.Err)
 	}
 	if e.Cause != nil {

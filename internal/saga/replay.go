@@ -46,7 +46,7 @@ type StepState struct {
 	Done, Undone, Finished bool
 }
 
-// ErrJournal: the journal's records make no sense; nothing was done.
+// ErrJournal says that the journal's records make no sense; nothing was done.
 var ErrJournal = errors.New("the journal cannot be understood")
 
 // Inspect reads a journal and says where its saga stands.

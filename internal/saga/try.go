@@ -39,7 +39,7 @@ func (r *run) try(ctx, waiting context.Context, step string, act Act, f func(con
 	a.emit(Started, nil)
 	for {
 		a.event.Attempt++
-		err, temporary := r.call(ctx, timeout, f)
+		temporary, err := r.call(ctx, timeout, f)
 		if err == nil {
 			a.emit(Done, nil)
 			return nil
@@ -54,7 +54,7 @@ func (r *run) try(ctx, waiting context.Context, step string, act Act, f func(con
 }
 
 // call calls f once, bounded by timeout (0: not bounded).
-func (r *run) call(ctx context.Context, timeout time.Duration, f func(context.Context) error) (err error, temporary bool) {
+func (r *run) call(ctx context.Context, timeout time.Duration, f func(context.Context) error) (temporary bool, err error) {
 	bounded := ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -63,7 +63,7 @@ func (r *run) call(ctx context.Context, timeout time.Duration, f func(context.Co
 	}
 	err = guard(bounded, f)
 	ranOut := errors.Is(bounded.Err(), context.DeadlineExceeded) && ctx.Err() == nil
-	return err, err != nil && (ranOut || r.o.Temporary(err))
+	return err != nil && (ranOut || r.o.Temporary(err)), err
 }
 
 // guard keeps a step's panic from taking other sagas along.

@@ -94,19 +94,24 @@ func (l *scanner) scan(b []byte, eof bool) bool {
 		case inSkipped:
 			stuck = l.scanSkipped(b, eof)
 		default:
-			if l.ended {
-				done, stuck = l.scanLineEnd(b, eof)
-			} else if l.started {
-				stuck = l.scanCode(b, eof)
-			} else {
-				done, stuck = l.scanLead(b, eof)
-			}
+			done, stuck = l.scanPlain(b, eof)
 		}
 		if done || stuck {
 			return done
 		}
 	}
 	return eof && l.ended
+}
+
+// scanPlain goes on outside of strings and comments.
+func (l *scanner) scanPlain(b []byte, eof bool) (done, stuck bool) {
+	switch {
+	case l.ended:
+		return l.scanLineEnd(b, eof)
+	case l.started:
+		return false, l.scanCode(b, eof)
+	}
+	return l.scanLead(b, eof)
 }
 
 // scanQuoted goes to the end of the string. A quote ends it unless the run of

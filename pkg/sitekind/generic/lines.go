@@ -41,7 +41,7 @@ var (
 	// bareValue and quotedValue hold what every program that reads such files
 	// takes literally.
 	bareValue   = regexp.MustCompile(`^[A-Za-z0-9_/.][A-Za-z0-9_/.:@+=,~-]*$|^$`)
-	quotedValue = regexp.MustCompile("^[ -~]*$")
+	quotedValue = regexp.MustCompile(`^[\x20-\x7e]*$`)
 )
 
 // fits says whether the text can stand in the place of the value.
