@@ -18,7 +18,11 @@ const defaultDataDir = "/var/lib/sitekeep-agent"
 func run(ctx context.Context, args []string, io stdio) error {
 	begun := false
 	root := newRoot(io)
-	root.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		err := cmd.ValidateFlagGroups() // cobra would do it later
+		begun = err == nil
+		return err
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !begun { // what cobra itself refuses

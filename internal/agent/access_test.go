@@ -70,6 +70,19 @@ func siteCalls() []call {
 				Settings: &agentv1.DatabaseSettings{Host: "h", Name: "n", User: "u"}, Password: "p"})
 			return err
 		}},
+		{"CarrySettings", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
+			_, err := r.settings.CarrySettings(ctx, &agentv1.CarrySettingsRequest{Site: s, Task: task})
+			return err
+		}},
+		{"SwitchSettings", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
+			_, err := r.settings.SwitchSettings(ctx, &agentv1.SwitchSettingsRequest{Site: s, Task: task,
+				Settings: &agentv1.DatabaseSettings{Host: "h", Name: "n", User: "u"}, Password: "p"})
+			return err
+		}},
+		{"RevertSettings", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
+			_, err := r.settings.RevertSettings(ctx, &agentv1.RevertSettingsRequest{Site: s, Task: task})
+			return err
+		}},
 		{"ProbeDatabase", false, func(ctx context.Context, r *rig, s *agentv1.SiteRef, _ string) error {
 			_, err := r.settings.ProbeDatabase(ctx, &agentv1.ProbeDatabaseRequest{Site: s})
 			return err
@@ -156,7 +169,7 @@ func TestNoCallLeavesTheAllowedDirectories(t *testing.T) {
 		"docroot over a link": {Name: "example.com", Kind: "generic", Root: r.www + "/x", Docroot: r.www + "/out/site"},
 		"over a link":         {Name: "example.com", Kind: "generic", Root: r.www + "/out/site"},
 	}
-	before := print(t, secret) + print(t, r.www+"/x")
+	before := fingerprint(t, secret) + fingerprint(t, r.www+"/x")
 	for _, c := range siteCalls() {
 		for name, site := range bad {
 			if err := c.do(r.ctx(), r, site, task); !errs.Is(err, errs.Permission) || errs.HintOf(err) == "" {
@@ -175,7 +188,7 @@ func TestNoCallLeavesTheAllowedDirectories(t *testing.T) {
 			}
 		}
 	}
-	if after := print(t, secret) + print(t, r.www+"/x"); after != before {
+	if after := fingerprint(t, secret) + fingerprint(t, r.www+"/x"); after != before {
 		t.Error("something was changed")
 	}
 	if left := r.staging(); len(left) > 0 {

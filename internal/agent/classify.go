@@ -53,8 +53,8 @@ func databaseError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &failure) && failure.Kind == dbdump.KindSink && failure.Err != nil && classified(failure.Err):
-		return err // what the stream or the frames had to say
+	case errors.As(err, &failure) && failure.Kind == dbdump.KindSink && failure.Err != nil:
+		return treeError(err) // what the stream or the frames had to say
 	case errors.As(err, &failure):
 		return &errs.Error{Kind: kindOfDatabase(failure.Kind), Hint: dbdump.HintOf(err), Err: err}
 	}

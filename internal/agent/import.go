@@ -52,9 +52,6 @@ func runImport(ctx context.Context, in *dbdump.Instance, header *agentv1.ImportH
 	summary, err := in.Import(ctx, dbdump.ImportOptions{
 		Database: header.GetName(), User: header.GetUser(), Password: dbdump.NewSecret(header.GetPassword()),
 	}, plain)
-	if err == nil {
-		err = readRest(plain)
-	}
 	if closeErr := plain.Close(); err == nil {
 		err = closeErr
 	}
@@ -64,15 +61,6 @@ func runImport(ctx context.Context, in *dbdump.Instance, header *agentv1.ImportH
 	reply := &agentv1.ImportResponse{Bytes: uint64(summary.Bytes), Statements: uint64(summary.Statements), Warnings: importWarnings(summary)}
 	reply.Tables, err = countTables(ctx, in, header.GetName())
 	return reply, err
-}
-
-// readRest makes sure that the stream came to its end mark, and that nothing was behind the dump's.
-func readRest(plain io.Reader) error {
-	n, err := io.Copy(io.Discard, plain)
-	if err == nil && n > 0 {
-		err = errs.New(errs.Corrupt, "check the backup with: sitekeep check --read-data BACKUP", "there are %d bytes behind the end of the dump", n)
-	}
-	return err
 }
 
 func importWarnings(summary dbdump.ImportSummary) []string {

@@ -328,9 +328,9 @@ func (r *rig) plant(name string) {
 	}
 }
 
-// print is a fingerprint of a tree: names, types, modes, owners, times, links and contents. Staging directories are
+// fingerprint tells all of a tree: names, types, modes, owners, times, links and contents. Staging directories are
 // left out.
-func print(t *testing.T, dir string) string {
+func fingerprint(t *testing.T, dir string) string {
 	t.Helper()
 	var out strings.Builder
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {

@@ -21,7 +21,7 @@ func TestTreeGoesUpAndComesDown(t *testing.T) {
 		t.Run(string(format), func(t *testing.T) {
 			r := newRig(t)
 			r.plant("x")
-			want := print(t, r.www+"/x")
+			want := fingerprint(t, r.www+"/x")
 			got, err := r.read(&agentv1.ReadTreeHeader{Site: r.ref("x"), Format: string(format)})
 			if err != nil {
 				t.Fatal(err)
@@ -34,7 +34,7 @@ func TestTreeGoesUpAndComesDown(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, print(t, r.www+"/.sitekeep-T1/x")); diff != "" {
+			if diff := cmp.Diff(want, fingerprint(t, r.www+"/.sitekeep-T1/x")); diff != "" {
 				t.Errorf("the staged tree differs (-want +got):\n%s", diff)
 			}
 			r.exchange(t, reply, want)
@@ -64,7 +64,7 @@ func (r *rig) exchange(t *testing.T, reply *agentv1.WriteTreeResponse, want stri
 	if err != nil || !removed.GetExisted() {
 		t.Errorf("remove staging: %v, %v", removed, err)
 	}
-	if diff := cmp.Diff(want, print(t, r.www+"/x")); diff != "" {
+	if diff := cmp.Diff(want, fingerprint(t, r.www+"/x")); diff != "" {
 		t.Errorf("the site differs (-want +got):\n%s", diff)
 	}
 	if left := r.staging(); len(left) > 0 {
@@ -103,11 +103,11 @@ func TestUnchangedFramesAreReferences(t *testing.T) {
 	if second.summary.References == 0 || second.summary.ReadBytes > 1<<20 {
 		t.Errorf("summary = %+v", second.summary)
 	}
-	want := print(t, r.www+"/x")
+	want := fingerprint(t, r.www+"/x")
 	if _, err := r.write("x", r.assemble(archive.TarZstd, second, base)); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, print(t, r.www+"/.sitekeep-T1/x")); diff != "" {
+	if diff := cmp.Diff(want, fingerprint(t, r.www+"/.sitekeep-T1/x")); diff != "" {
 		t.Errorf("the spliced tree differs (-want +got):\n%s", diff)
 	}
 }
@@ -210,7 +210,7 @@ func TestCutTrees(t *testing.T) {
 		f.Data = append([]byte(nil), f.Data...)
 		frames = append(frames, f)
 	}
-	want := print(t, r.www+"/x")
+	want := fingerprint(t, r.www+"/x")
 	type stream = agentv1.TreeService_WriteTreeClient
 	end := &agentv1.WriteTreeRequest{Message: &agentv1.WriteTreeRequest_End{End: &agentv1.StreamEnd{}}}
 	for name, c := range map[string]struct {
@@ -276,7 +276,7 @@ func TestCutTrees(t *testing.T) {
 				t.Errorf("reply %v, error = %v (%v), want kind %v", reply, err, errs.KindOf(err), c.kind)
 			}
 			eventually(t, "the staging directory is gone", func() bool { return len(r.staging()) == 0 })
-			if diff := cmp.Diff(want, print(t, r.www+"/x")); diff != "" {
+			if diff := cmp.Diff(want, fingerprint(t, r.www+"/x")); diff != "" {
 				t.Errorf("the site differs:\n%s", diff)
 			}
 		})

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -64,7 +65,7 @@ func extract(ctx context.Context, dir *os.Root, format archive.Format, opts arch
 	defer x.Abort()
 	for {
 		frame, err := next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return x.Finish(ctx)
 		}
 		if err != nil {

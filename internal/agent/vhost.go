@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -19,6 +20,8 @@ const (
 	removal = "remove"
 	// serveWait is how long a web server may take to serve what was written.
 	serveWait = 15 * time.Second
+	// settleTime is for how long a page that PHP did not finish is asked for again.
+	settleTime = 3 * time.Second
 )
 
 type vhostService struct {
@@ -184,13 +187,13 @@ func (s *vhostService) ProbeSite(ctx context.Context, req *agentv1.ProbeSiteRequ
 		}
 	}
 	probe := webserver.ProbeRequest{Name: site.Name, Path: req.GetPath(), AsVisitor: req.GetTask() == ""}
-	result, err := web.Probe(ctx, probe)
+	result, err := settledProbe(ctx, web, probe)
 	if err != nil {
 		return nil, vhostError(err)
 	}
 	// A site that knows its own port sends those without it there, as it would a browser.
 	if probe.Host = ownHost(site.Name, result); probe.Host != "" {
-		if result, err = web.Probe(ctx, probe); err != nil {
+		if result, err = settledProbe(ctx, web, probe); err != nil {
 			return nil, vhostError(err)
 		}
 	}
@@ -198,6 +201,15 @@ func (s *vhostService) ProbeSite(ctx context.Context, req *agentv1.ProbeSiteRequ
 		Status: int32(result.Status), Location: result.Location, BodyBytes: result.BodyBytes, Problem: result.Problem,
 		Took: durationpb.New(result.Duration), Maintenance: result.Maintenance,
 	}, nil
+}
+
+// settledProbe asks again for a while where the answer may be that of a PHP which is being reloaded: its reload
+// command returns before its workers have ended, with the pages they were making.
+func settledProbe(ctx context.Context, web *webserver.Server, probe webserver.ProbeRequest) (webserver.ProbeResult, error) {
+	until := time.Now().Add(settleTime)
+	return web.WaitProbe(ctx, probe, func(r webserver.ProbeResult) bool {
+		return !r.Cut && r.Status != http.StatusBadGateway || time.Now().After(until)
+	})
 }
 
 // ownHost returns the host with a port to which an answer redirects within the same site; empty if it does not.

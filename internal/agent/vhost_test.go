@@ -75,8 +75,12 @@ func TestSweepEndsLeases(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
+	begun := time.Now()
 	wg.Go(func() { r.agent.Sweep(ctx) })
 	eventually(t, "the lease that had run out at the start is ended", func() bool { return !r.flag() })
+	if took := time.Since(begun); took > 1900*time.Millisecond {
+		t.Errorf("a lease that had run out before the start was ended after %v only", took)
+	}
 	r.begin(time.Minute)
 	time.Sleep(50 * time.Millisecond)
 	if !r.flag() {

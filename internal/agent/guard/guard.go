@@ -57,7 +57,7 @@ func (l *List) Database(name string) error {
 	if name == "" || len(name) > 64 || strings.ContainsRune(name, 0) {
 		return errs.New(errs.Usage, "give a name of 1 to 64 characters", "database %q cannot be used", name)
 	}
-	if l.system(name) || l.system(strings.ToLower(name)) {
+	if l.system(name) {
 		return errs.New(errs.Permission, "use another database", "database %s belongs to the database server itself", name)
 	}
 	for _, pattern := range l.databases {

@@ -119,6 +119,43 @@ func TestPathsInsideAreOpened(t *testing.T) {
 	}
 }
 
+// TestPrefixesAreComparedByComponent: os.Root would refuse such a path too, but it must not come so far.
+func TestPrefixesAreComparedByComponent(t *testing.T) {
+	l := newLayout(t)
+	for _, path := range []string{l.www2 + "/site", l.www + "2"} {
+		if _, err := l.list().Site(ref(path, "")); err == nil || !strings.Contains(err.Error(), "is not below a directory that is allowed") {
+			t.Errorf("%s: error = %v", path, err)
+		}
+	}
+}
+
+// TestLinksThatComeLater: a directory that becomes a link between the check and the use leads nowhere.
+func TestLinksThatComeLater(t *testing.T) {
+	l := newLayout(t)
+	list := guard.New([]string{l.www}, nil, dbdump.IsSystemDatabase)
+	site, err := list.Site(ref(l.www+"/deep/down", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{
+		os.MkdirAll(l.secret+"/deep/down", 0o755), os.Rename(l.www+"/deep", l.www+"/old"), os.Symlink(l.secret+"/deep", l.www+"/deep"),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := list.Site(ref(l.www+"/deep/down", "")); !errs.Is(err, errs.Permission) {
+		t.Errorf("a link at the time of the check: error = %v", err)
+	}
+	for name, open := range map[string]func() (*os.Root, error){
+		"OpenParent": site.OpenParent, "MakeParent": site.MakeParent, "OpenRoot": site.OpenRoot, "OpenDocroot": site.OpenDocroot,
+	} {
+		if _, err := open(); !errs.Is(err, errs.Permission) {
+			t.Errorf("%s: error = %v", name, err)
+		}
+	}
+}
+
 func TestRootThatIsALinkIsRefused(t *testing.T) {
 	l := newLayout(t)
 	site, err := l.list().Site(ref(l.www+"/alias", ""))

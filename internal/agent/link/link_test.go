@@ -21,6 +21,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/pki"
+	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
 
 const soon = 10 * time.Second
@@ -145,6 +146,33 @@ func TestJoinRefused(t *testing.T) {
 	}
 }
 
+// TestAnswersThatAreRefused: what a master says is believed only as far as the token goes.
+func TestAnswersThatAreRefused(t *testing.T) {
+	other := linktest.New(t, "web")
+	for name, c := range map[string]struct {
+		change func(*agentv1.EnrollResponse)
+		kind   errs.Kind
+	}{
+		"another CA":     {func(r *agentv1.EnrollResponse) { r.CaCertificate = other.CA.Certificate().Raw }, errs.Permission},
+		"no CA":          {func(r *agentv1.EnrollResponse) { r.CaCertificate = nil }, errs.Corrupt},
+		"another name":   {func(r *agentv1.EnrollResponse) { r.Name = "web2" }, errs.Failed},
+		"no certificate": {func(r *agentv1.EnrollResponse) { r.Certificate = nil }, errs.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := linktest.New(t, "web")
+			m.Change = c.change
+			dir := t.TempDir()
+			_, err := link.Join(t.Context(), link.JoinOptions{DataDir: dir, Token: m.Token("web1", time.Hour)})
+			if !errs.Is(err, c.kind) || errs.HintOf(err) == "" {
+				t.Errorf("error = %v (%v, hint %q)", err, errs.KindOf(err), errs.HintOf(err))
+			}
+			if _, err := pki.LoadIdentity(dir); !errs.Is(err, errs.NotFound) {
+				t.Errorf("there is an identity: %v", err)
+			}
+		})
+	}
+}
+
 func unknownToken(t *testing.T, m *linktest.Master) string {
 	token, err := pki.NewJoinToken([]string{m.Address}, m.CA.Fingerprint())
 	if err != nil {
@@ -264,7 +292,7 @@ func (l *logLines) has(part string) bool {
 func dialOut(t *testing.T, m *linktest.Master, log io.Writer) (connected chan struct{}, stop func()) {
 	t.Helper()
 	id := m.Identity("web1")
-	id.Addresses = []string{m.ReverseAddress}
+	id.Addresses = []string{m.Address}
 	live, err := pki.NewLiveIdentity(id)
 	if err != nil {
 		t.Fatal(err)
@@ -351,7 +379,7 @@ func TestDialOutStopsThoughTheMasterIsSilent(t *testing.T) {
 
 func TestDialOutStopsWhileItWaits(t *testing.T) {
 	m := linktest.New(t, "web")
-	m.ReverseAddress = "127.0.0.1:1"
+	m.Address = "127.0.0.1:1"
 	var log logLines
 	_, stop := dialOut(t, m, &log)
 	deadline := time.Now().Add(soon)

@@ -301,7 +301,7 @@ func TestForeignStagingDirectories(t *testing.T) {
 	elsewhere := t.TempDir()
 	for name, make := range map[string]func(path string) error{
 		"link":            func(path string) error { return os.Symlink(elsewhere, path) },
-		"file":            func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"file":            func(path string) error { return os.WriteFile(path, nil, 0o700) },
 		"open to others":  func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chmod(path, 0o755)) },
 		"somebody else's": func(path string) error { return errors.Join(os.Mkdir(path, 0o700), os.Chown(path, 65534, 65534)) },
 	} {

@@ -24,15 +24,17 @@ import (
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
 
-// Master answers agents on two loopback addresses.
+// Master answers agents on a loopback address.
 type Master struct {
 	agentv1.UnimplementedEnrollmentServiceServer
 	CA   *pki.CA
 	Leaf *pki.MasterLeaf
-	// Address takes gRPC calls, ReverseAddress connections of agents that dial out.
-	Address, ReverseAddress string
+	// Address takes gRPC calls, and connections of agents that dial out.
+	Address string
 	// Reversed gives the connections of agents that dialled.
 	Reversed chan net.Conn
+	// Change, if set, spoils the answer to an enrolment.
+	Change func(*agentv1.EnrollResponse)
 	// Requests are the enrolments that came.
 	Requests chan *agentv1.EnrollRequest
 
@@ -58,55 +60,81 @@ func New(tb testing.TB, roles ...string) *Master {
 		CA: ca, Leaf: leaf, Reversed: make(chan net.Conn, 4), Requests: make(chan *agentv1.EnrollRequest, 16),
 		tb: tb, grants: map[pki.SecretHash]*pki.JoinGrant{}, roles: roles, revoked: map[string]bool{},
 	}
-	m.serveCalls()
-	m.serveReverse()
+	m.serve()
 	return m
 }
 
-func (m *Master) tls() *tls.Config { return pki.MasterServer(m.Leaf, m.isRevoked, nil) }
-
-func (m *Master) listen() net.Listener {
+// serve tells calls from connections in reverse by the protocol that was negotiated.
+func (m *Master) serve() {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		m.tb.Fatal(err)
 	}
-	return l
-}
-
-func (m *Master) serveCalls() {
-	l := m.listen()
 	m.Address = l.Addr().String()
-	s := grpc.NewServer(grpc.Creds(credentials.NewTLS(m.tls())), grpc.ChainUnaryInterceptor(wire.UnaryServerErrors(hclog.NewNullLogger())))
+	calls := &handedOver{Listener: l, conns: make(chan net.Conn, 16), ended: make(chan struct{})}
+	s := grpc.NewServer(grpc.Creds(established{insecure.NewCredentials()}), grpc.ChainUnaryInterceptor(wire.UnaryServerErrors(hclog.NewNullLogger())))
 	agentv1.RegisterEnrollmentServiceServer(s, m)
-	done := make(chan struct{})
-	go func() { defer close(done); _ = s.Serve(l) }()
-	m.tb.Cleanup(func() { s.Stop(); <-done })
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = s.Serve(calls) })
+	wg.Go(func() { m.accept(l, calls) })
+	m.tb.Cleanup(func() { s.Stop(); wg.Wait() })
 }
 
-func (m *Master) serveReverse() {
-	l := m.listen()
-	m.ReverseAddress = l.Addr().String()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			raw, err := l.Accept()
-			if err != nil {
-				return
-			}
-			m.takeReverse(raw)
+func (m *Master) accept(l net.Listener, calls *handedOver) {
+	defer close(calls.ended)
+	for {
+		raw, err := l.Accept()
+		if err != nil {
+			return
 		}
-	}()
-	m.tb.Cleanup(func() { _ = l.Close(); <-done })
+		_ = raw.SetDeadline(time.Now().Add(handshakeTime))
+		conn := tls.Server(raw, pki.MasterServer(m.Leaf, m.isRevoked, nil))
+		if err := conn.Handshake(); err != nil {
+			_ = raw.Close()
+			continue
+		}
+		_ = raw.SetDeadline(time.Time{})
+		if conn.ConnectionState().NegotiatedProtocol == pki.ALPNReverse {
+			m.Reversed <- conn
+			continue
+		}
+		calls.conns <- conn
+	}
 }
 
-func (m *Master) takeReverse(raw net.Conn) {
-	conn := tls.Server(raw, m.tls())
-	if err := conn.Handshake(); err != nil || conn.ConnectionState().NegotiatedProtocol != pki.ALPNReverse {
-		_ = raw.Close()
-		return
+const handshakeTime = 5 * time.Second
+
+// handedOver is a listener of connections whose handshake is done.
+type handedOver struct {
+	net.Listener
+	conns chan net.Conn
+	ended chan struct{}
+}
+
+// Accept implements net.Listener.
+func (h *handedOver) Accept() (net.Conn, error) {
+	select {
+	case conn := <-h.conns:
+		return conn, nil
+	case <-h.ended:
+		return nil, net.ErrClosed
 	}
-	m.Reversed <- conn
+}
+
+// established are the credentials of connections whose handshake is done.
+type established struct {
+	credentials.TransportCredentials
+}
+
+// ServerHandshake tells gRPC who is at the other end.
+func (established) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	t, ok := conn.(*tls.Conn)
+	if !ok {
+		return nil, nil, net.ErrClosed
+	}
+	return conn, credentials.TLSInfo{
+		State: t.ConnectionState(), CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
+	}, nil
 }
 
 // Token makes a join token that is good for so long.
@@ -156,7 +184,11 @@ func (m *Master) Enroll(_ context.Context, req *agentv1.EnrollRequest) (*agentv1
 	if err != nil {
 		return nil, err
 	}
-	return &agentv1.EnrollResponse{Name: grant.Server, Roles: m.roles, Certificate: cert, CaCertificate: m.CA.Certificate().Raw}, nil
+	reply := &agentv1.EnrollResponse{Name: grant.Server, Roles: m.roles, Certificate: cert, CaCertificate: m.CA.Certificate().Raw}
+	if m.Change != nil {
+		m.Change(reply)
+	}
+	return reply, nil
 }
 
 // RenewCertificate implements the service.
