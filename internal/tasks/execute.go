@@ -139,7 +139,7 @@ func (m *Manager) call(ctx context.Context, t model.Task, resumed bool) outcome 
 	second.warned = second.warned || first.warned
 	var operator *NeedsOperator
 	switch {
-	case second.err == nil, errors.As(second.err, &operator):
+	case second.err == nil, errors.As(second.err, &operator), errors.Is(second.err, ErrShutdown):
 		return second
 	case errors.As(second.err, &p):
 		second.err = &NeedsOperator{Err: fmt.Errorf("twice, and so could not be undone: %w", p)}
@@ -169,7 +169,8 @@ func (m *Manager) protect(ctx context.Context, t model.Task, resumed bool) (out 
 func (m *Manager) finish(ctx context.Context, cause error, e *entry, t model.Task, out outcome) (again bool) {
 	var operator *NeedsOperator
 	isOperator := errors.As(out.err, &operator)
-	if out.err != nil && !isOperator && errors.Is(cause, ErrShutdown) {
+	stopped := errors.Is(cause, ErrShutdown) || errors.Is(out.err, ErrShutdown)
+	if out.err != nil && !isOperator && stopped {
 		m.note(ctx, t.ID, model.LevelInfo, "the master stops; the task goes on when it starts again")
 		return false
 	}

@@ -129,7 +129,11 @@ func (m *Manager) startable(now time.Time) (start []*entry, again time.Time) {
 	defer m.mu.Unlock()
 	taken := map[string]bool{} // sites whose turn belongs to an earlier task in the queue
 	rest := m.queue[:0]
-	for _, e := range m.queue {
+	for i, e := range m.queue {
+		if m.full() {
+			rest = append(rest, m.queue[i:]...)
+			break
+		}
 		turn := e.site == "" || !taken[e.site]
 		if e.site != "" {
 			taken[e.site] = true
@@ -149,12 +153,12 @@ func (m *Manager) startable(now time.Time) (start []*entry, again time.Time) {
 	return start, again
 }
 
-// room reports whether site and limits allow an entry to run. The lock is held.
+// full reports whether no task at all may begin. The lock is held.
+func (m *Manager) full() bool { return m.cfg.Limits.Total > 0 && m.running >= m.cfg.Limits.Total }
+
+// room reports whether its site and its keys allow an entry to run. The lock is held.
 func (m *Manager) room(e *entry) bool {
 	if e.site != "" && m.sites[e.site] != nil {
-		return false
-	}
-	if m.cfg.Limits.Total > 0 && m.running >= m.cfg.Limits.Total {
 		return false
 	}
 	if m.cfg.Limits.PerKey == nil {

@@ -195,6 +195,50 @@ func TestATaskThatEndsAtShutdownHasEnded(t *testing.T) {
 	}
 }
 
+// TestAnUndoThatTheMasterInterrupts: a task was cancelled, or its handler
+// panicked, and it undoes what it did when the master stops. It must go on
+// undoing at the next start, not count as undone.
+func TestAnUndoThatTheMasterInterrupts(t *testing.T) {
+	for _, c := range []struct{ cancelled, panics bool }{{true, false}, {false, true}, {true, true}} {
+		b := newBed(t)
+		begun, undoing := make(chan bool, 2), make(chan bool, 1)
+		calls := 0
+		how := tasks.Kind{Recovery: tasks.Resume, Handler: func(ctx context.Context, run *tasks.Run) (any, error) {
+			begun <- true
+			if calls++; c.panics && calls == 1 {
+				if c.cancelled {
+					<-ctx.Done()
+				}
+				panic("half way")
+			}
+			<-ctx.Done()
+			undoing <- true
+			<-run.Stopping()
+			return nil, fmt.Errorf("undo: %w", tasks.ErrShutdown)
+		}}
+		q := b.start(tasks.Config{Kinds: kinds{model.TaskRestore: how}})
+		one := q.submit(tasks.SubmitRequest{Kind: model.TaskRestore, Site: "a.example"})
+		<-begun
+		if c.cancelled {
+			_, err := q.Cancel(t.Context(), one.ID, "alice")
+			fatal(t, err)
+		}
+		<-undoing
+		fatal(t, q.stop())
+		if got := b.task(one.ID).State; got != model.TaskRunning {
+			t.Fatalf("%+v: the task is left as %s", c, got)
+		}
+		how.Handler = func(ctx context.Context, run *tasks.Run) (any, error) {
+			if !run.Resumed {
+				t.Error("it does not go by its journal")
+			}
+			return nil, context.Canceled
+		}
+		want := map[bool]model.TaskState{true: model.TaskCancelled, false: model.TaskFailed}[c.cancelled]
+		b.start(tasks.Config{Kinds: kinds{model.TaskRestore: how}}).ends(one.ID, want)
+	}
+}
+
 func TestShutdownIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)

@@ -39,6 +39,10 @@ func (r *Run) Spec(v any) error {
 	return nil
 }
 
+// Stopping is closed when the master stops. A handler whose context has ended
+// already, for a cancel, learns it from here alone.
+func (r *Run) Stopping() <-chan struct{} { return r.m.stops }
+
 // Log adds a line to the task's log; it is durable when Log returns. Control
 // characters and what is not UTF-8 are shown as escapes. No secret may be in it.
 func (r *Run) Log(level model.Level, format string, args ...any) {

@@ -32,6 +32,7 @@ func (m *Manager) Serve(ctx context.Context) error {
 		}
 		m.pause(ctx, again)
 	}
+	close(m.stops)
 	stop(ErrShutdown)
 	return m.drain(&handlers)
 }

@@ -133,7 +133,9 @@ const (
 )
 
 // ErrShutdown is the cause of a handler's context when the master stops. The
-// task stays as running, and is brought on by the next start.
+// task stays as running, and is brought on by the next start, unless the
+// handler has finished all the same. A handler that undoes after a cancel, and
+// stops doing so because of Run.Stopping, returns an error with this in its tree.
 var ErrShutdown = errors.New("the master is stopping")
 
 // ErrCancelled is in the tree of the cause of a handler's context when the
@@ -160,6 +162,7 @@ func (e *NeedsOperator) Unwrap() error { return e.Err }
 type Manager struct {
 	cfg     Config
 	wake    chan struct{} // something may be able to run
+	stops   chan struct{} // closed when Serve begins to end
 	changes *changes
 
 	mu      sync.Mutex
@@ -194,7 +197,7 @@ func New(cfg Config) (*Manager, error) {
 		cfg.Shutdown = defaultShutdown
 	}
 	return &Manager{
-		cfg: cfg, wake: make(chan struct{}, 1), changes: newChanges(),
+		cfg: cfg, wake: make(chan struct{}, 1), stops: make(chan struct{}), changes: newChanges(),
 		known: map[string]*entry{}, sites: map[string]*entry{}, load: map[string]int{},
 	}, nil
 }

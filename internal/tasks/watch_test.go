@@ -108,6 +108,42 @@ func TestAWatcherThatStandsStillHoldsUpNobody(t *testing.T) {
 	}
 }
 
+// lateReader lets something happen right after lines were read.
+type lateReader struct {
+	tasks.Catalogue
+	after func()
+}
+
+func (r *lateReader) LogLines(ctx context.Context, id string, from int64, limit int) ([]model.LogLine, error) {
+	lines, err := r.Catalogue.LogLines(ctx, id, from, limit)
+	if after := r.after; after != nil {
+		r.after = nil
+		after()
+	}
+	return lines, err
+}
+
+// TestTheEndBetweenTwoLooks: a task logs and ends while its watcher looks. The
+// line must not be lost because the end was seen.
+func TestTheEndBetweenTwoLooks(t *testing.T) {
+	b, g := newBed(t), newGate()
+	reader := &lateReader{Catalogue: b.cat}
+	q := b.start(tasks.Config{Catalogue: reader, Kinds: kinds{model.TaskBackup: {Handler: func(ctx context.Context, run *tasks.Run) (any, error) {
+		result, err := g.handle(ctx, run)
+		run.Info("last words")
+		return result, err
+	}}}})
+	one := q.submit(backupOf("a.example"))
+	g.next(t)
+	reader.after = func() {
+		g.let <- nil
+		q.ends(one.ID, model.TaskSucceeded)
+	}
+	if s := watch(t, q.Manager, one.ID, 1, 0); !slices.Equal(s.lines, []int64{1}) {
+		t.Fatalf("lines %v, states %v", s.lines, s.states)
+	}
+}
+
 func TestWatchFromTheMiddleAndAfterARestart(t *testing.T) {
 	b := newBed(t)
 	cfg := tasks.Config{Kinds: kinds{model.TaskBackup: {Handler: func(_ context.Context, run *tasks.Run) (any, error) {
