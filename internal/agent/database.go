@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/pkg/dbdump"
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
@@ -67,10 +69,27 @@ func (s *databaseService) InspectDatabase(ctx context.Context, req *agentv1.Insp
 			}
 			reply.Tables = tablesToProto(info.Tables, counts)
 		}
+		reply.FreeBytes = s.databaseRoom(ctx, in)
 		reply.UnknownCollations, err = in.UnknownCollations(ctx, req.GetCollations())
 		return err
 	})
 	return reply, err
+}
+
+// databaseRoom is what is free where the server keeps its data; 0 if that is not known, as on another machine.
+func (s *databaseService) databaseRoom(ctx context.Context, in *dbdump.Instance) uint64 {
+	if s.cfg.MySQL.Socket == "" && !onlyHere(s.cfg.MySQL.Host) {
+		return 0
+	}
+	dir, err := in.DataDir(ctx)
+	if err != nil {
+		return 0
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return 0
+	}
+	return st.Bavail * uint64(st.Frsize)
 }
 
 // tablesToProto gives exact counts where there are any, otherwise the server's estimates.

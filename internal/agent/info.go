@@ -108,6 +108,11 @@ func (a *Agent) lookAtDatabase(ctx context.Context, reply *agentv1.GetInfoRespon
 	}
 	defer func() { p.add(in.Close()) }()
 	reply.DatabaseServer = in.Version().Full
+	program, version, err := in.DumpProgram(ctx)
+	p.add(err)
+	if err == nil {
+		reply.DumpProgram = program + " " + version.Full
+	}
 }
 
 // databaseAddress is host:port for web servers: as configured, or the

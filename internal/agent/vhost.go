@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -167,12 +168,18 @@ func (s *vhostService) EndMaintenance(ctx context.Context, req *agentv1.EndMaint
 	return &agentv1.EndMaintenanceResponse{}, vhostError(err)
 }
 
+// Reload goes on without the web server where its configuration does not pass its test: no virtual host was changed, so
+// that is somebody else's doing, and what is loaded serves on. An undo must not stop at it.
 func (s *vhostService) Reload(ctx context.Context, _ *agentv1.ReloadRequest) (*agentv1.ReloadResponse, error) {
 	web, err := s.webServer()
 	if err != nil {
 		return nil, err
 	}
 	result, err := web.Reload(ctx)
+	if failed, ok := errors.AsType[*webserver.CommandError](err); ok && failed.OfTest() {
+		s.log.Warn("the web server was not reloaded", "error", failed)
+		result, err = web.ReloadPHP(ctx)
+	}
 	return &agentv1.ReloadResponse{Warning: result.Warning}, vhostError(err)
 }
 

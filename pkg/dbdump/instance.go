@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 )
@@ -59,6 +60,26 @@ func (in *Instance) Close() error { return in.db.Close() }
 
 // Version returns what the server said of itself when it was opened.
 func (in *Instance) Version() Version { return in.version }
+
+// DumpProgram returns the path of the program that Dump would run, and its
+// version. It fails with KindClient if there is none that can be run.
+func (in *Instance) DumpProgram(ctx context.Context) (path string, v Version, err error) {
+	p, err := in.dumpProgram(ctx)
+	if err != nil {
+		return "", Version{}, err
+	}
+	return p.path, p.version, nil
+}
+
+// DataDir returns the directory where the server keeps its data, as the server
+// names it: on its own machine, which need not be this one.
+func (in *Instance) DataDir(ctx context.Context) (string, error) {
+	dirs, err := in.column(ctx, "SELECT @@datadir")
+	if err != nil {
+		return "", fail("ask for the data directory", "", err)
+	}
+	return strings.Join(dirs, ""), nil
+}
 
 // column runs a query for one column of texts; NULLs are left out.
 func (in *Instance) column(ctx context.Context, query string, args ...any) ([]string, error) {
