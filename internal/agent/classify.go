@@ -63,8 +63,10 @@ func databaseError(err error) error {
 
 func kindOfDatabase(kind dbdump.Kind) errs.Kind {
 	switch kind {
-	case dbdump.KindAccessDenied, dbdump.KindPrivilege, dbdump.KindBinlogTrust, dbdump.KindRefused:
+	case dbdump.KindRefused:
 		return errs.Permission
+	case dbdump.KindAccessDenied, dbdump.KindPrivilege, dbdump.KindBinlogTrust:
+		return errs.Precondition // the caller may do it; the agent's own account cannot
 	case dbdump.KindUnknownDatabase:
 		return errs.NotFound
 	case dbdump.KindUnreachable:

@@ -302,7 +302,7 @@ func TestImportsThatMustFail(t *testing.T) {
 		"nothing":                   {good, nil, true, errs.Corrupt},
 		"a flipped bit":             {good, flipped, true, errs.Corrupt},
 		"no user":                   {&agentv1.ImportHeader{Name: "site_new", Format: "tar.zst"}, got.frames, true, errs.Usage},
-		"wrong password":            {&agentv1.ImportHeader{Name: "site_new", Format: "tar.zst", User: "site_new", Password: "x"}, got.frames, true, errs.Permission},
+		"wrong password":            {&agentv1.ImportHeader{Name: "site_new", Format: "tar.zst", User: "site_new", Password: "x"}, got.frames, true, errs.Precondition},
 		"an administrator":          {&agentv1.ImportHeader{Name: "site_new", Format: "tar.zst", User: "root", Password: r.db.Password}, got.frames, true, errs.Permission},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -48,7 +48,8 @@ func (s *vhostService) held(ref *agentv1.SiteRef, task string) (*guard.Site, *we
 	return s.vhost(ref)
 }
 
-// WriteVhost returns when the running web server serves what was written; otherwise what was there is put back.
+// WriteVhost returns when the running web server serves what was written; otherwise what was there is put back. A vhost
+// that somebody has edited, or that is not ours, is left as it is: whoever wrote it knew why.
 func (s *vhostService) WriteVhost(ctx context.Context, req *agentv1.WriteVhostRequest) (*agentv1.WriteVhostResponse, error) {
 	site, web, err := s.held(req.GetSite(), req.GetTask())
 	if err != nil {
@@ -58,6 +59,9 @@ func (s *vhostService) WriteVhost(ctx context.Context, req *agentv1.WriteVhostRe
 		Name: site.Name, Aliases: site.Aliases, Docroot: site.Docroot, Root: site.Root, Kind: site.Kind,
 		PHP: s.cfg.Webserver.PHPFPM != "",
 	}, req.GetTask())
+	if foreign := (*webserver.ForeignVhostError)(nil); errors.As(err, &foreign) {
+		return leave(ctx, web, foreign)
+	}
 	if err != nil {
 		return nil, vhostError(err)
 	}
@@ -65,6 +69,19 @@ func (s *vhostService) WriteVhost(ctx context.Context, req *agentv1.WriteVhostRe
 		return nil, putBack(ctx, web, site.Name, req.GetTask(), err)
 	}
 	return &agentv1.WriteVhostResponse{Changed: result.Changed, Warning: result.Reload.Warning}, nil
+}
+
+// leave reloads and says why nothing was written.
+func leave(ctx context.Context, web *webserver.Server, foreign *webserver.ForeignVhostError) (*agentv1.WriteVhostResponse, error) {
+	result, err := web.Reload(ctx)
+	if err != nil {
+		return nil, vhostError(err)
+	}
+	warning := foreign.Error() + "; it is left as it is"
+	if result.Warning != "" {
+		warning += "; " + result.Warning
+	}
+	return &agentv1.WriteVhostResponse{Warning: warning}, nil
 }
 
 func (s *vhostService) serving(ctx context.Context, web *webserver.Server, name string) error {

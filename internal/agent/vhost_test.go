@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -123,6 +124,22 @@ func TestVhostWhoseTestFails(t *testing.T) {
 	}
 	if files, err := os.ReadDir(r.vhosts); err != nil || len(files) > 0 {
 		t.Errorf("left: %v, %v", files, err)
+	}
+}
+
+// TestVhostOfAnother: what somebody has written by hand stays, and a restore goes on with a warning.
+func TestVhostOfAnother(t *testing.T) {
+	r := newRig(t)
+	path, text := filepath.Join(r.vhosts, "example.com.conf"), "server { server_name example.com; }\n"
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := r.vhost.WriteVhost(r.ctx(), &agentv1.WriteVhostRequest{Site: r.ref("x"), Task: task})
+	if err != nil || reply.GetChanged() || !strings.Contains(reply.GetWarning(), "left as it is") {
+		t.Errorf("reply %v, error %v", reply, err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != text {
+		t.Errorf("the file is %q, %v", got, err)
 	}
 }
 

@@ -419,6 +419,305 @@ func (*WriteSettingsResponse) Descriptor() ([]byte, []int) {
 	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{6}
 }
 
+type CarrySettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Task          string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CarrySettingsRequest) Reset() {
+	*x = CarrySettingsRequest{}
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CarrySettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CarrySettingsRequest) ProtoMessage() {}
+
+func (x *CarrySettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CarrySettingsRequest.ProtoReflect.Descriptor instead.
+func (*CarrySettingsRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CarrySettingsRequest) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *CarrySettingsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+type CarrySettingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the staged settings say now. Absent for a kind that keeps none.
+	Settings      *DatabaseSettings `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CarrySettingsResponse) Reset() {
+	*x = CarrySettingsResponse{}
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CarrySettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CarrySettingsResponse) ProtoMessage() {}
+
+func (x *CarrySettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CarrySettingsResponse.ProtoReflect.Descriptor instead.
+func (*CarrySettingsResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CarrySettingsResponse) GetSettings() *DatabaseSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+type SwitchSettingsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Task  string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	// The new host, name and user; file is ignored.
+	Settings      *DatabaseSettings `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
+	Password      string            `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchSettingsRequest) Reset() {
+	*x = SwitchSettingsRequest{}
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchSettingsRequest) ProtoMessage() {}
+
+func (x *SwitchSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchSettingsRequest.ProtoReflect.Descriptor instead.
+func (*SwitchSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SwitchSettingsRequest) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *SwitchSettingsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *SwitchSettingsRequest) GetSettings() *DatabaseSettings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *SwitchSettingsRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+type SwitchSettingsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchSettingsResponse) Reset() {
+	*x = SwitchSettingsResponse{}
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchSettingsResponse) ProtoMessage() {}
+
+func (x *SwitchSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchSettingsResponse.ProtoReflect.Descriptor instead.
+func (*SwitchSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{10}
+}
+
+type RevertSettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Task          string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevertSettingsRequest) Reset() {
+	*x = RevertSettingsRequest{}
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevertSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevertSettingsRequest) ProtoMessage() {}
+
+func (x *RevertSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevertSettingsRequest.ProtoReflect.Descriptor instead.
+func (*RevertSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RevertSettingsRequest) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *RevertSettingsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+type RevertSettingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether a kept file was brought back.
+	Reverted      bool `protobuf:"varint,1,opt,name=reverted,proto3" json:"reverted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevertSettingsResponse) Reset() {
+	*x = RevertSettingsResponse{}
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevertSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevertSettingsResponse) ProtoMessage() {}
+
+func (x *RevertSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevertSettingsResponse.ProtoReflect.Descriptor instead.
+func (*RevertSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RevertSettingsResponse) GetReverted() bool {
+	if x != nil {
+		return x.Reverted
+	}
+	return false
+}
+
 type ProbeDatabaseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Site          *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
@@ -428,7 +727,7 @@ type ProbeDatabaseRequest struct {
 
 func (x *ProbeDatabaseRequest) Reset() {
 	*x = ProbeDatabaseRequest{}
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -440,7 +739,7 @@ func (x *ProbeDatabaseRequest) String() string {
 func (*ProbeDatabaseRequest) ProtoMessage() {}
 
 func (x *ProbeDatabaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -453,7 +752,7 @@ func (x *ProbeDatabaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeDatabaseRequest.ProtoReflect.Descriptor instead.
 func (*ProbeDatabaseRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{7}
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProbeDatabaseRequest) GetSite() *SiteRef {
@@ -476,7 +775,7 @@ type ProbeDatabaseResponse struct {
 
 func (x *ProbeDatabaseResponse) Reset() {
 	*x = ProbeDatabaseResponse{}
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +787,7 @@ func (x *ProbeDatabaseResponse) String() string {
 func (*ProbeDatabaseResponse) ProtoMessage() {}
 
 func (x *ProbeDatabaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +800,7 @@ func (x *ProbeDatabaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeDatabaseResponse.ProtoReflect.Descriptor instead.
 func (*ProbeDatabaseResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{8}
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProbeDatabaseResponse) GetProblem() string {
@@ -536,7 +835,7 @@ type CheckPermissionsRequest struct {
 
 func (x *CheckPermissionsRequest) Reset() {
 	*x = CheckPermissionsRequest{}
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +847,7 @@ func (x *CheckPermissionsRequest) String() string {
 func (*CheckPermissionsRequest) ProtoMessage() {}
 
 func (x *CheckPermissionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,7 +860,7 @@ func (x *CheckPermissionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPermissionsRequest.ProtoReflect.Descriptor instead.
 func (*CheckPermissionsRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{9}
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CheckPermissionsRequest) GetSite() *SiteRef {
@@ -590,7 +889,7 @@ type CheckPermissionsResponse struct {
 
 func (x *CheckPermissionsResponse) Reset() {
 	*x = CheckPermissionsResponse{}
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +901,7 @@ func (x *CheckPermissionsResponse) String() string {
 func (*CheckPermissionsResponse) ProtoMessage() {}
 
 func (x *CheckPermissionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +914,7 @@ func (x *CheckPermissionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckPermissionsResponse.ProtoReflect.Descriptor instead.
 func (*CheckPermissionsResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{10}
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CheckPermissionsResponse) GetDifferences() []string {
@@ -642,7 +941,7 @@ type ObserveAddressRequest struct {
 
 func (x *ObserveAddressRequest) Reset() {
 	*x = ObserveAddressRequest{}
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -654,7 +953,7 @@ func (x *ObserveAddressRequest) String() string {
 func (*ObserveAddressRequest) ProtoMessage() {}
 
 func (x *ObserveAddressRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -667,7 +966,7 @@ func (x *ObserveAddressRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveAddressRequest.ProtoReflect.Descriptor instead.
 func (*ObserveAddressRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{11}
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ObserveAddressRequest) GetAddress() string {
@@ -687,7 +986,7 @@ type ObserveAddressResponse struct {
 
 func (x *ObserveAddressResponse) Reset() {
 	*x = ObserveAddressResponse{}
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +998,7 @@ func (x *ObserveAddressResponse) String() string {
 func (*ObserveAddressResponse) ProtoMessage() {}
 
 func (x *ObserveAddressResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +1011,7 @@ func (x *ObserveAddressResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObserveAddressResponse.ProtoReflect.Descriptor instead.
 func (*ObserveAddressResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{12}
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ObserveAddressResponse) GetHost() string {
@@ -751,7 +1050,23 @@ const file_sitekeep_agent_v1_settings_proto_rawDesc = "" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12?\n" +
 	"\bsettings\x18\x03 \x01(\v2#.sitekeep.agent.v1.DatabaseSettingsR\bsettings\x12\x1f\n" +
 	"\bpassword\x18\x04 \x01(\tB\x03\x80\x01\x01R\bpassword\"\x17\n" +
-	"\x15WriteSettingsResponse\"F\n" +
+	"\x15WriteSettingsResponse\"Z\n" +
+	"\x14CarrySettingsRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\"X\n" +
+	"\x15CarrySettingsResponse\x12?\n" +
+	"\bsettings\x18\x01 \x01(\v2#.sitekeep.agent.v1.DatabaseSettingsR\bsettings\"\xbd\x01\n" +
+	"\x15SwitchSettingsRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x12?\n" +
+	"\bsettings\x18\x03 \x01(\v2#.sitekeep.agent.v1.DatabaseSettingsR\bsettings\x12\x1f\n" +
+	"\bpassword\x18\x04 \x01(\tB\x03\x80\x01\x01R\bpassword\"\x18\n" +
+	"\x16SwitchSettingsResponse\"[\n" +
+	"\x15RevertSettingsRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\"4\n" +
+	"\x16RevertSettingsResponse\x12\x1a\n" +
+	"\breverted\x18\x01 \x01(\bR\breverted\"F\n" +
 	"\x14ProbeDatabaseRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\"\x8a\x01\n" +
 	"\x15ProbeDatabaseResponse\x12\x18\n" +
@@ -767,14 +1082,17 @@ const file_sitekeep_agent_v1_settings_proto_rawDesc = "" +
 	"\x15ObserveAddressRequest\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\",\n" +
 	"\x16ObserveAddressResponse\x12\x12\n" +
-	"\x04host\x18\x01 \x01(\tR\x04host2\xe9\x04\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host2\x9b\a\n" +
 	"\x0fSettingsService\x12Y\n" +
 	"\n" +
 	"DetectSite\x12$.sitekeep.agent.v1.DetectSiteRequest\x1a%.sitekeep.agent.v1.DetectSiteResponse\x12_\n" +
 	"\fReadSettings\x12&.sitekeep.agent.v1.ReadSettingsRequest\x1a'.sitekeep.agent.v1.ReadSettingsResponse\x12b\n" +
 	"\rWriteSettings\x12'.sitekeep.agent.v1.WriteSettingsRequest\x1a(.sitekeep.agent.v1.WriteSettingsResponse\x12b\n" +
 	"\rProbeDatabase\x12'.sitekeep.agent.v1.ProbeDatabaseRequest\x1a(.sitekeep.agent.v1.ProbeDatabaseResponse\x12k\n" +
-	"\x10CheckPermissions\x12*.sitekeep.agent.v1.CheckPermissionsRequest\x1a+.sitekeep.agent.v1.CheckPermissionsResponse\x12e\n" +
+	"\x10CheckPermissions\x12*.sitekeep.agent.v1.CheckPermissionsRequest\x1a+.sitekeep.agent.v1.CheckPermissionsResponse\x12b\n" +
+	"\rCarrySettings\x12'.sitekeep.agent.v1.CarrySettingsRequest\x1a(.sitekeep.agent.v1.CarrySettingsResponse\x12e\n" +
+	"\x0eSwitchSettings\x12(.sitekeep.agent.v1.SwitchSettingsRequest\x1a).sitekeep.agent.v1.SwitchSettingsResponse\x12e\n" +
+	"\x0eRevertSettings\x12(.sitekeep.agent.v1.RevertSettingsRequest\x1a).sitekeep.agent.v1.RevertSettingsResponse\x12e\n" +
 	"\x0eObserveAddress\x12(.sitekeep.agent.v1.ObserveAddressRequest\x1a).sitekeep.agent.v1.ObserveAddressResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
@@ -789,7 +1107,7 @@ func file_sitekeep_agent_v1_settings_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_settings_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_sitekeep_agent_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_sitekeep_agent_v1_settings_proto_goTypes = []any{
 	(*DatabaseSettings)(nil),         // 0: sitekeep.agent.v1.DatabaseSettings
 	(*DetectSiteRequest)(nil),        // 1: sitekeep.agent.v1.DetectSiteRequest
@@ -798,41 +1116,58 @@ var file_sitekeep_agent_v1_settings_proto_goTypes = []any{
 	(*ReadSettingsResponse)(nil),     // 4: sitekeep.agent.v1.ReadSettingsResponse
 	(*WriteSettingsRequest)(nil),     // 5: sitekeep.agent.v1.WriteSettingsRequest
 	(*WriteSettingsResponse)(nil),    // 6: sitekeep.agent.v1.WriteSettingsResponse
-	(*ProbeDatabaseRequest)(nil),     // 7: sitekeep.agent.v1.ProbeDatabaseRequest
-	(*ProbeDatabaseResponse)(nil),    // 8: sitekeep.agent.v1.ProbeDatabaseResponse
-	(*CheckPermissionsRequest)(nil),  // 9: sitekeep.agent.v1.CheckPermissionsRequest
-	(*CheckPermissionsResponse)(nil), // 10: sitekeep.agent.v1.CheckPermissionsResponse
-	(*ObserveAddressRequest)(nil),    // 11: sitekeep.agent.v1.ObserveAddressRequest
-	(*ObserveAddressResponse)(nil),   // 12: sitekeep.agent.v1.ObserveAddressResponse
-	(*SiteRef)(nil),                  // 13: sitekeep.agent.v1.SiteRef
+	(*CarrySettingsRequest)(nil),     // 7: sitekeep.agent.v1.CarrySettingsRequest
+	(*CarrySettingsResponse)(nil),    // 8: sitekeep.agent.v1.CarrySettingsResponse
+	(*SwitchSettingsRequest)(nil),    // 9: sitekeep.agent.v1.SwitchSettingsRequest
+	(*SwitchSettingsResponse)(nil),   // 10: sitekeep.agent.v1.SwitchSettingsResponse
+	(*RevertSettingsRequest)(nil),    // 11: sitekeep.agent.v1.RevertSettingsRequest
+	(*RevertSettingsResponse)(nil),   // 12: sitekeep.agent.v1.RevertSettingsResponse
+	(*ProbeDatabaseRequest)(nil),     // 13: sitekeep.agent.v1.ProbeDatabaseRequest
+	(*ProbeDatabaseResponse)(nil),    // 14: sitekeep.agent.v1.ProbeDatabaseResponse
+	(*CheckPermissionsRequest)(nil),  // 15: sitekeep.agent.v1.CheckPermissionsRequest
+	(*CheckPermissionsResponse)(nil), // 16: sitekeep.agent.v1.CheckPermissionsResponse
+	(*ObserveAddressRequest)(nil),    // 17: sitekeep.agent.v1.ObserveAddressRequest
+	(*ObserveAddressResponse)(nil),   // 18: sitekeep.agent.v1.ObserveAddressResponse
+	(*SiteRef)(nil),                  // 19: sitekeep.agent.v1.SiteRef
 }
 var file_sitekeep_agent_v1_settings_proto_depIdxs = []int32{
-	13, // 0: sitekeep.agent.v1.DetectSiteRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	19, // 0: sitekeep.agent.v1.DetectSiteRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 1: sitekeep.agent.v1.DetectSiteResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	13, // 2: sitekeep.agent.v1.ReadSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	19, // 2: sitekeep.agent.v1.ReadSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 3: sitekeep.agent.v1.ReadSettingsResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	13, // 4: sitekeep.agent.v1.WriteSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	19, // 4: sitekeep.agent.v1.WriteSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 5: sitekeep.agent.v1.WriteSettingsRequest.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	13, // 6: sitekeep.agent.v1.ProbeDatabaseRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	0,  // 7: sitekeep.agent.v1.ProbeDatabaseResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	13, // 8: sitekeep.agent.v1.CheckPermissionsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	1,  // 9: sitekeep.agent.v1.SettingsService.DetectSite:input_type -> sitekeep.agent.v1.DetectSiteRequest
-	3,  // 10: sitekeep.agent.v1.SettingsService.ReadSettings:input_type -> sitekeep.agent.v1.ReadSettingsRequest
-	5,  // 11: sitekeep.agent.v1.SettingsService.WriteSettings:input_type -> sitekeep.agent.v1.WriteSettingsRequest
-	7,  // 12: sitekeep.agent.v1.SettingsService.ProbeDatabase:input_type -> sitekeep.agent.v1.ProbeDatabaseRequest
-	9,  // 13: sitekeep.agent.v1.SettingsService.CheckPermissions:input_type -> sitekeep.agent.v1.CheckPermissionsRequest
-	11, // 14: sitekeep.agent.v1.SettingsService.ObserveAddress:input_type -> sitekeep.agent.v1.ObserveAddressRequest
-	2,  // 15: sitekeep.agent.v1.SettingsService.DetectSite:output_type -> sitekeep.agent.v1.DetectSiteResponse
-	4,  // 16: sitekeep.agent.v1.SettingsService.ReadSettings:output_type -> sitekeep.agent.v1.ReadSettingsResponse
-	6,  // 17: sitekeep.agent.v1.SettingsService.WriteSettings:output_type -> sitekeep.agent.v1.WriteSettingsResponse
-	8,  // 18: sitekeep.agent.v1.SettingsService.ProbeDatabase:output_type -> sitekeep.agent.v1.ProbeDatabaseResponse
-	10, // 19: sitekeep.agent.v1.SettingsService.CheckPermissions:output_type -> sitekeep.agent.v1.CheckPermissionsResponse
-	12, // 20: sitekeep.agent.v1.SettingsService.ObserveAddress:output_type -> sitekeep.agent.v1.ObserveAddressResponse
-	15, // [15:21] is the sub-list for method output_type
-	9,  // [9:15] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	19, // 6: sitekeep.agent.v1.CarrySettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	0,  // 7: sitekeep.agent.v1.CarrySettingsResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
+	19, // 8: sitekeep.agent.v1.SwitchSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	0,  // 9: sitekeep.agent.v1.SwitchSettingsRequest.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
+	19, // 10: sitekeep.agent.v1.RevertSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	19, // 11: sitekeep.agent.v1.ProbeDatabaseRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	0,  // 12: sitekeep.agent.v1.ProbeDatabaseResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
+	19, // 13: sitekeep.agent.v1.CheckPermissionsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	1,  // 14: sitekeep.agent.v1.SettingsService.DetectSite:input_type -> sitekeep.agent.v1.DetectSiteRequest
+	3,  // 15: sitekeep.agent.v1.SettingsService.ReadSettings:input_type -> sitekeep.agent.v1.ReadSettingsRequest
+	5,  // 16: sitekeep.agent.v1.SettingsService.WriteSettings:input_type -> sitekeep.agent.v1.WriteSettingsRequest
+	13, // 17: sitekeep.agent.v1.SettingsService.ProbeDatabase:input_type -> sitekeep.agent.v1.ProbeDatabaseRequest
+	15, // 18: sitekeep.agent.v1.SettingsService.CheckPermissions:input_type -> sitekeep.agent.v1.CheckPermissionsRequest
+	7,  // 19: sitekeep.agent.v1.SettingsService.CarrySettings:input_type -> sitekeep.agent.v1.CarrySettingsRequest
+	9,  // 20: sitekeep.agent.v1.SettingsService.SwitchSettings:input_type -> sitekeep.agent.v1.SwitchSettingsRequest
+	11, // 21: sitekeep.agent.v1.SettingsService.RevertSettings:input_type -> sitekeep.agent.v1.RevertSettingsRequest
+	17, // 22: sitekeep.agent.v1.SettingsService.ObserveAddress:input_type -> sitekeep.agent.v1.ObserveAddressRequest
+	2,  // 23: sitekeep.agent.v1.SettingsService.DetectSite:output_type -> sitekeep.agent.v1.DetectSiteResponse
+	4,  // 24: sitekeep.agent.v1.SettingsService.ReadSettings:output_type -> sitekeep.agent.v1.ReadSettingsResponse
+	6,  // 25: sitekeep.agent.v1.SettingsService.WriteSettings:output_type -> sitekeep.agent.v1.WriteSettingsResponse
+	14, // 26: sitekeep.agent.v1.SettingsService.ProbeDatabase:output_type -> sitekeep.agent.v1.ProbeDatabaseResponse
+	16, // 27: sitekeep.agent.v1.SettingsService.CheckPermissions:output_type -> sitekeep.agent.v1.CheckPermissionsResponse
+	8,  // 28: sitekeep.agent.v1.SettingsService.CarrySettings:output_type -> sitekeep.agent.v1.CarrySettingsResponse
+	10, // 29: sitekeep.agent.v1.SettingsService.SwitchSettings:output_type -> sitekeep.agent.v1.SwitchSettingsResponse
+	12, // 30: sitekeep.agent.v1.SettingsService.RevertSettings:output_type -> sitekeep.agent.v1.RevertSettingsResponse
+	18, // 31: sitekeep.agent.v1.SettingsService.ObserveAddress:output_type -> sitekeep.agent.v1.ObserveAddressResponse
+	23, // [23:32] is the sub-list for method output_type
+	14, // [14:23] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_settings_proto_init() }
@@ -847,7 +1182,7 @@ func file_sitekeep_agent_v1_settings_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_settings_proto_rawDesc), len(file_sitekeep_agent_v1_settings_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,9 @@ const (
 	SettingsService_WriteSettings_FullMethodName    = "/sitekeep.agent.v1.SettingsService/WriteSettings"
 	SettingsService_ProbeDatabase_FullMethodName    = "/sitekeep.agent.v1.SettingsService/ProbeDatabase"
 	SettingsService_CheckPermissions_FullMethodName = "/sitekeep.agent.v1.SettingsService/CheckPermissions"
+	SettingsService_CarrySettings_FullMethodName    = "/sitekeep.agent.v1.SettingsService/CarrySettings"
+	SettingsService_SwitchSettings_FullMethodName   = "/sitekeep.agent.v1.SettingsService/SwitchSettings"
+	SettingsService_RevertSettings_FullMethodName   = "/sitekeep.agent.v1.SettingsService/RevertSettings"
 	SettingsService_ObserveAddress_FullMethodName   = "/sitekeep.agent.v1.SettingsService/ObserveAddress"
 )
 
@@ -44,6 +47,15 @@ type SettingsServiceClient interface {
 	ProbeDatabase(ctx context.Context, in *ProbeDatabaseRequest, opts ...grpc.CallOption) (*ProbeDatabaseResponse, error)
 	// CheckPermissions compares modes and owners with what the kind wants and, if asked, mends them. Repeatable.
 	CheckPermissions(ctx context.Context, in *CheckPermissionsRequest, opts ...grpc.CallOption) (*CheckPermissionsResponse, error)
+	// CarrySettings puts the live settings' address and credentials into the settings of a staged tree, so that the
+	// restored files go on with the live database. The password stays on this server. Repeatable.
+	CarrySettings(ctx context.Context, in *CarrySettingsRequest, opts ...grpc.CallOption) (*CarrySettingsResponse, error)
+	// SwitchSettings puts new credentials into the live settings. The file as it was is kept in the task's staging
+	// directory, until RevertSettings or TreeService.RemoveStaging. Repeatable: the oldest file stays kept.
+	SwitchSettings(ctx context.Context, in *SwitchSettingsRequest, opts ...grpc.CallOption) (*SwitchSettingsResponse, error)
+	// RevertSettings brings back the very file that SwitchSettings has kept, and removes the staging directory.
+	// Repeatable; without a kept file it does nothing.
+	RevertSettings(ctx context.Context, in *RevertSettingsRequest, opts ...grpc.CallOption) (*RevertSettingsResponse, error)
 	// ObserveAddress tells as which host the given database server sees this web server.
 	ObserveAddress(ctx context.Context, in *ObserveAddressRequest, opts ...grpc.CallOption) (*ObserveAddressResponse, error)
 }
@@ -106,6 +118,36 @@ func (c *settingsServiceClient) CheckPermissions(ctx context.Context, in *CheckP
 	return out, nil
 }
 
+func (c *settingsServiceClient) CarrySettings(ctx context.Context, in *CarrySettingsRequest, opts ...grpc.CallOption) (*CarrySettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CarrySettingsResponse)
+	err := c.cc.Invoke(ctx, SettingsService_CarrySettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settingsServiceClient) SwitchSettings(ctx context.Context, in *SwitchSettingsRequest, opts ...grpc.CallOption) (*SwitchSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SwitchSettingsResponse)
+	err := c.cc.Invoke(ctx, SettingsService_SwitchSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *settingsServiceClient) RevertSettings(ctx context.Context, in *RevertSettingsRequest, opts ...grpc.CallOption) (*RevertSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevertSettingsResponse)
+	err := c.cc.Invoke(ctx, SettingsService_RevertSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *settingsServiceClient) ObserveAddress(ctx context.Context, in *ObserveAddressRequest, opts ...grpc.CallOption) (*ObserveAddressResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ObserveAddressResponse)
@@ -133,6 +175,15 @@ type SettingsServiceServer interface {
 	ProbeDatabase(context.Context, *ProbeDatabaseRequest) (*ProbeDatabaseResponse, error)
 	// CheckPermissions compares modes and owners with what the kind wants and, if asked, mends them. Repeatable.
 	CheckPermissions(context.Context, *CheckPermissionsRequest) (*CheckPermissionsResponse, error)
+	// CarrySettings puts the live settings' address and credentials into the settings of a staged tree, so that the
+	// restored files go on with the live database. The password stays on this server. Repeatable.
+	CarrySettings(context.Context, *CarrySettingsRequest) (*CarrySettingsResponse, error)
+	// SwitchSettings puts new credentials into the live settings. The file as it was is kept in the task's staging
+	// directory, until RevertSettings or TreeService.RemoveStaging. Repeatable: the oldest file stays kept.
+	SwitchSettings(context.Context, *SwitchSettingsRequest) (*SwitchSettingsResponse, error)
+	// RevertSettings brings back the very file that SwitchSettings has kept, and removes the staging directory.
+	// Repeatable; without a kept file it does nothing.
+	RevertSettings(context.Context, *RevertSettingsRequest) (*RevertSettingsResponse, error)
 	// ObserveAddress tells as which host the given database server sees this web server.
 	ObserveAddress(context.Context, *ObserveAddressRequest) (*ObserveAddressResponse, error)
 	mustEmbedUnimplementedSettingsServiceServer()
@@ -159,6 +210,15 @@ func (UnimplementedSettingsServiceServer) ProbeDatabase(context.Context, *ProbeD
 }
 func (UnimplementedSettingsServiceServer) CheckPermissions(context.Context, *CheckPermissionsRequest) (*CheckPermissionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CheckPermissions not implemented")
+}
+func (UnimplementedSettingsServiceServer) CarrySettings(context.Context, *CarrySettingsRequest) (*CarrySettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CarrySettings not implemented")
+}
+func (UnimplementedSettingsServiceServer) SwitchSettings(context.Context, *SwitchSettingsRequest) (*SwitchSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SwitchSettings not implemented")
+}
+func (UnimplementedSettingsServiceServer) RevertSettings(context.Context, *RevertSettingsRequest) (*RevertSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevertSettings not implemented")
 }
 func (UnimplementedSettingsServiceServer) ObserveAddress(context.Context, *ObserveAddressRequest) (*ObserveAddressResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ObserveAddress not implemented")
@@ -274,6 +334,60 @@ func _SettingsService_CheckPermissions_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SettingsService_CarrySettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CarrySettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettingsServiceServer).CarrySettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettingsService_CarrySettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettingsServiceServer).CarrySettings(ctx, req.(*CarrySettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettingsService_SwitchSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SwitchSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettingsServiceServer).SwitchSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettingsService_SwitchSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettingsServiceServer).SwitchSettings(ctx, req.(*SwitchSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SettingsService_RevertSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevertSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettingsServiceServer).RevertSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettingsService_RevertSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettingsServiceServer).RevertSettings(ctx, req.(*RevertSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SettingsService_ObserveAddress_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ObserveAddressRequest)
 	if err := dec(in); err != nil {
@@ -318,6 +432,18 @@ var SettingsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CheckPermissions",
 			Handler:    _SettingsService_CheckPermissions_Handler,
+		},
+		{
+			MethodName: "CarrySettings",
+			Handler:    _SettingsService_CarrySettings_Handler,
+		},
+		{
+			MethodName: "SwitchSettings",
+			Handler:    _SettingsService_SwitchSettings_Handler,
+		},
+		{
+			MethodName: "RevertSettings",
+			Handler:    _SettingsService_RevertSettings_Handler,
 		},
 		{
 			MethodName: "ObserveAddress",

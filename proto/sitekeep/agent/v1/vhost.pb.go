@@ -79,7 +79,7 @@ type WriteVhostResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether the file differs from what was there.
 	Changed bool `protobuf:"varint,1,opt,name=changed,proto3" json:"changed,omitempty"`
-	// Why PHP may go on for a while with files as they were; empty if not.
+	// Why PHP may go on for a while with files as they were, or why nothing was written: the file was edited by hand.
 	Warning       string `protobuf:"bytes,2,opt,name=warning,proto3" json:"warning,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
