@@ -13,9 +13,15 @@ const (
 	aclDefaultXattr = "system.posix_acl_default"
 )
 
-var aclRecords = map[string]string{
-	aclAccessXattr:  "SCHILY.acl.access",
-	aclDefaultXattr: "SCHILY.acl.default",
+// aclRecord returns the pax record for an attribute, if it is an ACL.
+func aclRecord(xattr string) (key string, ok bool) {
+	switch xattr {
+	case aclAccessXattr:
+		return "SCHILY.acl.access", true
+	case aclDefaultXattr:
+		return "SCHILY.acl.default", true
+	}
+	return "", false
 }
 
 // The kernel's form of an ACL, include/uapi/linux/posix_acl_xattr.h: a version,
@@ -26,12 +32,19 @@ const (
 	aclHead      = 4
 )
 
-var aclTags = map[uint16]struct {
-	word string
-	id   bool
-}{
-	0x01: {"user", false}, 0x02: {"user", true}, 0x04: {"group", false},
-	0x08: {"group", true}, 0x10: {"mask", false}, 0x20: {"other", false},
+// aclTag returns the word for a tag, and whether an id belongs to it.
+func aclTag(tag uint16) (word string, hasID, ok bool) {
+	switch tag {
+	case 0x01, 0x02:
+		return "user", tag == 0x02, true
+	case 0x04, 0x08:
+		return "group", tag == 0x08, true
+	case 0x10:
+		return "mask", false, true
+	case 0x20:
+		return "other", false, true
+	}
+	return "", false, false
 }
 
 // aclText turns the kernel's form of an ACL into acl(5)'s, with numbers for names.
@@ -52,12 +65,12 @@ func aclText(value string) (string, bool) {
 }
 
 func aclEntry(b []byte) (string, bool) {
-	tag, ok := aclTags[binary.LittleEndian.Uint16(b)]
+	word, hasID, ok := aclTag(binary.LittleEndian.Uint16(b))
 	if !ok {
 		return "", false
 	}
 	who := ""
-	if tag.id {
+	if hasID {
 		who = strconv.FormatUint(uint64(binary.LittleEndian.Uint32(b[4:])), 10)
 	}
 	perm := []byte("---")
@@ -66,5 +79,5 @@ func aclEntry(b []byte) (string, bool) {
 			perm[i] = "rwx"[i]
 		}
 	}
-	return tag.word + ":" + who + ":" + string(perm), true
+	return word + ":" + who + ":" + string(perm), true
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"iter"
 	"os"
 	"sync"
 
@@ -246,116 +245,6 @@ func (a *Assembler) writeBehind() {
 	a.synced = a.pos
 }
 
-// AppendReference adds frames that base has. The reader stays the caller's, and
-// open until Finish or Abort.
-func (a *Assembler) AppendReference(ctx context.Context, base *Reader, ref Reference) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := checkReference(base, &ref, a.opts.Codec.format); err != nil {
-		return err
-	}
-	if ref.Kind == KindDump {
-		return a.dump.reference(base, &ref)
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err := a.open(); err != nil {
-		return err
-	}
-	if err := a.splice(base, &ref); err != nil {
-		return a.fail(err)
-	}
-	return nil
-}
-
-func checkReference(base *Reader, ref *Reference, f Format) error {
-	if base == nil {
-		return fmt.Errorf("reference to base %d, which is not there", ref.Base)
-	}
-	if base.format != f {
-		return fmt.Errorf("reference into a %s tarball from a %s one", base.format, f)
-	}
-	if ref.Kind != KindTree && ref.Kind != KindDump {
-		return fmt.Errorf("reference to %s frames", ref.Kind)
-	}
-	frames := uint64(base.counts.Frames)
-	if ref.Count == 0 || ref.First >= frames || ref.Count > frames-ref.First {
-		return fmt.Errorf("reference to frames %d to %d of a base with %d", ref.First, ref.First+ref.Count, frames)
-	}
-	if (ref.Override || len(ref.Sections) > 0) && ref.Count != 1 {
-		return errors.New("reference to several frames with entries or sections of its own")
-	}
-	return nil
-}
-
-// splice copies frames of a base and lists them anew. Neighbours whose padding
-// suits are copied as one run.
-func (a *Assembler) splice(base *Reader, ref *Reference) error {
-	run := span{src: base.data}
-	for n := ref.First; n < ref.First+ref.Count; n++ {
-		f, err := a.cursor.frame(base, n)
-		if err != nil {
-			return fmt.Errorf("base: %w", err)
-		}
-		if f.Kind != KindTree {
-			return fmt.Errorf("reference to a %s frame as a tree frame", f.Kind)
-		}
-		if err := a.extend(&run, &f.FrameInfo); err != nil {
-			return err
-		}
-		entries := f.Entries
-		if ref.Override {
-			entries = ref.Entries
-		}
-		if err := a.list(&f.FrameInfo, entries); err != nil {
-			return err
-		}
-		a.tree.frames++
-		a.tree.references++
-		a.tree.plain += f.PlainLength
-	}
-	return a.copyRun(&run)
-}
-
-// extend adds a frame to the run that will be copied, turns its place into that
-// in the new tarball, and gives it the padding that it needs there. If that is
-// not the padding it has, the run ends with it.
-func (a *Assembler) extend(run *span, f *FrameInfo) error {
-	if run.length == 0 {
-		run.offset = f.Offset
-	}
-	had, at := f.Padding, a.pos+run.length
-	f.Offset = at
-	f.Padding = paddingFor(a.opts.Codec.format, at+f.Length, a.opts.Align)
-	run.length += f.Length
-	if f.Padding == had {
-		run.length += had
-		return nil
-	}
-	if err := a.copyRun(run); err != nil {
-		return err
-	}
-	return a.write(appendPadding(nil, a.opts.Codec.format, f.Padding))
-}
-
-// copyRun copies a run to the end of the file and makes it empty.
-func (a *Assembler) copyRun(run *span) error {
-	if run.length == 0 {
-		return nil
-	}
-	shared, err := copySpan(a.opts.File, a.pos, *run, a.opts.Align)
-	if err != nil {
-		return err
-	}
-	a.pos += run.length
-	a.copied += run.length
-	a.shared += shared
-	a.writeBehind()
-	run.length = 0
-	return nil
-}
-
 // CloseTree says that the site's frames are complete and compares what came with
 // the source's summary. A tarball may do without a tree.
 func (a *Assembler) CloseTree(s Summary) error {
@@ -372,37 +261,4 @@ func (a *Assembler) CloseTree(s Summary) error {
 	t.closed = true
 	a.summary = s
 	return nil
-}
-
-// cursor reads frames of a base, which are mostly asked for in their order.
-type cursor struct {
-	base *Reader
-	at   uint64 // number of the next frame
-	next func() (listedFrame, error, bool)
-	stop func()
-}
-
-// frame returns frame n of base with its entries, valid until the next call.
-func (c *cursor) frame(base *Reader, n uint64) (listedFrame, error) {
-	if c.next == nil || c.base != base || c.at != n {
-		c.close()
-		c.base, c.at = base, n
-		c.next, c.stop = iter.Pull2(base.listed(n))
-	}
-	f, err, ok := c.next()
-	if err != nil {
-		return listedFrame{}, err
-	}
-	if !ok {
-		return listedFrame{}, fmt.Errorf("it has no frame %d", n)
-	}
-	c.at++
-	return f, nil
-}
-
-func (c *cursor) close() {
-	if c.stop != nil {
-		c.stop()
-	}
-	*c = cursor{}
 }

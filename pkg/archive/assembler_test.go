@@ -113,7 +113,7 @@ func TestAssemblerRefusesBadReferences(t *testing.T) {
 	last := uint64(base.Counts().Frames - 1)
 	for _, ref := range []Reference{
 		{Kind: KindTree}, {Kind: KindTree, First: last + 1, Count: 1}, {Kind: KindTree, First: 1, Count: last + 1},
-		{Kind: KindTree, First: 1, Count: 1 << 63}, {Kind: KindTree, First: last, Count: 1}, {Kind: KindDump, First: 0, Count: 1},
+		{Kind: KindTree, First: 1, Count: 1 << 63}, {Kind: KindTree, First: last, Count: 1}, {Kind: KindTree, First: last - 1, Count: 1}, {Kind: KindDump, First: 0, Count: 1},
 		{Kind: KindGlue, First: last, Count: 1}, {Kind: KindTree, Count: 2, Override: true},
 	} {
 		a, _ := newAssembler(t, Zstd())

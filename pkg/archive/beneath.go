@@ -45,18 +45,19 @@ func (b *beneath) open(name string, flags int) (int, error) {
 		Flags:   uint64(flags),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	for {
+	for range 100 { // EAGAIN: something was renamed on the way
 		fd, err := unix.Openat2(b.fd, rel, &how)
-		switch {
-		case err == nil:
+		switch err {
+		case nil:
 			return fd, nil
-		case err == unix.EINTR || err == unix.EAGAIN:
-		case err == unix.ENOSYS || err == unix.EPERM || err == unix.ENAMETOOLONG:
+		case unix.EINTR, unix.EAGAIN:
+		case unix.ENOSYS, unix.EPERM, unix.ENAMETOOLONG:
 			return b.openStepwise(rel, flags)
 		default:
 			return -1, err
 		}
 	}
+	return b.openStepwise(rel, flags)
 }
 
 // openStepwise does the same without openat2: for kernels before 5.6, filters

@@ -138,9 +138,16 @@ func (t *trailer) encode() []byte {
 	}
 	p = append(p, t.digest[:]...)
 	p = append(p, t.region[:]...)
-	p = append(p, 0, 0, 0, 0, 0, 0, 0, 0)
-	p = binary.LittleEndian.AppendUint32(p, crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)))
+	p = p[:trailerPayload]
+	sealTrailer(p)
 	return appendCarrier(nil, t.format, tagTrailer, p)
+}
+
+// sealTrailer writes the checksum at the end of the trailer's payload.
+func sealTrailer(p []byte) { binary.LittleEndian.PutUint32(p[trailerPayload-4:], trailerSum(p)) }
+
+func trailerSum(p []byte) uint32 {
+	return crc32.Checksum(p[:trailerPayload-4], crc32.MakeTable(crc32.Castagnoli))
 }
 
 func (t *trailer) formatByte() byte {
@@ -204,8 +211,7 @@ func differing(a, b []byte) int {
 
 func decodeTrailer(b, p []byte, f Format, size int64) (trailer, error) {
 	at := size - int64(len(b))
-	sum := crc32.Checksum(p[:trailerPayload-4], crc32.MakeTable(crc32.Castagnoli))
-	if sum != binary.LittleEndian.Uint32(p[trailerPayload-4:]) {
+	if trailerSum(p) != binary.LittleEndian.Uint32(p[trailerPayload-4:]) {
 		return trailer{}, corruptAt(at, "the trailer differs from its checksum")
 	}
 	if v := binary.LittleEndian.Uint16(p[8:]); v > trailerVersion {

@@ -189,14 +189,16 @@ func (d *decompressor) gunzip(dst, data []byte) ([]byte, error) {
 		return nil, fmt.Errorf("gzip: %w", err)
 	}
 	var more [1]byte
-	if n, err := d.gzip.Read(more[:]); n != 0 || err != io.EOF {
-		return nil, fmt.Errorf("gzip: not %d bytes and then the end (%v)", len(dst), err)
+	if n, err := d.gzip.Read(more[:]); n != 0 || !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("gzip: the member does not end behind %d bytes: %w", len(dst), errors.Join(err, errMore))
 	}
 	if d.input.Len() != 0 {
 		return nil, fmt.Errorf("gzip: %d bytes behind the member", d.input.Len())
 	}
 	return dst, nil
 }
+
+var errMore = errors.New("wrong length")
 
 // grow returns b with room for n bytes.
 func grow(b []byte, n int) []byte {

@@ -35,7 +35,7 @@ func verifyBytes(t *testing.T, b []byte, data bool) (VerifyReport, error) {
 // region and in each frame, and checks that the frame is named.
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	eachCodec(t, func(t *testing.T, c Codec) {
-		m := smallSite(t).make(makeOptions{codec: c, dump: smallDump(), align: 4096})
+		m := smallSite(t).make(makeOptions{codec: c, dump: smallDump()[:3], align: 4096})
 		whole := must[[]byte](t)(os.ReadFile(m.path))
 		var frames []FrameInfo
 		for f, err := range m.open(t).Frames() {
@@ -44,7 +44,9 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 		}
 		for _, f := range frames {
 			for _, at := range []int64{f.Offset, f.Offset + f.Length/2, f.Offset + f.Length - 1, f.End() - 1} {
-				report, err := verifyBytes(t, flip(whole, at, 1), false)
+				whole[at] ^= 2
+				report, err := verifyBytes(t, whole, false)
+				whole[at] ^= 2
 				if !errors.Is(err, ErrCorrupt) || report.Found != 1 || report.Problems[0].Frame != int64(f.Number) {
 					t.Errorf("bit at %d in frame %d: %v", at, f.Number, err)
 				}
@@ -55,7 +57,10 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 		}
 		for at := frames[len(frames)-1].End(); at < int64(len(whole)); at++ {
 			for _, bit := range []int{0, 3, 7} {
-				if _, err := verifyBytes(t, flip(whole, at, bit), false); !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
+				whole[at] ^= 1 << bit
+				_, err := verifyBytes(t, whole, false)
+				whole[at] ^= 1 << bit
+				if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrVersion) {
 					t.Fatalf("bit %d of byte %d in index or trailer: %v", bit, at, err)
 				}
 			}

@@ -72,9 +72,9 @@ func TestFramesHoldWholeStatements(t *testing.T) {
 
 // TestInsertedRowMovesBordersBesideItOnly compares frames before and after.
 func TestInsertedRowMovesBordersBesideItOnly(t *testing.T) {
-	statements := bigStatements(4, 20000)
+	statements := bigStatements(4, 9000)
 	before, _ := frameSQL(t, statements, 1)
-	for _, at := range []int{0, 7000, 19999} {
+	for _, at := range []int{0, 4000, 8999} {
 		after, _ := frameSQL(t, slices.Insert(slices.Clone(statements), at, "INSERT INTO `big` VALUES (-1,'new');\n"), 1)
 		if n := newFrames(before, after); n < 1 || n > 2 {
 			t.Errorf("a row at %d: %d of %d frames are new", at, n, len(after))
@@ -99,7 +99,7 @@ func newFrames(before, after [][]byte) int {
 // TestHugeStatement cuts a statement that no frame can hold, at places that an
 // insertion does not move.
 func TestHugeStatement(t *testing.T) {
-	row := text(5, 30<<20)
+	row := text(5, 16<<20)
 	before, _ := frameSQL(t, []string{"a;\n", string(row), "b;\n"}, 1000)
 	if whole := bytes.Join(before, nil); !bytes.Equal(whole, slices.Concat([]byte("a;\n"), row, []byte("b;\n"))) {
 		t.Fatal("bytes were lost")
@@ -121,7 +121,7 @@ func TestHugeStatement(t *testing.T) {
 // TestFramerProperties frames random statements: what comes out is what went in.
 func TestFramerProperties(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	for range 8 {
+	for range 4 {
 		sections := make([]section, 1+r.IntN(12))
 		for i := range sections {
 			sections[i] = section{SectionData, fmt.Sprint("t", i), nil}

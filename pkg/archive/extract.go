@@ -312,7 +312,7 @@ func (x *extraction) hardlink(e *Entry, dir int, name string) error {
 
 // dangling is an error, unless a selection may have left the target out.
 func (x *extraction) dangling(e *Entry, target string, err error) error {
-	if err == unix.ELOOP || err == unix.ENOTDIR {
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 		return fmt.Errorf("it names %q, which is not below directories only: %w", target, ErrUnsafe)
 	}
 	if x.opts.Select == nil {
@@ -325,7 +325,7 @@ func (x *extraction) dangling(e *Entry, target string, err error) error {
 // replacing makes something in a directory, in place of what has the name already.
 func replacing(dir int, name string, create func() error) error {
 	err := create()
-	if err != unix.EEXIST {
+	if !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	if err := unix.Unlinkat(dir, name, 0); err == unix.EISDIR || err == unix.EPERM {

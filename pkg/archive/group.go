@@ -2,6 +2,7 @@ package archive
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -110,7 +111,7 @@ func (g *grouper) open(n *node, flags int, st *unix.Stat_t) (int, error) {
 // openQuietly opens a file, without a trace in its access time where that is allowed.
 func openQuietly(dir int, name string, flags int) (int, error) {
 	fd, err := openAt(dir, name, flags|unix.O_NOATIME)
-	if err == unix.EPERM {
+	if errors.Is(err, unix.EPERM) {
 		return openAt(dir, name, flags)
 	}
 	return fd, err
@@ -119,7 +120,7 @@ func openQuietly(dir int, name string, flags int) (int, error) {
 func (g *grouper) addDirectory(n *node) {
 	var st unix.Stat_t
 	fd, err := g.open(n, openDir, &st)
-	if err == unix.EACCES {
+	if errors.Is(err, unix.EACCES) {
 		g.warn(WarnMetadata, n, "its attributes cannot be read: %v", err)
 		g.append(&n.entry, nil)
 		return

@@ -27,8 +27,16 @@ const (
 // differs. A comment is the one record that every tar program passes over silently.
 const sitePathComment = "SITEKEEP.path="
 
-var typeflags = [...]byte{
-	TypeRegular: flagRegular, TypeDirectory: flagDirectory, TypeSymlink: flagSymlink, TypeHardlink: flagHardlink,
+func typeflag(t EntryType) byte {
+	switch t {
+	case TypeDirectory:
+		return flagDirectory
+	case TypeSymlink:
+		return flagSymlink
+	case TypeHardlink:
+		return flagHardlink
+	}
+	return flagRegular
 }
 
 // paxRecords is a list of records "LENGTH KEY=VALUE\n".
@@ -102,7 +110,7 @@ type ustar [blockSize]byte
 
 func newUstar(e *Entry, stored int64) *ustar {
 	var h ustar
-	h.init(typeflags[e.Type], e.Mode)
+	h.init(typeflag(e.Type), e.Mode)
 	h.octal(108, 8, int64(e.UID))
 	h.octal(116, 8, int64(e.GID))
 	h.octal(124, 12, stored)
@@ -254,8 +262,9 @@ func paxTime(sec int64, nsec int) string {
 
 func addXattrs(pax *paxRecords, xattrs []Xattr) {
 	for _, x := range xattrs {
-		if text, ok := aclText(x.Value); ok && aclRecords[x.Name] != "" {
-			pax.add(aclRecords[x.Name], text)
+		key, isACL := aclRecord(x.Name)
+		if text, ok := aclText(x.Value); ok && isACL {
+			pax.add(key, text)
 		}
 		pax.add(paxXattr+x.Name, x.Value)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"hash"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -265,7 +266,7 @@ func (s *site) tryMake(ctx context.Context, o makeOptions) (*made, error) {
 	dir := s.t.TempDir()
 	f, err := os.Create(filepath.Join(dir, "x"+o.codec.Format().Suffix()))
 	check(s.t, err)
-	s.t.Cleanup(func() { f.Close() })
+	defer f.Close()
 	a, err := NewAssembler(AssemblerOptions{File: f, SpoolDir: dir, Codec: o.codec, Align: o.align})
 	check(s.t, err)
 	defer a.Abort()
@@ -274,6 +275,7 @@ func (s *site) tryMake(ctx context.Context, o makeOptions) (*made, error) {
 		return m, err
 	}
 	m.result, err = a.Finish(ctx, testManifest(o.dump != nil))
+	check(s.t, f.Close()) // XFS gives back only then what it allocated ahead
 	return m, err
 }
 
@@ -453,3 +455,7 @@ func run(t testing.TB, name string, args ...string) string {
 }
 
 func itoa(n int64) string { return fmt.Sprint(n) }
+
+func newHash() hash.Hash { return sha256.New() }
+
+func hashOf(b []byte) Hash { return sha256.Sum256(b) }

@@ -139,7 +139,7 @@ func (x *index) records(from int) iter.Seq2[record, error] {
 					return nil
 				})
 			}
-			if err == errStop {
+			if errors.Is(err, errStop) {
 				return
 			}
 			if err != nil {

@@ -3,7 +3,6 @@ package archive
 import (
 	"context"
 	"crypto/sha256"
-	"sync/atomic"
 )
 
 // sliceSlack is room for what a frame holds beside SliceSize bytes of content.
@@ -48,7 +47,6 @@ type pipeline struct {
 	todo    chan *job
 	free    chan []byte
 	size    int
-	read    atomic.Int64
 }
 
 func newPipeline(ctx context.Context, workers, bufferSize int) *pipeline {

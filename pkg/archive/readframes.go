@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -80,7 +81,8 @@ func (f *listedFrame) frame(data []byte) Frame {
 
 // withPaths adds what is known of a damaged frame's entries to its error.
 func withPaths(err error, entries []Entry) error {
-	if c, ok := err.(*CorruptError); ok && len(c.Paths) == 0 {
+	var c *CorruptError
+	if errors.As(err, &c) && len(c.Paths) == 0 {
 		for i := range entries {
 			c.Paths = append(c.Paths, entries[i].Name())
 		}

@@ -166,7 +166,7 @@ func TestVerifyIntact(t *testing.T) {
 			m := richSite(t).make(makeOptions{codec: c, dump: dump, align: 4096})
 			for _, data := range []bool{false, true} {
 				f := must[*os.File](t)(os.Open(m.path))
-				defer f.Close()
+				t.Cleanup(func() { f.Close() })
 				report, err := Verify(context.Background(), f, m.result.Size, VerifyOptions{ReadData: data})
 				if err != nil || report.Found != 0 || report.Digest != m.result.Digest {
 					t.Errorf("data %v: %+v, %v", data, report, err)

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,7 +37,7 @@ func (s *slicer) slice(n *node, known [][]candidate) error {
 func (s *slicer) open(n *node) (int, unix.Stat_t, error) {
 	var st unix.Stat_t
 	fd, err := s.root.open(n.name(), openRead|unix.O_NOATIME)
-	if err == unix.EPERM {
+	if errors.Is(err, unix.EPERM) {
 		fd, err = s.root.open(n.name(), openRead)
 	}
 	if err != nil {

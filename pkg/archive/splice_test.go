@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,7 +84,7 @@ func verifyMade(t testing.TB, m *made) {
 // TestSpliceUnderRandomChange compares an incremental backup with a full one of
 // the same state, over many generations of random changes.
 func TestSpliceUnderRandomChange(t *testing.T) {
-	for seed := range uint64(3) {
+	for seed := range uint64(2) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			s := newSite(t)
 			r := rand.New(rand.NewPCG(seed, 7))
@@ -92,7 +93,7 @@ func TestSpliceUnderRandomChange(t *testing.T) {
 			}
 			s.write("d3/large", noise(5, 2*SliceSize+50))
 			m := s.make(makeOptions{codec: Zstd()})
-			for gen := range 12 {
+			for gen := range 8 {
 				s.churn(r, gen)
 				m = s.again(m, makeOptions{codec: Zstd()})
 				full := s.make(makeOptions{codec: Zstd()})
@@ -179,6 +180,65 @@ func TestOneChangeSendsOneFrame(t *testing.T) {
 			}
 			verifyMade(t, second)
 		})
+	}
+}
+
+// TestLargeFileSendsChangedSlices changes, appends to and cuts a large file.
+func TestLargeFileSendsChangedSlices(t *testing.T) {
+	const size = 5*SliceSize + 1000
+	whole := noise(1, size+SliceSize)
+	changes := map[string]struct {
+		content []byte
+		sent    int64
+	}{
+		"touched":  {whole[:size], 0},
+		"middle":   {slices.Concat(whole[:3*SliceSize], []byte("x"), whole[3*SliceSize+1:size]), 1},
+		"appended": {whole[:size+10], 2}, // the first slice has the header, which has the size
+		"cut":      {whole[:size-10], 2},
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.write("big", whole[:size])
+			s.age(".")
+			first := s.make(makeOptions{codec: Zstd()})
+			s.write("big", change.content)
+			s.age(".")
+			second := s.again(first, makeOptions{codec: Zstd()})
+			if sent := second.tree.Frames - second.tree.References; sent != change.sent {
+				t.Errorf("%d frames were sent", sent)
+			}
+			verifyMade(t, second)
+			third := s.again(second, makeOptions{codec: Zstd()})
+			if third.tree.ReadBytes != 0 || third.tree.SentBytes != 0 {
+				t.Errorf("third backup: %+v", third.tree)
+			}
+		})
+	}
+}
+
+// TestResumeFramesContinue yields of the old base only what lies behind the partial one.
+func TestResumeFramesContinue(t *testing.T) {
+	s := smallSite(t)
+	old := s.make(makeOptions{codec: Zstd()}).open(t)
+	for cut := range 3 {
+		a, _ := newAssembler(t, Zstd())
+		check(t, a.AppendReference(context.Background(), old, Reference{Kind: KindTree, Count: uint64(cut) + 1}))
+		partial := must[*Reader](t)(a.Suspend())
+		last, behind := "", 0
+		for b, err := range ResumeFrames(partial, old) {
+			check(t, err)
+			for _, e := range b.Entries {
+				if last != "" && ComparePaths(last, e.Name()) >= 0 {
+					t.Errorf("cut %d: %q comes behind %q", cut, e.Name(), last)
+				}
+				last = e.Name()
+			}
+			behind += int(b.Base)
+		}
+		if last != "./c/last.txt" || behind == 0 {
+			t.Errorf("cut %d: the last entry is %q, %d frames are of the old base", cut, last, behind)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -29,7 +30,7 @@ func newTree(root *beneath, leave func(int, *Entry) error) *tree {
 	return &tree{levels: []level{{fd: root.fd}}, leave: leave}
 }
 
-// implied is the metadata of a directory that entries lie in and no entry describes.
+// impliedMode is the mode of a directory that entries lie in and no entry describes.
 const impliedMode = 0o755
 
 // enter opens the directory of a path of the site and returns it with the path's
@@ -60,14 +61,14 @@ func (t *tree) push(name string, e *Entry) error {
 	dir := t.top().fd
 	err := unix.Mkdirat(dir, name, 0o700)
 	made := err == nil
-	if err == unix.EEXIST && e != nil {
+	if errors.Is(err, unix.EEXIST) && e != nil {
 		made, err = replaceByDirectory(dir, name)
 	}
-	if err != nil && err != unix.EEXIST {
+	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("make directory %q: %w", name, err)
 	}
 	fd, err := openAt(dir, name, openDir)
-	if err == unix.ENOTDIR || err == unix.ELOOP {
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return fmt.Errorf("%q is in the way and is not a directory: %w", name, ErrUnsafe)
 	}
 	if err != nil {

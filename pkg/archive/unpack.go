@@ -190,7 +190,7 @@ func NewPlainReader(ctx context.Context, format Format, next func() (Frame, erro
 func (p *PlainReader) feed(next func() (Frame, error)) error {
 	for {
 		f, err := next()
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // io.EOF within another error is a failure, not the end
 			return nil
 		}
 		if err == nil {
@@ -205,7 +205,7 @@ func (p *PlainReader) feed(next func() (Frame, error)) error {
 // Read reads plain bytes. It returns what next returned if that was not io.EOF.
 func (p *PlainReader) Read(b []byte) (int, error) {
 	n, err := p.unpacker.Read(b)
-	if err != io.EOF {
+	if err != io.EOF { //nolint:errorlint // as in feed
 		return n, err
 	}
 	p.feeder.Wait()

@@ -82,12 +82,11 @@ type verifier struct {
 	nameless []*CorruptError // problems in slices whose entry has not come yet
 }
 
-func (v *verifier) problem(p *CorruptError) *CorruptError {
+func (v *verifier) problem(p *CorruptError) {
 	v.report.Found++
 	if len(v.report.Problems) < maxProblems {
 		v.report.Problems = append(v.report.Problems, p)
 	}
-	return p
 }
 
 // frames goes through all frames.
@@ -202,7 +201,7 @@ func (v *verifier) entries() error {
 	}
 	for i := range max(len(v.frame.Entries), 1) {
 		err := v.entry(i)
-		if err == errBadFrame {
+		if errors.Is(err, errBadFrame) {
 			return v.skipUnit()
 		}
 		if err != nil {
@@ -240,7 +239,7 @@ func (v *verifier) entry(i int) error {
 	info, offset := v.frame.FrameInfo, int64(len(v.plain)-len(v.rest))
 	chain := &chainReader{v: v}
 	h, hash, err := readEntry(chain)
-	if err == errBadFrame || v.ctx.Err() != nil {
+	if errors.Is(err, errBadFrame) || v.ctx.Err() != nil {
 		return err
 	}
 	if i >= len(v.frame.Entries) {
@@ -330,7 +329,7 @@ func (c *chainReader) advance() error {
 
 // cause returns why reading ended, if that was not the end of the entry's frames.
 func (c *chainReader) cause(err error) error {
-	if c.err != nil && c.err != io.EOF {
+	if c.err != nil && !errors.Is(c.err, io.EOF) {
 		return c.err
 	}
 	return err

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -114,7 +115,7 @@ func (w *walker) descend(dir int, path, name string, depth int) error {
 
 // unreadable returns the warning for an entry that is left out because of err.
 func unreadable(path string, err error) Warning {
-	if err == unix.ENOENT {
+	if errors.Is(err, unix.ENOENT) {
 		return Warning{WarnVanished, path, "it was gone when it was to be read"}
 	}
 	return Warning{WarnUnreadable, path, "left out: " + err.Error()}
