@@ -57,13 +57,13 @@ func FrameFromProto(p *agentv1.Frame) (archive.Frame, error) {
 func ReferenceToProto(r *archive.Reference) *agentv1.Reference {
 	return &agentv1.Reference{
 		Kind: archivev1.FrameKind(r.Kind), Base: r.Base, First: r.First, Count: r.Count,
-		Entries: entriesToProto(r.Entries), Sections: sectionsToProto(r.Sections),
+		Override: r.Override, Entries: entriesToProto(r.Entries), Sections: sectionsToProto(r.Sections),
 	}
 }
 
 // ReferenceFromProto is the reverse, with errors like FrameFromProto's.
 func ReferenceFromProto(p *agentv1.Reference) (archive.Reference, error) {
-	r := archive.Reference{Kind: archive.Kind(p.GetKind()), Base: p.GetBase(), First: p.GetFirst(), Count: p.GetCount()}
+	r := archive.Reference{Kind: archive.Kind(p.GetKind()), Base: p.GetBase(), First: p.GetFirst(), Count: p.GetCount(), Override: p.GetOverride()}
 	if r.Kind != archive.KindTree && r.Kind != archive.KindDump {
 		return r, malformed("reference to frames of kind %d", p.GetKind())
 	}
@@ -77,7 +77,10 @@ func ReferenceFromProto(p *agentv1.Reference) (archive.Reference, error) {
 	if r.Sections, err = sectionsFromProto(p.GetSections()); err != nil {
 		return r, err
 	}
-	if r.Count != 1 && (r.Entries != nil || r.Sections != nil) {
+	if r.Entries != nil && !r.Override {
+		return r, malformed("reference with entries that override nothing")
+	}
+	if r.Count != 1 && (r.Override || r.Sections != nil) {
 		return r, malformed("reference to %d frames with entries or sections of its own", r.Count)
 	}
 	return r, nil

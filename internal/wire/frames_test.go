@@ -84,8 +84,9 @@ func TestFrameSharesData(t *testing.T) {
 func TestReferenceRoundTrip(t *testing.T) {
 	for _, r := range []archive.Reference{
 		{Kind: archive.KindTree, Base: 1, First: 5, Count: 70},
-		{Kind: archive.KindTree, First: 5, Count: 1, Entries: []archive.Entry{sampleEntry("./a")}},
+		{Kind: archive.KindTree, First: 5, Count: 1, Override: true, Entries: []archive.Entry{sampleEntry("./a")}},
 		{Kind: archive.KindDump, Base: 2, Count: 1, Sections: []archive.Section{sampleSection()}},
+		{Kind: archive.KindTree, First: 3, Count: 1, Override: true},
 	} {
 		got, err := wire.ReferenceFromProto(through(t, wire.ReferenceToProto(&r), &agentv1.Reference{}))
 		if err != nil {
@@ -153,6 +154,7 @@ func TestMalformedMessages(t *testing.T) {
 		spoil(func(m *agentv1.Frame) { m.Entries[0] = &archivev1.Entry{Path: []byte("/etc")} }),
 		spoil(func(m *agentv1.Frame) { m.Sections[0].Length = 1 << 63 }),
 		reference(&agentv1.Reference{}),
+		reference(&agentv1.Reference{Kind: archivev1.FrameKind_FRAME_KIND_TREE, Count: 2, Override: true}),
 		reference(&agentv1.Reference{Kind: archivev1.FrameKind_FRAME_KIND_TREE}),
 		reference(&agentv1.Reference{Kind: archivev1.FrameKind_FRAME_KIND_GLUE, Count: 1}),
 		reference(&agentv1.Reference{Kind: archivev1.FrameKind_FRAME_KIND_TREE, First: 1<<64 - 1, Count: 2}),

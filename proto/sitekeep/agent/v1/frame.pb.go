@@ -233,10 +233,12 @@ type Reference struct {
 	First uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
 	// How many frames.
 	Count uint64 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
-	// If any, they take the place of the entries that the base lists for the frame; count is 1 then.
+	// With override: they take the place of the entries that the base lists for the frame; count is 1 then.
 	Entries []*v1.Entry `protobuf:"bytes,5,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Sections of the new dump that end in the frame; count is 1 then.
-	Sections      []*v1.Section `protobuf:"bytes,6,rep,name=sections,proto3" json:"sections,omitempty"`
+	Sections []*v1.Section `protobuf:"bytes,6,rep,name=sections,proto3" json:"sections,omitempty"`
+	// The base's entries for the frame do not hold; there may be none in their place.
+	Override      bool `protobuf:"varint,7,opt,name=override,proto3" json:"override,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -311,6 +313,13 @@ func (x *Reference) GetSections() []*v1.Section {
 		return x.Sections
 	}
 	return nil
+}
+
+func (x *Reference) GetOverride() bool {
+	if x != nil {
+		return x.Override
+	}
+	return false
 }
 
 // BaseFrame is a frame of a base as its index lists it, sent down so that what is unchanged is not sent up.
@@ -638,14 +647,15 @@ const file_sitekeep_agent_v1_frame_proto_rawDesc = "" +
 	"\n" +
 	"plain_hash\x18\x05 \x01(\fR\tplainHash\x124\n" +
 	"\aentries\x18\x06 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\x128\n" +
-	"\bsections\x18\a \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\"\xef\x01\n" +
+	"\bsections\x18\a \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\"\x8b\x02\n" +
 	"\tReference\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.sitekeep.archive.v1.FrameKindR\x04kind\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\rR\x04base\x12\x14\n" +
 	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x14\n" +
 	"\x05count\x18\x04 \x01(\x04R\x05count\x124\n" +
 	"\aentries\x18\x05 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\x128\n" +
-	"\bsections\x18\x06 \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\"\xaf\x01\n" +
+	"\bsections\x18\x06 \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\x12\x1a\n" +
+	"\boverride\x18\a \x01(\bR\boverride\"\xaf\x01\n" +
 	"\tBaseFrame\x12\x12\n" +
 	"\x04base\x18\x01 \x01(\rR\x04base\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\x04R\x06number\x12!\n" +
