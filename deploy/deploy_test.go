@@ -10,8 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"go.yaml.in/yaml/v3"
-
+	"github.com/sitekeep/sitekeep/internal/agent/config"
 	"github.com/sitekeep/sitekeep/test/bed"
 )
 
@@ -46,21 +45,35 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// TestAgentSample decodes the sample strictly: a field that the agent does not
-// know, or that the sample lacks, would mislead.
+// TestAgentSample has the agent's own reader take the sample, as it is and with
+// each other way to the database server.
 func TestAgentSample(t *testing.T) {
 	text, err := os.ReadFile("agent.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	var config bed.AgentConfig
-	if err := decoder.Decode(&config); err != nil {
+	defaults := filepath.Join(t.TempDir(), "my.cnf") // must be there
+	if err := os.WriteFile(defaults, []byte("[client]\nuser=root\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if config.Webserver.VhostDir != "/etc/nginx/sitekeep.d" || config.MySQL.Socket == "" || len(config.Allow.Roots) != 1 {
-		t.Errorf("read %+v", config)
+	const socket = "  socket: /run/mysqld/mysqld.sock\n"
+	for _, other := range []string{"", "  # host: 127.0.0.1\n  # port: 3306\n", "  # defaults_file: /root/.my.cnf\n"} {
+		sample := string(text)
+		if !strings.Contains(sample, socket) || !strings.Contains(sample, other) {
+			t.Fatalf("the sample lacks %q or %q", socket, other)
+		}
+		if other != "" {
+			sample = strings.Replace(sample, socket, "", 1)
+			sample = strings.Replace(sample, other, strings.ReplaceAll(other, "# ", ""), 1)
+			sample = strings.Replace(sample, "/root/.my.cnf", defaults, 1)
+		}
+		c, err := config.Parse("agent.yaml", []byte(sample))
+		if err != nil {
+			t.Fatalf("with %q: %v", other, err)
+		}
+		if c.Webserver.VhostDir != "/etc/nginx/sitekeep.d" || c.MySQL.User != "root" || len(c.Allow.Roots) != 1 {
+			t.Errorf("with %q: read %+v", other, c)
+		}
 	}
 }
 

@@ -57,8 +57,16 @@ func (a *app) call(do func(ctx context.Context, c *client, args []string) error)
 			return err
 		}
 		defer c.conn.Close() // nothing is buffered in it that could be lost
-		return do(cmd.Context(), c, args)
+		return a.unreached(do(cmd.Context(), c, args))
 	}
+}
+
+// unreached says what to do where the connection itself was refused, as by a master that did not make the token.
+func (a *app) unreached(err error) error {
+	if !errs.Is(err, errs.Unreachable) || errs.HintOf(err) != "" || a.address == "" {
+		return err
+	}
+	return errs.New(errs.Unreachable, "check the address, and that the API token is one of that master's", "the master at %s: %w", a.address, err)
 }
 
 // connect finds the master: at its address if there is one, else through the socket in the data directory. It dials

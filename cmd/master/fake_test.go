@@ -202,6 +202,29 @@ func (m *fakeMaster) CancelTask(_ context.Context, r *pb.CancelTaskRequest) (*pb
 	return &pb.CancelTaskResponse{Task: proto.CloneOf(t.task)}, nil
 }
 
+// RetryTask lets a task go on that needs an operator, and starts others again. It succeeds then.
+func (m *fakeMaster) RetryTask(_ context.Context, r *pb.RetryTaskRequest) (*pb.RetryTaskResponse, error) {
+	m.called("RetryTask id=%s queue=%v", r.Id, r.Queue)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t, err := m.find(r.Id)
+	switch {
+	case err != nil:
+		return nil, err
+	case !final(t.task.State) || t.task.State == pb.TaskState_TASK_STATE_SUCCEEDED:
+		return nil, errs.New(errs.Precondition, "look at it with: sitekeep task show "+r.Id, "task %s cannot be tried again", r.Id)
+	}
+	if t.task.State != pb.TaskState_TASK_STATE_NEEDS_OPERATOR {
+		t = &fakeTask{task: proto.CloneOf(t.task)}
+		t.task.Id = fmt.Sprintf("T%d", m.nextID)
+		m.nextID++
+		m.tasks = append(m.tasks, t)
+	}
+	t.task.Error, t.task.ErrorKind, t.task.Hint = "", "", ""
+	m.end(t, pb.TaskState_TASK_STATE_SUCCEEDED)
+	return &pb.RetryTaskResponse{Task: proto.CloneOf(t.task)}, nil
+}
+
 // WatchTask repeats a line that the caller has, as a master may, and says nothing of a task that has not changed.
 func (m *fakeMaster) WatchTask(r *pb.WatchTaskRequest, stream grpc.ServerStreamingServer[pb.WatchTaskResponse]) error {
 	m.mu.Lock()

@@ -20,7 +20,7 @@ func newTaskCmd(a *app) *cobra.Command {
 		Example: `  sitekeep task list example.com
   sitekeep task log -f 01KACQ4J7XK0VJ7N3YH2M3T5QZ`,
 	})
-	cmd.AddCommand(newTaskListCmd(a), newTaskShowCmd(a), newTaskLogCmd(a), newTaskCancelCmd(a))
+	cmd.AddCommand(newTaskListCmd(a), newTaskShowCmd(a), newTaskLogCmd(a), newTaskCancelCmd(a), newTaskRetryCmd(a))
 	return cmd
 }
 

@@ -193,7 +193,7 @@ func note(reply *agentv1.CheckPermissionsResponse, p *place, d sitekind.Drift, m
 		line += ": mended"
 	}
 	if reply.Count++; reply.Count <= maxDifferences {
-		reply.Differences = append(reply.Differences, line)
+		reply.Differences = append(reply.Differences, validName(line)) // names are bytes
 	}
 	return nil
 }

@@ -104,10 +104,9 @@ func New(d Deps) *Maker { return &Maker{deps: d} }
 
 // Make backs a site up. On an error nothing is listed and nothing is left in the store.
 func (m *Maker) Make(ctx context.Context, q Request, log Log) (*model.Backup, error) {
-	b, err := m.try(ctx, q, q.Site.DBServer != "", log)
+	b, err := m.try(ctx, q, q.Site.DBServer != "", "", log)
 	if q.Salvage && isDumpFailure(err) && ctx.Err() == nil {
-		log.Warn("the database is left out of the backup: %v", err)
-		b, err = m.try(ctx, q, false, log)
+		b, err = m.try(ctx, q, false, fmt.Sprintf("the database is left out of the backup: %v", err), log)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("back up %s: %w", q.Site.Name, err)
@@ -125,8 +124,12 @@ func isDumpFailure(err error) bool {
 	return errors.As(err, &d)
 }
 
-func (m *Maker) try(ctx context.Context, q Request, withDump bool, log Log) (*model.Backup, error) {
+// try makes a backup with or, for the reason that is given, without a dump.
+func (m *Maker) try(ctx context.Context, q Request, withDump bool, without string, log Log) (*model.Backup, error) {
 	j := &job{deps: m.deps, q: q, withDump: withDump, log: log, started: m.deps.Now()}
+	if without != "" {
+		j.counts.warn(log, without)
+	}
 	if err := j.create(ctx); err != nil {
 		return nil, err
 	}

@@ -86,7 +86,11 @@ func (m *Maker) quiesced(ctx context.Context, t *tasks.Run, site *model.Site, qu
 	}
 	keeper.Keep(ctx)
 	defer keeper.Stop()
-	return f(ctx)
+	b, err := f(ctx)
+	if cause := context.Cause(ctx); err != nil && cause != nil && errors.Is(err, context.Canceled) {
+		err = fmt.Errorf("%w (%w)", cause, err)
+	}
+	return b, err
 }
 
 func (m *Maker) endMaintenance(ctx context.Context, t *tasks.Run, site *model.Site) {

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/store"
 	"github.com/sitekeep/sitekeep/pkg/archive"
@@ -27,15 +29,13 @@ type job struct {
 
 	pending   store.Pending
 	assembler *archive.Assembler
-	base      *archive.Reader // nil: none
-	baseID    string
-	closers   []func() error
+	base      *Tarball // nil: none
 
 	counts   counts
 	tree     archive.Summary
 	dump     model.DumpSummary
 	sql      archive.Summary
-	page     model.PageProbe
+	page     string    // see LabelPageStatus
 	software [2]string // of the web and of the database agent
 }
 
@@ -46,24 +46,18 @@ func (j *job) openBase(ctx context.Context) {
 		return
 	}
 	last, err := j.deps.Catalogue.LatestBase(ctx, j.q.Site.Name, j.q.Format)
-	if err != nil {
+	if errs.Is(err, errs.NotFound) {
 		return
 	}
-	blob, err := j.deps.Store.Open(ctx, last.ID, last.Format)
-	if err != nil {
-		j.log.Warn("cannot build on backup %s, so everything is read: %v", last.ID, err)
-		return
+	if err == nil {
+		j.base, err = OpenTarball(ctx, j.deps.Store, &last)
 	}
-	j.closers = append(j.closers, blob.Close)
-	reader, err := archive.Open(readerAt(blob), blob.Size())
 	if err != nil {
-		j.log.Warn("cannot build on backup %s, so everything is read: %v; check it with: sitekeep check %s", last.ID, err, last.ID)
-		return
+		j.counts.warn(j.log, fmt.Sprintf("there is no earlier backup to build on, so everything is read: %v", err))
 	}
-	j.base, j.baseID = reader, last.ID
 }
 
-// Source is what archive.Open and the assembler read from: the file itself where there is one, so that the kernel copies.
+// readerAt is what archive.Open and the assembler read from: the file itself where there is one, so that the kernel copies.
 func readerAt(b store.Blob) interface {
 	ReadAt(p []byte, off int64) (int, error)
 } {
@@ -74,10 +68,11 @@ func readerAt(b store.Blob) interface {
 }
 
 func (j *job) closeBase() {
-	for _, c := range j.closers {
-		if err := c(); err != nil {
-			j.deps.Server.Warn("closing a base", "backup", j.baseID, "error", err)
-		}
+	if j.base == nil {
+		return
+	}
+	if err := j.base.Close(); err != nil {
+		j.deps.Server.Warn("closing a base", "site", j.q.Site.Name, "error", err)
 	}
 }
 
@@ -106,15 +101,32 @@ func (j *job) run(ctx context.Context) (*model.Backup, error) {
 func (j *job) collect(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return j.readTree(ctx) })
+	g.Go(func() error { j.askPage(ctx); return nil })
 	if j.withDump {
-		g.Go(func() error {
-			if err := j.readDump(ctx); err != nil {
-				return dumpFailure{err}
-			}
-			return nil
-		})
+		g.Go(func() error { return j.readDump(ctx) })
 	}
 	return g.Wait()
+}
+
+// pageTimeout bounds the question for the page: a site that hangs is backed up all the same.
+const pageTimeout = 30 * time.Second
+
+// askPage notes what the site answers now: a restore of this backup has to answer the same.
+func (j *job) askPage(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
+	web, err := j.deps.Agents.Web(ctx, j.q.Site.WebServers[0])
+	if err != nil {
+		return // readTree says so
+	}
+	page, err := web.ProbeSite(ctx, j.q.Site.Ref(), j.q.Task, "/")
+	switch {
+	case err != nil:
+	case page.Status > 0:
+		j.page = strconv.Itoa(page.Status)
+	default:
+		j.page = labelNoAnswer
+	}
 }
 
 func (j *job) readTree(ctx context.Context) error {
@@ -127,10 +139,6 @@ func (j *job) readTree(ctx context.Context) error {
 		return err
 	}
 	j.software[0] = info.Version
-	// What the site answers now is what a restore of this backup has to answer.
-	if page, err := web.ProbeSite(ctx, j.q.Site.Ref(), j.q.Task, "/"); err == nil {
-		j.page = page
-	}
 	var base iter.Seq2[archive.BaseFrame, error]
 	request := model.TreeRequest{
 		Site: j.q.Site.Ref(), Format: j.q.Format, Excludes: j.q.Site.Excludes, Salvage: j.q.Salvage, NoDump: !j.withDump,
@@ -145,7 +153,29 @@ func (j *job) readTree(ctx context.Context) error {
 	return j.storeError(j.assembler.CloseTree(j.tree))
 }
 
+// readDump marks as a dumpFailure what is the database's own fault: a store without room is not, nor an agent or a
+// database server that is away, which may come back.
 func (j *job) readDump(ctx context.Context) error {
+	var ours error
+	err := j.dumpInto(ctx, func(ctx context.Context, it archive.Item) error {
+		err := j.emit(ctx, it)
+		if err != nil {
+			ours = err
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+		return j.storeError(j.assembler.CloseDump(j.sql))
+	case ours != nil:
+		return ours
+	case errs.Temporary(err) || errs.Is(err, errs.Cancelled):
+		return err
+	}
+	return dumpFailure{err}
+}
+
+func (j *job) dumpInto(ctx context.Context, emit Emit) error {
 	db, err := j.deps.Agents.DB(ctx, j.q.Site.DBServer)
 	if err != nil {
 		return err
@@ -160,10 +190,8 @@ func (j *job) readDump(ctx context.Context) error {
 		base = j.base.BaseDumpFrames(0)
 	}
 	request := model.DumpRequest{Database: j.q.Site.Database.Name, Format: j.q.Format, Salvage: j.q.Salvage}
-	if j.dump, j.sql, err = db.Dump(ctx, request, base, j.emit); err != nil {
-		return err
-	}
-	return j.storeError(j.assembler.CloseDump(j.sql))
+	j.dump, j.sql, err = db.Dump(ctx, request, base, emit)
+	return err
 }
 
 // emit takes one item, from either stream.
@@ -175,7 +203,7 @@ func (j *job) emit(ctx context.Context, it archive.Item) error {
 		}
 		j.progress(it.Frame.PlainLength, int64(len(it.Frame.Entries)))
 	case it.Reference != nil:
-		if err := j.assembler.AppendReference(ctx, j.base, *it.Reference); err != nil {
+		if err := j.assembler.AppendReference(ctx, j.base.Reader, *it.Reference); err != nil {
 			return j.storeError(err)
 		}
 		j.progress(int64(it.Reference.Count)*archive.SliceSize/4, 0)
@@ -211,8 +239,8 @@ func (j *job) manifest() *archivev1.Manifest {
 		Sources: []*archivev1.SourceServer{{Name: j.q.Site.WebServers[0], Role: string(model.RoleWeb), Subject: j.q.Site.Root, Software: j.software[0]}},
 		Labels:  map[string]string{LabelOrigin: string(j.q.Origin)},
 	}
-	if j.page.Status > 0 {
-		m.Labels[LabelPageStatus] = fmt.Sprint(j.page.Status)
+	if j.page != "" {
+		m.Labels[LabelPageStatus] = j.page
 	}
 	if j.withDump {
 		m.Dump = j.dumpManifest()
@@ -226,6 +254,6 @@ func (j *job) manifest() *archivev1.Manifest {
 // Labels of a manifest.
 const (
 	LabelOrigin     = "origin"      // see model.Origin
-	LabelPageStatus = "page_status" // HTTP status of the site's page when it was backed up
+	LabelPageStatus = "page_status" // HTTP status of the site's page when it was backed up; "none" if nothing answered
 	LabelCollations = "collations"  // that the dump needs, separated by spaces
 )

@@ -29,7 +29,23 @@ type Facts struct {
 	Charset, Collation string
 	Collations         []string
 	Tables             []model.Table
-	PageStatus         int // 0: not recorded
+	PageStatus         int // HTTP status; NoAnswer: it could not be asked; 0: not recorded
+}
+
+// NoAnswer is the PageStatus of a site whose page could not be asked when it was backed up.
+const NoAnswer = -1
+
+const labelNoAnswer = "none"
+
+func pageStatus(label string) int {
+	if label == labelNoAnswer {
+		return NoAnswer
+	}
+	status, err := strconv.Atoi(label)
+	if err != nil {
+		return 0
+	}
+	return status
 }
 
 // OpenTarball opens a backup's tarball and compares its index with the digest
@@ -89,7 +105,7 @@ func (t *Tarball) Facts() Facts {
 	f := Facts{
 		Digest: "sha256:" + t.Digest().String(), TreeBytes: m.GetTotals().GetBytes(), Entries: m.GetTotals().GetEntries(),
 	}
-	f.PageStatus, _ = strconv.Atoi(m.GetLabels()[LabelPageStatus])
+	f.PageStatus = pageStatus(m.GetLabels()[LabelPageStatus])
 	if m.Dump == nil {
 		return f
 	}

@@ -57,7 +57,7 @@ func (s *backupService) CreateBackup(ctx context.Context, q *sitekeepv1.CreateBa
 		spec.Format = backup.DefaultFormat
 	}
 	if _, err := archive.ParseFormat(spec.Format); err != nil {
-		return nil, errs.New(errs.Usage, "", "%w", err)
+		return nil, errs.New(errs.Usage, "use tar.zst or tar.gz", "%w", err)
 	}
 	if n := utf8.RuneCountInString(spec.Description); n > longDescription {
 		return nil, errs.New(errs.Usage, "shorten it", "the description has %d characters, more than %d", n, longDescription)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net"
+	"strconv"
 
 	"google.golang.org/grpc/peer"
 
@@ -90,6 +91,9 @@ func listenAddress(ctx context.Context, q *agentv1.EnrollRequest) (string, error
 	host, port, err := net.SplitHostPort(q.ListenAddress)
 	if err != nil {
 		return "", errs.New(errs.Usage, "give --listen HOST:PORT, or --dial-out", "listen address %q: %w", q.ListenAddress, err)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", errs.New(errs.Usage, "give --listen HOST:PORT with the number of a port", "listen address %q names no port", q.ListenAddress)
 	}
 	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
 		return q.ListenAddress, nil

@@ -23,6 +23,10 @@ type restoreService struct {
 }
 
 func (s *restoreService) RestoreSite(ctx context.Context, q *sitekeepv1.RestoreSiteRequest) (*sitekeepv1.RestoreSiteResponse, error) {
+	part, err := partOf(q.FilesOnly, q.DbOnly)
+	if err != nil {
+		return nil, err
+	}
 	b, err := s.backupOf(ctx, q.Site, q.Backup)
 	if err != nil {
 		return nil, err
@@ -35,12 +39,24 @@ func (s *restoreService) RestoreSite(ctx context.Context, q *sitekeepv1.RestoreS
 		return nil, errs.New(errs.Usage, "give 0s to 90d", "a grace time of %s is not possible", grace)
 	}
 	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{
-		Kind: model.TaskRestore, Site: q.Site, Queue: q.Queue, Spec: restore.Request{Site: q.Site, Backup: b.ID, Grace: grace},
+		Kind: model.TaskRestore, Site: q.Site, Queue: q.Queue, Spec: restore.Request{Site: q.Site, Backup: b.ID, Grace: grace, Part: part},
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &sitekeepv1.RestoreSiteResponse{Task: taskToProto(&t)}, nil
+}
+
+func partOf(files, database bool) (restore.Part, error) {
+	switch {
+	case files && database:
+		return "", errs.New(errs.Usage, "leave both out to restore files and database", "files only and database only exclude each other")
+	case files:
+		return restore.FilesOnly, nil
+	case database:
+		return restore.DatabaseOnly, nil
+	}
+	return restore.Whole, nil
 }
 
 // backupOf finds a backup to restore a site from.
@@ -56,11 +72,15 @@ func (s *restoreService) backupOf(ctx context.Context, site, id string) (model.B
 }
 
 func (s *restoreService) PlanRestore(ctx context.Context, q *sitekeepv1.PlanRestoreRequest) (*sitekeepv1.PlanRestoreResponse, error) {
+	part, err := partOf(q.FilesOnly, q.DbOnly)
+	if err != nil {
+		return nil, err
+	}
 	b, err := s.backupOf(ctx, q.Site, q.Backup)
 	if err != nil {
 		return nil, err
 	}
-	plan, err := s.Restorer.DryRun(ctx, ulid.Make().String(), restore.Request{Site: q.Site, Backup: b.ID})
+	plan, err := s.Restorer.DryRun(ctx, ulid.Make().String(), restore.Request{Site: q.Site, Backup: b.ID, Grace: restore.DefaultGrace, Part: part})
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +95,9 @@ func (s *restoreService) PlanRestore(ctx context.Context, q *sitekeepv1.PlanRest
 
 func (s *restoreService) UndoRestore(ctx context.Context, q *sitekeepv1.UndoRestoreRequest) (*sitekeepv1.UndoRestoreResponse, error) {
 	if _, err := s.site(ctx, q.Site); err != nil {
+		return nil, err
+	}
+	if err := s.mended(ctx, q.Site); err != nil {
 		return nil, err
 	}
 	open, err := s.Catalogue.OpenGraces(ctx, q.Site)

@@ -245,6 +245,9 @@ func (s *siteService) DeleteSite(ctx context.Context, q *sitekeepv1.DeleteSiteRe
 	if err := unscoped(ctx); err != nil {
 		return nil, err
 	}
+	if err := s.mended(ctx, q.Name); err != nil {
+		return nil, err
+	}
 	usage, err := s.Catalogue.SiteUsage(ctx, q.Name)
 	if err != nil {
 		return nil, err
@@ -265,6 +268,9 @@ func (s *siteService) DeleteSite(ctx context.Context, q *sitekeepv1.DeleteSiteRe
 
 func (s *siteService) VerifySite(ctx context.Context, q *sitekeepv1.VerifySiteRequest) (*sitekeepv1.VerifySiteResponse, error) {
 	if _, err := s.site(ctx, q.Name); err != nil {
+		return nil, err
+	}
+	if err := s.mended(ctx, q.Name); err != nil {
 		return nil, err
 	}
 	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskVerify, Site: q.Name, Spec: struct{}{}, Queue: q.Queue})

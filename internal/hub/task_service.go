@@ -123,6 +123,32 @@ func (s *taskService) CancelTask(ctx context.Context, q *sitekeepv1.CancelTaskRe
 	return &sitekeepv1.CancelTaskResponse{Task: taskToProto(&t)}, nil
 }
 
+// RetryTask lets a task that needs an operator go on by its journal, and submits one that failed once more.
+func (s *taskService) RetryTask(ctx context.Context, q *sitekeepv1.RetryTaskRequest) (*sitekeepv1.RetryTaskResponse, error) {
+	t, err := s.task(ctx, q.Id)
+	if err != nil {
+		return nil, err
+	}
+	if t.State == model.TaskSucceeded || t.State == model.TaskWarning {
+		return nil, errs.New(errs.Precondition, "look at it with: sitekeep task show "+q.Id, "task %s has succeeded: there is nothing to try again", q.Id)
+	}
+	t, err = s.Tasks.Again(ctx, q.Id, q.Queue)
+	if err != nil {
+		return nil, err
+	}
+	return &sitekeepv1.RetryTaskResponse{Task: taskToProto(&t)}, nil
+}
+
+// mended refuses work on a site that a task has left half done, until an operator has seen to it.
+func (h *Hub) mended(ctx context.Context, site string) error {
+	id, err := h.Catalogue.StuckTask(ctx, site)
+	if err != nil || id == "" {
+		return err
+	}
+	return errs.New(errs.Precondition, "do what the end of this says: sitekeep task log "+id+", then: sitekeep task retry "+id,
+		"task %s on site %s needs an operator first", id, site)
+}
+
 // states in both worlds.
 func states() map[model.TaskState]sitekeepv1.TaskState {
 	return map[model.TaskState]sitekeepv1.TaskState{

@@ -2,6 +2,7 @@ package master
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -12,11 +13,14 @@ import (
 const (
 	houseEvery = 15 * time.Second
 	purgeEvery = time.Hour
+	// finishAgain is when another task is submitted to clean up after a restore: the one before has failed, was
+	// cancelled, or still waits its turn. Two do no harm.
+	finishAgain = time.Hour
 )
 
 // keepHouse submits what falls due, and removes what is kept for a time only.
 func (m *Master) keepHouse(ctx context.Context) error {
-	submitted := map[string]bool{} // by restore; a task that is queued already need not be queued again
+	submitted := map[string]time.Time{} // by restore
 	tick := time.NewTicker(houseEvery)
 	defer tick.Stop()
 	var purged time.Time
@@ -36,24 +40,26 @@ func (m *Master) keepHouse(ctx context.Context) error {
 	}
 }
 
-func (m *Master) finishDue(ctx context.Context, submitted map[string]bool) error {
-	due, err := m.catalogue.DueGraces(ctx, m.o.Now())
+// finishDue submits the cleaning up after each restore whose grace time is over. One site that cannot be cleaned up
+// now keeps none of the others waiting.
+func (m *Master) finishDue(ctx context.Context, submitted map[string]time.Time) error {
+	now := m.o.Now()
+	open, err := m.catalogue.OpenGraces(ctx, "") // with those whose end was begun, and broke off
 	if err != nil {
 		return err
 	}
-	for _, g := range due {
-		if submitted[g.TaskID] {
+	var found []error
+	for _, g := range open {
+		if at, ok := submitted[g.TaskID]; g.Due.After(now) || ok && now.Sub(at) < finishAgain {
 			continue
 		}
+		submitted[g.TaskID] = now
 		_, err := m.tasks.Submit(ctx, tasks.SubmitRequest{
 			Kind: model.TaskFinish, Site: g.Site, Queue: true, Spec: restore.Earlier{Restore: g.TaskID},
 		})
-		if err != nil {
-			return err
-		}
-		submitted[g.TaskID] = true
+		found = append(found, err)
 	}
-	return nil
+	return errors.Join(found...)
 }
 
 func (m *Master) purge(ctx context.Context, now time.Time) {

@@ -50,6 +50,8 @@ type Master struct {
 	fleet     *fleet.Fleet
 	tasks     *tasks.Manager
 	hub       *hub.Hub
+	// stopServing lets restores end that wait for an agent.
+	stopServing context.CancelFunc
 }
 
 // Open takes the data directory for itself, and cleans up what a crash has left in it.
@@ -141,10 +143,13 @@ func (m *Master) assemble() (err error) {
 		Agents: hub.Agents[backup.Web, backup.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (backup.Web, backup.DB) { return a, a }},
 		Store:  m.store, Catalogue: m.catalogue, Software: "sitekeep " + m.o.Version, Server: m.o.Log.Named("backup"), Now: m.o.Now,
 	})
+	serving, stop := context.WithCancel(context.Background())
+	m.stopServing = stop
+	m.later(func() error { stop(); return nil })
 	restorer := restore.New(restore.Deps{
 		Agents: hub.Agents[restore.Web, restore.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (restore.Web, restore.DB) { return a, a }},
 		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, Now: m.o.Now,
-		Backups: library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}},
+		Backups: library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}}, Serving: serving,
 	})
 	if m.tasks, err = m.newQueue(maker, restorer); err != nil {
 		return err
@@ -230,6 +235,7 @@ func (m *Master) serve(ctx context.Context, listeners []net.Listener, health net
 	g.Go(func() error { return serveHealth(ctx, health) })
 	g.Go(func() error {
 		<-ctx.Done()
+		m.stopServing()
 		if m.o.Stopping != nil {
 			m.o.Stopping()
 		}

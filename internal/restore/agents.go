@@ -26,12 +26,25 @@ type treeWriter interface {
 type settings interface {
 	// ReadSettings reads the live tree's settings, or with a task the staged tree's. Nil: the kind keeps none.
 	ReadSettings(ctx context.Context, site model.SiteRef, task string) (*model.DatabaseSettings, error)
-	WriteSettings(ctx context.Context, site model.SiteRef, task string, s model.DatabaseSettings, password string) error
 	ObserveAddress(ctx context.Context, databaseAddress string) (host string, err error)
 }
 
+type stagedSettings interface {
+	WriteSettings(ctx context.Context, site model.SiteRef, task string, s model.DatabaseSettings, password string) error
+	// CarrySettings puts the live credentials into the staged settings. No password comes here.
+	CarrySettings(ctx context.Context, site model.SiteRef, task string) error
+}
+
+type liveSettings interface {
+	// SwitchSettings puts credentials into the live settings and keeps the old file in the task's staging directory.
+	SwitchSettings(ctx context.Context, site model.SiteRef, task string, s model.DatabaseSettings, password string) error
+	// RevertSettings brings the kept file back. Without one it does nothing.
+	RevertSettings(ctx context.Context, site model.SiteRef, task string) error
+}
+
 type vhosts interface {
-	WriteVhost(ctx context.Context, site model.SiteRef, task string) error
+	// WriteVhost gives a warning if PHP may go on with files as they were.
+	WriteVhost(ctx context.Context, site model.SiteRef, task string) (warning string, err error)
 	RevertVhost(ctx context.Context, site model.SiteRef, task string) error
 	ForgetVhost(ctx context.Context, site model.SiteRef, task string) error
 }
@@ -45,7 +58,8 @@ type maintenance interface {
 type prober interface {
 	ProbeSite(ctx context.Context, site model.SiteRef, task, path string) (model.PageProbe, error)
 	ProbeDatabase(ctx context.Context, site model.SiteRef) (model.DatabaseProbe, error)
-	Reload(ctx context.Context) error
+	// Reload gives a warning if PHP may go on with files as they were.
+	Reload(ctx context.Context) (warning string, err error)
 }
 
 type inspector interface {
@@ -62,6 +76,8 @@ type Web interface {
 	trees
 	treeWriter
 	settings
+	stagedSettings
+	liveSettings
 	vhosts
 	maintenance
 	prober
@@ -71,8 +87,9 @@ type Web interface {
 type databases interface {
 	InspectDatabase(ctx context.Context, name string, collations []string) (model.DatabaseState, error)
 	CreateDatabase(ctx context.Context, db model.NewDatabase) error
-	// DropDatabase drops a database and every account of the user. Either may be empty, or gone already.
-	DropDatabase(ctx context.Context, name, user string) error
+	// DropDatabase drops a database and the accounts of the user that have no rights elsewhere; it tells of those it
+	// leaves. Either may be empty, or gone already.
+	DropDatabase(ctx context.Context, name, user string) (warnings []string, err error)
 }
 
 type importer interface {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
@@ -58,13 +59,18 @@ func (r *Restorer) DryRun(ctx context.Context, task string, q Request) (*Preview
 }
 
 // notebook is the log of a restore that does not happen.
-type notebook struct{ warnings []string }
+type notebook struct {
+	mu       sync.Mutex // web servers are looked at side by side
+	warnings []string
+}
 
 // Log keeps nothing.
 func (*notebook) Log(model.Level, string, ...any) {}
 
 // Warn keeps the warning.
 func (n *notebook) Warn(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.warnings = append(n.warnings, fmt.Sprintf(format, args...))
 }
 
@@ -116,6 +122,16 @@ func (s retireDatabase) Describe() PreviewStep {
 // Describe says what the step does.
 func (s writeSettings) Describe() PreviewStep {
 	return s.onWeb(false, "remove the staging directory", "write the new credentials into the staged settings; every other byte stays")
+}
+
+// Describe says what the step does.
+func (s carrySettings) Describe() PreviewStep {
+	return s.onWeb(false, "remove the staging directory", "write the credentials of the live settings into the staged ones; every other byte stays")
+}
+
+// Describe says what the step does.
+func (s switchSettings) Describe() PreviewStep {
+	return s.onWeb(true, "bring back the old settings file, reload PHP", "write the new credentials into the live settings, keep the old file, reload web server and PHP")
 }
 
 // Describe says what the step does.

@@ -2,7 +2,9 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -17,12 +19,19 @@ type Earlier struct{ Restore string }
 // undoDescription is that of the backup which an undo takes first.
 const undoDescription = "Generated before a restore was undone"
 
+// endTimeout bounds letting visitors in again after an undo that did not begin.
+const endTimeout = 30 * time.Second
+
 // Undo is the handler of undo tasks: within the grace time it brings back what a restore replaced.
 func (r *Restorer) Undo(ctx context.Context, t *tasks.Run) (any, error) {
 	var q Earlier
 	if err := t.Spec(&q); err != nil {
 		return nil, err
 	}
+	return r.undo(ctx, t.Task.ID, q, t)
+}
+
+func (r *Restorer) undo(ctx context.Context, task string, q Earlier, log Log) (*Outcome, error) {
 	g, err := r.deps.Graces.Grace(ctx, q.Restore)
 	if err != nil {
 		return nil, err
@@ -31,35 +40,78 @@ func (r *Restorer) Undo(ctx context.Context, t *tasks.Run) (any, error) {
 		return nil, errs.New(errs.Precondition, "restore the safety backup instead; see: sitekeep backups "+g.Site,
 			"the grace time of restore %s is over", g.TaskID)
 	}
-	out, err := r.keepBeforeUndo(ctx, t, g)
+	w, state, err := r.earlier(ctx, g, log)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.end(ctx, g, t, (*saga.Engine).Rollback, saga.RolledBack); err != nil {
-		return out, err
+	out := &Outcome{}
+	// After a restart the backup is there already, or the rollback has begun and the site is between the two.
+	if g.State == catalogue.GraceWaiting {
+		if out.SafetyBackup, err = r.keepBeforeUndo(ctx, w, task); err != nil {
+			return nil, err
+		}
+		if err := r.claim(ctx, w); err != nil {
+			w.letIn(ctx)
+			return nil, err
+		}
 	}
-	t.Log(model.LevelInfo, "taken back; %s is as it was before restore %s", g.Site, g.TaskID)
-	return out, r.deps.Backups.UnpinSafety(ctx, g.Site, t.Task.ID)
+	if err := r.end(ctx, w, state, (*saga.Engine).Rollback, saga.RolledBack); err != nil {
+		return nil, err
+	}
+	out.Downtime = w.downtime.elapsed()
+	log.Log(model.LevelInfo, "taken back; %s is as it was before restore %s", g.Site, g.TaskID)
+	r.unpin(ctx, w, task)
+	return out, nil
 }
 
-// keepBeforeUndo saves what visitors may have written since the restore. After a restart it is there already, or the
-// rollback has begun and the site is between the two.
-func (r *Restorer) keepBeforeUndo(ctx context.Context, t *tasks.Run, g catalogue.Grace) (*Outcome, error) {
-	out := &Outcome{}
-	if g.State != catalogue.GraceWaiting {
-		return out, nil
-	}
-	site, err := r.deps.Sites.Site(ctx, g.Site)
+// unpin lets go of both safety backups: the site is what the restore's own one has, and what the undo's has was not wanted.
+func (r *Restorer) unpin(ctx context.Context, w *run, undo string) {
+	ctx, site := context.WithoutCancel(ctx), w.basis.Site.Name
+	err := errors.Join(r.deps.Backups.UnpinSafety(ctx, site, undo), r.deps.Backups.UnpinSafety(ctx, site, w.task))
 	if err != nil {
-		return nil, err
+		w.log.Warn("the safety backups stay pinned: %v", err)
 	}
-	b, err := r.deps.Backups.Safety(ctx, &site, t.Task.ID, undoDescription, t)
+}
+
+// keepBeforeUndo saves what visitors may have written since the restore, and lets them write nothing from then on.
+func (r *Restorer) keepBeforeUndo(ctx context.Context, w *run, task string) (id string, err error) {
+	site, err := r.deps.Sites.Site(ctx, w.basis.Site.Name)
 	if err != nil {
-		return nil, fmt.Errorf("safety backup of %s: %w", g.Site, err)
+		return "", err
 	}
-	t.Log(model.LevelInfo, "safety backup %s", b.ID)
-	out.setSafety(b.ID)
-	return out, nil
+	ctx, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
+	w.lease.Lost = lost
+	w.downtime.begin()
+	defer func() {
+		if err != nil {
+			w.letIn(ctx)
+		}
+	}()
+	if err := w.eachWeb(ctx, w.begin(leaseTime)); err != nil {
+		return "", fmt.Errorf("maintenance of %s: %w", site.Name, err)
+	}
+	w.lease.Keep(context.WithoutCancel(ctx)) // end stops it
+	b, err := r.deps.Backups.Safety(ctx, &site, task, undoDescription, w.log)
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return "", fmt.Errorf("safety backup of %s: %w", site.Name, err)
+	}
+	w.log.Log(model.LevelInfo, "safety backup %s", b.ID)
+	return b.ID, nil
+}
+
+// letIn ends a maintenance that nothing came of.
+func (r *run) letIn(ctx context.Context) {
+	r.lease.Stop()
+	defer r.downtime.end()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	if err := r.eachWeb(ctx, r.end); err != nil {
+		r.log.Warn("the maintenance ends by itself within %s: %v", leaseTime, err)
+	}
 }
 
 // Finish is the handler of finish tasks: it removes what a restore has kept for its grace time.
@@ -68,6 +120,10 @@ func (r *Restorer) Finish(ctx context.Context, t *tasks.Run) (any, error) {
 	if err := t.Spec(&q); err != nil {
 		return nil, err
 	}
+	return r.finish(ctx, q, t)
+}
+
+func (r *Restorer) finish(ctx context.Context, q Earlier, log Log) (*Outcome, error) {
 	g, err := r.deps.Graces.Grace(ctx, q.Restore)
 	if err != nil {
 		return nil, err
@@ -75,47 +131,87 @@ func (r *Restorer) Finish(ctx context.Context, t *tasks.Run) (any, error) {
 	if g.State == catalogue.GraceUndone || g.State == catalogue.GraceFinished {
 		return &Outcome{}, nil
 	}
-	return &Outcome{}, r.end(ctx, g, t, (*saga.Engine).Finish, saga.Completed)
+	w, state, err := r.earlier(ctx, g, log)
+	if err != nil {
+		return nil, err
+	}
+	return &Outcome{}, r.close(ctx, w, state, g)
 }
 
-// confirmEarlier ends the grace time of a site's earlier restores: a new one would leave nothing to undo them with.
-func (r *Restorer) confirmEarlier(ctx context.Context, t *tasks.Run, site string) error {
-	open, err := r.deps.Graces.OpenGraces(ctx, site)
-	if err != nil {
-		return err
+// close cleans up after a restore, or brings an undo of it to its end that was begun before.
+func (r *Restorer) close(ctx context.Context, w *run, state saga.State, g catalogue.Grace) error {
+	if g.State == catalogue.GraceWaiting {
+		if err := r.claim(ctx, w); err != nil {
+			return err
+		}
 	}
+	if state.Phase == saga.PhaseRollingBack || state.Phase == saga.PhaseRolledBack {
+		return r.end(ctx, w, state, (*saga.Engine).Rollback, saga.RolledBack)
+	}
+	return r.end(ctx, w, state, (*saga.Engine).Finish, saga.Completed)
+}
+
+// confirm ends the grace time of a site's earlier restores: a new one would leave nothing to undo them with.
+func (r *Restorer) confirm(ctx context.Context, open []catalogue.Grace, log Log) error {
 	for _, g := range open {
-		t.Log(model.LevelInfo, "restore %s is confirmed by this one; cleaning up after it", g.TaskID)
-		if err := r.end(ctx, g, t, (*saga.Engine).Finish, saga.Completed); err != nil {
+		w, state, err := r.earlier(ctx, g, log)
+		if err != nil {
+			return err
+		}
+		log.Log(model.LevelInfo, "restore %s is confirmed by this one; cleaning up after it", g.TaskID)
+		if err := r.close(ctx, w, state, g); err != nil {
 			return fmt.Errorf("clean up after restore %s: %w", g.TaskID, err)
 		}
 	}
 	return nil
 }
 
-// end brings a restore that waits in its grace time to one of its two ends. It may be repeated.
-func (r *Restorer) end(ctx context.Context, g catalogue.Grace, log Log, act advance, want saga.Outcome) error {
-	w, err := r.resume(ctx, g.TaskID, log)
+// earlier makes the run of a restore that is in its grace time.
+func (r *Restorer) earlier(ctx context.Context, g catalogue.Grace, log Log) (*run, saga.State, error) {
+	state, err := saga.Inspect(ctx, r.journal(g.TaskID, nil))
 	if err != nil {
+		return nil, state, err
+	}
+	w, err := r.resume(g.TaskID, state, log)
+	if err == nil && w == nil {
+		err = errs.New(errs.Corrupt, "", "restore %s has no journal", g.TaskID)
+	}
+	return w, state, err
+}
+
+// claim notes that the end of a grace time has begun.
+func (r *Restorer) claim(ctx context.Context, w *run) error {
+	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	if w == nil {
-		return errs.New(errs.Corrupt, "", "restore %s has no journal", g.TaskID)
+	_, err := r.deps.Graces.MoveGrace(context.WithoutCancel(ctx), w.task, catalogue.GraceWaiting, catalogue.GraceEnding)
+	return err
+}
+
+// end brings a restore whose grace time was claimed to one of its two ends. It may be repeated. Nothing but the end of
+// the master stops it.
+func (r *Restorer) end(ctx context.Context, w *run, state saga.State, act advance, want saga.Outcome) error {
+	defer w.lease.Stop()
+	lasting, stop := r.lasting(ctx)
+	defer stop()
+	first := act
+	if state.Stuck != nil { // a person has acted
+		first = (*saga.Engine).Resume
 	}
-	if _, err := r.deps.Graces.MoveGrace(ctx, g.TaskID, catalogue.GraceWaiting, catalogue.GraceEnding); err != nil {
-		return err
-	}
-	outcome, err := r.carryOn(ctx, w, act)
+	outcome, err := r.carryOn(lasting, w, first, act)
 	switch {
 	case outcome == saga.NeedsOperator:
 		return needsOperator(err)
 	case outcome != want:
-		return fmt.Errorf("restore %s ended as %s: %w", g.TaskID, outcome, err)
+		return fmt.Errorf("restore %s ended as %s: %w", w.task, outcome, err)
 	}
-	state := catalogue.GraceFinished
+	ended := catalogue.GraceFinished
 	if want == saga.RolledBack {
-		state = catalogue.GraceUndone
+		ended = catalogue.GraceUndone
 	}
-	_, err = r.deps.Graces.MoveGrace(ctx, g.TaskID, catalogue.GraceEnding, state)
-	return err
+	// It has ended whether this can be noted or not; the next look at it notes it.
+	if _, err := r.deps.Graces.MoveGrace(lasting, w.task, catalogue.GraceEnding, ended); err != nil {
+		w.log.Warn("the end of the grace time could not be noted yet: %v", err)
+	}
+	return nil
 }

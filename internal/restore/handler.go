@@ -14,49 +14,98 @@ import (
 	"github.com/sitekeep/sitekeep/pkg/dbdump"
 )
 
-// awayRetry is how often an undo or a finish asks for an agent that is away.
-const awayRetry = 10 * time.Second
-
 // Restore is the handler of restore tasks.
 func (r *Restorer) Restore(ctx context.Context, t *tasks.Run) (any, error) {
 	var q Request
 	if err := t.Spec(&q); err != nil {
 		return nil, err
 	}
-	w, err := r.resume(ctx, t.Task.ID, t)
-	if err != nil {
-		return nil, err
-	}
-	if w != nil {
-		t.Log(model.LevelInfo, "the master was restarted; going on by the journal")
-		return r.concluded(ctx, w, (*saga.Engine).Recover)
-	}
-	return r.begin(ctx, t, q)
+	return r.restore(ctx, t.Task.ID, q, t)
 }
 
-func (r *Restorer) begin(ctx context.Context, t *tasks.Run, q Request) (any, error) {
-	basis, err := r.Plan(ctx, t.Task.ID, q)
+// restore begins a restore, or goes on with one whose journal has begun.
+func (r *Restorer) restore(ctx context.Context, task string, q Request, log Log) (*Outcome, error) {
+	state, err := saga.Inspect(ctx, r.journal(task, nil))
 	if err != nil {
 		return nil, err
 	}
-	if err := r.confirmEarlier(ctx, t, q.Site); err != nil {
-		return nil, err
+	if state.Phase == saga.PhaseEmpty {
+		return r.begin(ctx, task, q, log)
 	}
-	w, err := r.newRun(t.Task.ID, *basis, t)
+	w, err := r.resume(task, state, log)
 	if err != nil {
 		return nil, err
 	}
-	t.Log(model.LevelInfo, "restoring %s from %s: %s of files, %s of SQL", basis.Site.Name, basis.Backup,
-		size(int64(basis.TreeBytes)), size(int64(basis.DumpBytes)))
-	ctx, cancel := context.WithCancelCause(ctx)
+	if w == nil {
+		return nil, errs.New(errs.Failed, "run it again with: sitekeep task retry "+task,
+			"the restore was interrupted before anything was touched; %s is as it was", q.Site)
+	}
+	log.Log(model.LevelInfo, "going on by the journal")
+	// What a person was needed for has been done, or is tried once more. A task that was cancelled has to come to an
+	// end all the same.
+	lasting, stop := r.lasting(ctx)
+	defer stop()
+	outcome, err := r.carryOn(lasting, w, (*saga.Engine).Resume, (*saga.Engine).Recover)
+	return w.outcome, r.conclude(ctx, w, outcome, err)
+}
+
+func (r *Restorer) begin(ctx context.Context, task string, q Request, log Log) (*Outcome, error) {
+	w, err := r.prepared(ctx, task, q, log)
+	if err != nil {
+		return nil, err
+	}
+	b := &w.basis
+	log.Log(model.LevelInfo, "restoring %s from %s: %s", b.Site.Name, b.Backup, b.describe())
+	if b.HasDump && b.Site.DBServer == "" {
+		log.Warn("the database in the backup is left out: %s has no database server", b.Site.Name)
+	}
+	kept, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w.lease.Lost = cancel
-	return r.concluded(ctx, w, (*saga.Engine).Run)
+	outcome, err := r.carryOn(kept, w, (*saga.Engine).Run, (*saga.Engine).Recover)
+	return w.outcome, r.conclude(kept, w, outcome, err)
 }
 
-func (r *Restorer) concluded(ctx context.Context, w *run, act advance) (any, error) {
-	outcome, err := r.carryOn(ctx, w, act)
-	return w.outcome, w.conclude(outcome, err, r.deps.Now())
+// describe says what comes out of the backup.
+func (b *Basis) describe() string {
+	files, sql := size(int64(b.TreeBytes))+" of files", size(int64(b.DumpBytes))+" of SQL"
+	switch {
+	case b.WithFiles() && b.WithDatabase():
+		return files + ", " + sql
+	case b.WithDatabase():
+		return sql + "; the files stay"
+	}
+	return files
+}
+
+// prepared makes the run of a restore that has not begun. Earlier restores of the site are confirmed by it, but not
+// before everything was looked at: one that would be refused leaves them as they are. Room alone they may be lacking.
+func (r *Restorer) prepared(ctx context.Context, task string, q Request, log Log) (*run, error) {
+	open, err := r.deps.Graces.OpenGraces(ctx, q.Site)
+	if err != nil {
+		return nil, err
+	}
+	if len(open) > 0 {
+		try, err := r.planned(ctx, task, q, &notebook{})
+		if err != nil {
+			return nil, err
+		}
+		if err := (checkEverything{try}).Do(ctx, nil); err != nil && !errs.Is(err, errs.NoSpace) {
+			return nil, err
+		}
+		if err := r.confirm(ctx, open, log); err != nil {
+			return nil, err
+		}
+	}
+	return r.planned(ctx, task, q, log)
+}
+
+func (r *Restorer) planned(ctx context.Context, task string, q Request, log Log) (*run, error) {
+	basis, err := r.Plan(ctx, task, q)
+	if err != nil {
+		return nil, err
+	}
+	return r.newRun(task, *basis, log)
 }
 
 // newRun makes what the steps share. The password is made here and lives as long as the process.
@@ -66,20 +115,27 @@ func (r *Restorer) newRun(task string, basis Basis, log Log) (*run, error) {
 		return nil, err
 	}
 	w := &run{
-		task: task, basis: basis, agents: r.deps.Agents, sites: r.deps.Sites, backups: r.deps.Backups, log: log,
-		password: password, downtime: &stopwatch{now: r.deps.Now}, outcome: &Outcome{Backup: basis.Backup},
-		meter: &meter{log: log, total: int64(basis.DumpBytes) + int64(basis.TreeBytes)*int64(len(basis.Site.WebServers)), steps: map[string]bool{}},
+		task: task, basis: basis, agents: r.deps.Agents, sites: r.deps.Sites, backups: r.deps.Backups, graces: r.deps.Graces,
+		log: log, password: password, parallel: r.deps.Engine.Parallel, downtime: &stopwatch{now: r.deps.Now}, outcome: &Outcome{Backup: basis.Backup},
+		meter: &meter{log: log, total: basis.sent(), steps: map[string]bool{}},
 	}
 	w.lease = &lease.Keeper{Every: renewEvery, Renew: w.renewLease, Lost: func(error) {}}
 	return w, nil
 }
 
-// resume makes the run of a task whose journal has begun; nil if it has not.
-func (r *Restorer) resume(ctx context.Context, task string, log Log) (*run, error) {
-	state, err := saga.Inspect(ctx, journal{r.deps.Journals, task, nil, r.deps.Now})
-	if err != nil {
-		return nil, err
+// sent is how many plain bytes go to agents.
+func (b *Basis) sent() (n int64) {
+	if b.WithFiles() {
+		n = int64(b.TreeBytes) * int64(len(b.Site.WebServers))
 	}
+	if b.WithDatabase() {
+		n += int64(b.DumpBytes)
+	}
+	return n
+}
+
+// resume makes the run of a restore whose journal has begun; nil if no step of it has, and so nothing was touched.
+func (r *Restorer) resume(task string, state saga.State, log Log) (*run, error) {
 	for _, step := range state.Steps {
 		if step.Name != (checkEverything{}).Name() {
 			continue
@@ -93,66 +149,57 @@ func (r *Restorer) resume(ctx context.Context, task string, log Log) (*run, erro
 	return nil, nil
 }
 
-type advance func(*saga.Engine, context.Context, saga.Journal, saga.Plan) (saga.Outcome, error)
-
-// carryOn lets the engine work until it has nothing left to wait for.
-func (r *Restorer) carryOn(ctx context.Context, w *run, act advance) (saga.Outcome, error) {
-	defer w.lease.Stop()
-	engine := r.engine(w)
-	j := journal{r.deps.Journals, w.task, &w.basis, r.deps.Now}
-	outcome, err := act(engine, ctx, j, w.plan())
-	for outcome == saga.Waiting {
-		w.log.Warn("waiting, and trying again every %s: %v", awayRetry, err)
-		if err := pause(ctx, awayRetry); err != nil {
-			return saga.Waiting, err
-		}
-		outcome, err = engine.Recover(ctx, j, w.plan())
-	}
-	return outcome, err
-}
-
-// pause waits; only the end of the master ends it, since what waits here must be done even for a cancelled task.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	if errors.Is(context.Cause(ctx), tasks.ErrCancelled) {
-		ctx = context.WithoutCancel(ctx)
-	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
+func (r *Restorer) journal(task string, basis *Basis) journal {
+	return journal{records: r.deps.Journals, task: task, basis: basis}
 }
 
 // conclude says in the log, and by its error to the queue, how it ended.
-func (w *run) conclude(o saga.Outcome, err error, now time.Time) error {
+func (r *Restorer) conclude(ctx context.Context, w *run, o saga.Outcome, err error) error {
 	w.outcome.Downtime = w.downtime.elapsed()
 	if w.outcome.Downtime > 0 {
 		w.log.Log(model.LevelInfo, "the site was in maintenance for %s", w.outcome.Downtime.Round(10*time.Millisecond))
 	}
 	switch o {
 	case saga.Committed:
-		w.outcome.Due = now.Add(w.basis.Grace).UTC()
-		w.log.Log(model.LevelInfo, "restored; the old directory, database and user stay until %s; take it back with: sitekeep restore --undo %s",
-			w.outcome.Due.Format(time.RFC3339), w.basis.Site.Name)
-		return nil
+		return r.committed(ctx, w)
 	case saga.Completed:
-		w.log.Log(model.LevelInfo, "restored; the old directory, database and user are gone")
+		w.log.Log(model.LevelInfo, "restored; what was replaced is gone")
 		return nil
 	case saga.NeedsOperator:
 		return needsOperator(err)
 	case saga.RolledBack:
-		return w.rolledBack(err)
+		return w.rolledBack(ctx, err)
+	case saga.NotStarted:
+		if err == nil { // its journal could not be written, and is empty after all
+			err = errs.New(errs.Failed, "run it again with: sitekeep task retry "+w.task, "nothing was begun; %s is as it was", w.basis.Site.Name)
+		}
 	}
 	return err
 }
 
-func (w *run) rolledBack(err error) error {
+func (r *Restorer) committed(ctx context.Context, w *run) error {
+	g, err := r.deps.Graces.Grace(context.WithoutCancel(ctx), w.task)
+	if err != nil {
+		return err
+	}
+	w.outcome.Due = g.Due.UTC()
+	w.log.Log(model.LevelInfo, "restored; what was replaced stays until %s; take it back with: sitekeep restore --undo %s",
+		w.outcome.Due.Format(time.RFC3339), w.basis.Site.Name)
+	return nil
+}
+
+// rolledBack names the reason, which is the end of the context where a step has just noticed that.
+func (w *run) rolledBack(ctx context.Context, err error) error {
 	w.log.Log(model.LevelInfo, "undone; %s is as it was", w.basis.Site.Name)
-	if err == nil {
-		return errs.New(errs.Failed, "run the restore again", "the restore was interrupted and has been undone; %s is as it was", w.basis.Site.Name)
+	cause := context.Cause(ctx)
+	switch {
+	case err == nil && errors.Is(cause, tasks.ErrCancelled):
+		err = cause
+	case err == nil:
+		return errs.New(errs.Failed, "run it again with: sitekeep task retry "+w.task,
+			"the restore was interrupted and has been undone; %s is as it was", w.basis.Site.Name)
+	case cause != nil && (errors.Is(err, context.Canceled) || errs.Is(err, errs.Cancelled)):
+		err = cause
 	}
 	return fmt.Errorf("%s is as it was: %w", w.basis.Site.Name, err)
 }
@@ -163,36 +210,4 @@ func needsOperator(err error) error {
 		return &tasks.NeedsOperator{Err: err, Commands: stuck.Commands}
 	}
 	return &tasks.NeedsOperator{Err: err}
-}
-
-// engine logs every step of w.
-func (r *Restorer) engine(w *run) *saga.Engine {
-	o := r.deps.Engine
-	o.Observer, o.Temporary, o.Now = observer{w.log}, errs.Temporary, r.deps.Now
-	return saga.New(o)
-}
-
-// observer writes what the engine does into the task's log.
-type observer struct{ log Log }
-
-// quiet are acts that say something only when they fail.
-func quiet(e saga.Event) bool { return e.Act == saga.ActPrepare }
-
-// Observe is called from several goroutines.
-func (o observer) Observe(e saga.Event) {
-	verb := map[saga.Act]string{saga.ActDo: "", saga.ActUndo: "undo ", saga.ActFinish: "clean up ", saga.ActPrepare: "prepare "}[e.Act]
-	switch e.Kind {
-	case saga.Started:
-		if !quiet(e) {
-			o.log.Progress(verb+e.Step, 0, 0, 0)
-		}
-	case saga.Done:
-		if !quiet(e) {
-			o.log.Log(model.LevelInfo, "%s%s: done in %s", verb, e.Step, e.Elapsed.Round(time.Millisecond))
-		}
-	case saga.Retrying:
-		o.log.Warn("%s%s: %v; trying again in %s", verb, e.Step, e.Err, e.Wait.Round(100*time.Millisecond))
-	case saga.Failed:
-		o.log.Log(model.LevelError, "%s%s: %v", verb, e.Step, e.Err)
-	}
 }

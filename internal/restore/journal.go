@@ -32,7 +32,6 @@ type journal struct {
 	records Journals
 	task    string
 	basis   *Basis // may be nil where records are only read
-	now     func() time.Time
 }
 
 // Append is durable when it returns.
@@ -43,20 +42,33 @@ func (j journal) Append(ctx context.Context, r saga.Record) error {
 	}
 	switch r.Kind {
 	case saga.KindCommitted:
-		return j.records.CommitRestore(ctx, j.commit(raw, r.Due))
+		commit, err := j.commit(raw, r.Due)
+		if err != nil {
+			return err
+		}
+		return j.records.CommitRestore(ctx, commit)
 	case saga.KindRolledBack:
 		return j.rolledBack(ctx, raw)
 	}
 	return j.records.AppendJournal(ctx, j.task, raw)
 }
 
-func (j journal) commit(raw []byte, due time.Time) catalogue.RestoreCommit {
+func (j journal) commit(raw []byte, due time.Time) (catalogue.RestoreCommit, error) {
 	c := catalogue.RestoreCommit{TaskID: j.task, Site: j.basis.Site.Name, Old: j.basis.Site.Database, New: j.basis.newDatabase(), Record: raw}
-	if j.basis.Grace > 0 {
-		c.Grace = &catalogue.Grace{TaskID: j.task, Site: j.basis.Site.Name, Due: due, State: catalogue.GraceWaiting}
+	if j.basis.Grace == 0 {
+		return c, nil
 	}
-	return c
+	c.Grace = &catalogue.Grace{TaskID: j.task, Site: j.basis.Site.Name, Due: due, State: catalogue.GraceWaiting}
+	if !j.basis.WithDatabase() {
+		return c, nil
+	}
+	var err error
+	c.Grace.Memo, err = memo(keeps{j.basis.Site.DBServer, j.basis.Site.Database.Name})
+	return c, err
 }
+
+// keeps is the memo of a grace time: the old database, for other sites that may have shared it.
+type keeps struct{ DBServer, Database string }
 
 // newDatabase is what the site uses once the restore is committed.
 func (b *Basis) newDatabase() model.Database {

@@ -3,6 +3,8 @@ package restore
 import (
 	"context"
 	"time"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
 )
 
 const (
@@ -14,10 +16,26 @@ const (
 	renewEvery = leaseTime / 6
 )
 
+// renewTimeout bounds one renewal. It is not cut short by the end of the renewing: an answer that nobody waits for
+// could put the short lease in place of one that was taken since.
+const renewTimeout = 15 * time.Second
+
 func (r *run) renewLease(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
+	defer cancel()
 	return r.eachWeb(ctx, func(ctx context.Context, _ string, web Web) error {
 		return web.RenewMaintenance(ctx, r.ref(), r.task, leaseTime)
 	})
+}
+
+// letGo is the reverse of holdLease, for a server on which everything is as it was: should nobody come to end the
+// maintenance, it ends by itself. Nothing may be held there.
+func (r *run) letGo(ctx context.Context, web Web) error {
+	err := web.RenewMaintenance(ctx, r.ref(), r.task, leaseTime)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	return err
 }
 
 // holdLease makes the lease one that does not run out by itself.

@@ -30,17 +30,29 @@ const planVersion = 1
 // DefaultGrace is how long what a restore replaced stays for an undo.
 const DefaultGrace = 24 * time.Hour
 
+// Part is what of a backup is restored.
+type Part string
+
+// The parts.
+const (
+	Whole        Part = ""
+	FilesOnly    Part = "files"    // they go on with the live database
+	DatabaseOnly Part = "database" // the live files go on with it
+)
+
 // Request is what somebody asked for. It holds no secret.
 type Request struct {
 	Site   string
 	Backup string // an id
 	Grace  time.Duration
+	Part   Part `json:",omitempty"`
 }
 
 // Basis is everything a plan is made from. It is the memo of the first step, so
 // that a restarted master makes the very same plan again.
 type Basis struct {
 	Site        model.Site // as it was when the restore began
+	Part        Part       `json:",omitempty"`
 	Backup      string
 	Format      string
 	Digest      string
@@ -51,14 +63,17 @@ type Basis struct {
 	Charset     string
 	Collation   string
 	Collations  []string
-	PageStatus  int           // what the site answered when it was backed up; 0: not recorded
+	PageStatus  int           // what the site answered when it was backed up; see backup.Facts
 	NewDatabase string        // name of the new database and of its user
 	NewHost     string        // host:port of the database server for web servers
 	Grace       time.Duration // 0: what was replaced goes at once
 }
 
 // WithDatabase reports whether the restore brings a database back.
-func (b *Basis) WithDatabase() bool { return b.HasDump && b.Site.DBServer != "" }
+func (b *Basis) WithDatabase() bool { return b.HasDump && b.Site.DBServer != "" && b.Part != FilesOnly }
+
+// WithFiles reports whether the restore brings files back.
+func (b *Basis) WithFiles() bool { return b.Part != DatabaseOnly }
 
 // Sites is the inventory as restores need it.
 type Sites interface {
@@ -92,6 +107,8 @@ type Deps struct {
 	Graces   Graces
 	Engine   saga.Options // Observer, Temporary and Now are filled in
 	Now      func() time.Time
+	// Serving ends when the master stops: nothing waits for an agent any longer then. Nil: it never does.
+	Serving context.Context
 }
 
 // Restorer makes plans and runs them.
@@ -109,10 +126,15 @@ type run struct {
 	backups  Backups
 	log      Log
 	password dbdump.Secret
+	parallel int // web servers at the same time; 0: all
 	lease    *lease.Keeper
 	downtime *stopwatch
 	meter    *meter
 	outcome  *Outcome
+	graces   Graces
+	backlog  backlog // servers on which an undo has not been possible yet
+	stale    perServer[string]
+	told     told
 }
 
 // Outcome is what a task's result tells.
@@ -156,7 +178,7 @@ func (r *Restorer) basis(ctx context.Context, task string, q Request, site *mode
 	out := &Basis{
 		Site: *site, Backup: b.ID, Format: b.Format, Digest: f.Digest, TreeBytes: f.TreeBytes, DumpBytes: f.DumpBytes,
 		Entries: f.Entries, HasDump: f.HasDump, Charset: f.Charset, Collation: f.Collation, Collations: f.Collations,
-		PageStatus: f.PageStatus, NewDatabase: databaseName(site.Name, task), Grace: q.Grace,
+		PageStatus: f.PageStatus, NewDatabase: databaseName(site.Name, task), Grace: q.Grace, Part: q.Part,
 	}
 	if err := out.check(); err != nil {
 		return nil, err
@@ -180,8 +202,12 @@ func (r *Restorer) findDatabaseServer(ctx context.Context, b *Basis) error {
 
 // check refuses what no plan can be made of.
 func (b *Basis) check() error {
-	if b.Site.DBServer != "" && !b.HasDump {
-		return errs.New(errs.Precondition, "restore another backup; sitekeep ls shows what is in one",
+	switch {
+	case b.Part == DatabaseOnly && b.Site.DBServer == "":
+		return errs.New(errs.Precondition, "restore its files: sitekeep restore "+b.Site.Name+" "+b.Backup,
+			"site %s has no database server", b.Site.Name)
+	case b.Site.DBServer != "" && !b.HasDump && b.Part != FilesOnly:
+		return errs.New(errs.Precondition, "restore another backup, or the files alone with --files-only; sitekeep ls shows what is in one",
 			"backup %s holds no database, and %s has one", b.Backup, b.Site.Name)
 	}
 	return nil
@@ -219,22 +245,3 @@ func (r *run) stagingDir() string {
 }
 
 func (r *run) stagedPath() string { return path.Join(r.stagingDir(), path.Base(r.basis.Site.Root)) }
-
-// plan lists the stages. The steps of one stage run at the same time.
-func (r *run) plan() saga.Plan {
-	p := saga.Plan{Name: "restore", Version: planVersion, Grace: r.basis.Grace}
-	if r.basis.WithDatabase() {
-		p.Stages = [][]saga.Step{
-			{checkEverything{r}},
-			{createDatabase{r}},
-			{pushFiles{r}, importDump{r}},
-			{retireDatabase{r}},
-			{writeSettings{r}},
-		}
-	} else {
-		p.Stages = [][]saga.Step{{checkEverything{r}}, {pushFiles{r}}}
-	}
-	p.Stages = append(p.Stages, []saga.Step{beginMaintenance{r}}, []saga.Step{safetyBackup{r}}, []saga.Step{exchangeTrees{r}},
-		[]saga.Step{writeVhost{r}}, []saga.Step{verifySite{r}}, []saga.Step{endMaintenance{r}})
-	return p
-}

@@ -2,13 +2,17 @@ package restore
 
 import (
 	"context"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/saga"
 )
 
 // beginMaintenance makes every web server answer 503, under a lease that runs
 // out by itself if the master dies before anything was exchanged.
-type beginMaintenance struct{ *run }
+type beginMaintenance struct {
+	*run
+	independent
+}
 
 func (beginMaintenance) Name() string { return "begin_maintenance" }
 
@@ -16,33 +20,33 @@ func (beginMaintenance) Prepare(context.Context) (saga.Memo, error) { return nil
 
 func (s beginMaintenance) Do(ctx context.Context, _ saga.Memo) error {
 	s.downtime.begin()
-	if err := s.beginEverywhere(ctx); err != nil {
+	if err := s.eachWeb(ctx, s.begin(leaseTime)); err != nil {
 		return err
 	}
 	s.lease.Keep(context.WithoutCancel(ctx)) // the handler stops it
 	return nil
 }
 
-func (r *run) beginEverywhere(ctx context.Context) error {
-	return r.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
-		warning, err := web.BeginMaintenance(ctx, r.ref(), r.task, leaseTime)
+// begin lets one web server answer 503 until the lease runs out.
+func (r *run) begin(lease time.Duration) onWebServer {
+	return func(ctx context.Context, server string, web Web) error {
+		warning, err := web.BeginMaintenance(ctx, r.ref(), r.task, lease)
 		if warning != "" {
 			r.log.Warn("%s: %s", server, warning)
 		}
 		return err
-	})
+	}
 }
 
 func (s beginMaintenance) Undo(ctx context.Context, _ saga.Memo) error {
 	s.lease.Stop()
 	defer s.downtime.end()
-	return s.endEverywhere(ctx)
+	return s.undoEach(ctx, s.Name(), s.end)
 }
 
-func (r *run) endEverywhere(ctx context.Context) error {
-	return r.eachWeb(ctx, func(ctx context.Context, _ string, web Web) error {
-		return web.EndMaintenance(ctx, r.ref(), r.task)
-	})
+// end lets visitors of one web server in.
+func (r *run) end(ctx context.Context, _ string, web Web) error {
+	return web.EndMaintenance(ctx, r.ref(), r.task)
 }
 
 func (s beginMaintenance) Manual(saga.Memo) []string {

@@ -31,10 +31,24 @@ func (s checkEverything) Do(ctx context.Context, _ saga.Memo) error {
 }
 
 func (s checkEverything) web(ctx context.Context, server string, web Web) error {
+	info, err := web.Info(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range info.Problems {
+		s.log.Warn("%s: %s", server, p)
+	}
 	state, err := web.InspectTree(ctx, s.ref(), s.task)
 	if err != nil {
 		return err
 	}
+	if s.basis.WithFiles() {
+		return s.room(server, state)
+	}
+	return nil
+}
+
+func (s checkEverything) room(server string, state model.TreeState) error {
 	if state.LiveInode == 0 {
 		s.log.Warn("%s: %s is not there; it will be made anew", server, s.basis.Site.Root)
 	}

@@ -73,12 +73,20 @@ func (r *run) newDatabase(known createMemo) model.NewDatabase {
 	}
 }
 
+// UndoAfter: a web server that is away may still use the new database. All else may wait for it without harm.
+func (s createDatabase) UndoAfter() []string {
+	if s.basis.WithFiles() {
+		return []string{exchangeTrees{}.Name()}
+	}
+	return []string{switchSettings{}.Name()}
+}
+
 func (s createDatabase) Undo(ctx context.Context, m saga.Memo) error {
 	known, err := remember[createMemo](m)
 	if err != nil {
 		return err
 	}
-	return s.db(ctx, func(db DB) error { return db.DropDatabase(ctx, known.Name, known.User) })
+	return s.db(ctx, func(db DB) error { return s.drop(ctx, db, known.Name, known.User) })
 }
 
 func (s createDatabase) Manual(m saga.Memo) []string {

@@ -8,7 +8,10 @@ import (
 
 // endMaintenance lets visitors in. Its undo keeps them out again while the
 // steps before it are taken back.
-type endMaintenance struct{ *run }
+type endMaintenance struct {
+	*run
+	independent
+}
 
 func (endMaintenance) Name() string { return "end_maintenance" }
 
@@ -16,14 +19,16 @@ func (endMaintenance) Prepare(context.Context) (saga.Memo, error) { return nil, 
 
 func (s endMaintenance) Do(ctx context.Context, _ saga.Memo) error {
 	s.lease.Stop()
-	if err := s.endEverywhere(ctx); err != nil {
+	if err := s.eachWeb(ctx, s.end); err != nil {
 		return err
 	}
 	s.downtime.end()
 	return nil
 }
 
+// Undo takes a lease that does not run out by itself: nobody sees a site that is half taken back, however long it takes.
 func (s endMaintenance) Undo(ctx context.Context, _ saga.Memo) error {
 	s.downtime.begin()
-	return s.beginEverywhere(ctx)
+	s.lease.Stop()
+	return s.undoEach(ctx, s.Name(), s.begin(heldLease))
 }

@@ -10,7 +10,10 @@ import (
 
 // exchangeTrees swaps the live and the staged directory on every web server.
 // The inodes in its memo tell which of the two lies where, whatever happened.
-type exchangeTrees struct{ *run }
+type exchangeTrees struct {
+	*run
+	independent
+}
 
 type exchangeMemo map[string]inodes // by server
 
@@ -34,48 +37,83 @@ func (s exchangeTrees) Prepare(ctx context.Context) (saga.Memo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return memo(found.m)
+	return memo(exchangeMemo(found.m))
 }
 
 // Do holds the maintenance lease open first: from here on only this saga ends it.
 func (s exchangeTrees) Do(ctx context.Context, m saga.Memo) error {
-	return s.exchange(ctx, m, func(ctx context.Context, web Web, i inodes) error {
-		if err := s.holdLease(ctx, web); err != nil {
-			return err
-		}
-		return web.ExchangeTree(ctx, s.ref(), s.task, i.Live, i.Staged)
-	})
-}
-
-// Undo reloads PHP too: its cache would go on with the settings of the tree that was exchanged.
-func (s exchangeTrees) Undo(ctx context.Context, m saga.Memo) error {
-	return s.exchange(ctx, m, func(ctx context.Context, web Web, i inodes) error {
-		if err := web.ExchangeTree(ctx, s.ref(), s.task, i.Staged, i.Live); err != nil {
-			return err
-		}
-		return web.Reload(ctx)
-	})
-}
-
-// Finish removes the old tree, which lies in the staging directory now.
-func (s exchangeTrees) Finish(ctx context.Context, m saga.Memo) error {
-	return s.exchange(ctx, m, func(ctx context.Context, web Web, i inodes) error {
-		return web.RemoveStaging(ctx, s.ref(), s.task, i.Staged)
-	})
-}
-
-func (s exchangeTrees) exchange(ctx context.Context, m saga.Memo, f func(context.Context, Web, inodes) error) error {
 	known, err := remember[exchangeMemo](m)
 	if err != nil {
 		return err
 	}
-	return s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
-		i, ok := known[server]
+	return s.eachWeb(ctx, known.each(func(ctx context.Context, _ string, web Web, i inodes) error {
+		if err := s.holdLease(ctx, web); err != nil {
+			return err
+		}
+		return web.ExchangeTree(ctx, s.ref(), s.task, i.Live, i.Staged)
+	}))
+}
+
+// Undo reloads PHP too: its cache would go on with the settings of the tree that was exchanged.
+func (s exchangeTrees) Undo(ctx context.Context, m saga.Memo) error {
+	known, err := remember[exchangeMemo](m)
+	if err != nil {
+		return err
+	}
+	return s.undoEach(ctx, s.Name(), known.each(func(ctx context.Context, server string, web Web, i inodes) error {
+		if err := s.back(ctx, web, i); err != nil {
+			return err
+		}
+		if err := s.reload(ctx, server, web); err != nil {
+			return err
+		}
+		return s.letGo(ctx, web)
+	}))
+}
+
+// back puts the old tree in its place, if it is not there. The staging directory may be gone then: an undo of this step
+// that the journal does not know of was followed by that of pushFiles. A live directory that somebody has removed
+// since is no hindrance; one that somebody has put there is, and the agent says so.
+func (s exchangeTrees) back(ctx context.Context, web Web, i inodes) error {
+	state, err := web.InspectTree(ctx, s.ref(), s.task)
+	if err != nil || state.LiveInode == i.Live {
+		return err
+	}
+	now := i.Staged
+	if state.LiveInode == 0 {
+		now = 0
+	}
+	return web.ExchangeTree(ctx, s.ref(), s.task, now, i.Live)
+}
+
+// Finish removes the old tree, which lies in the staging directory now. Anything else that lies there stays.
+func (s exchangeTrees) Finish(ctx context.Context, m saga.Memo) error {
+	known, err := remember[exchangeMemo](m)
+	if err != nil {
+		return err
+	}
+	return s.eachWeb(ctx, known.each(func(ctx context.Context, server string, web Web, i inodes) error {
+		state, err := web.InspectTree(ctx, s.ref(), s.task)
+		if err != nil {
+			return err
+		}
+		if state.StagedInode != 0 && state.StagedInode != i.Live {
+			s.log.Warn("%s: %s stays: what lies in it is not the old directory; look at it and remove it by hand", server, s.stagingDir())
+			return nil
+		}
+		return web.RemoveStaging(ctx, s.ref(), s.task, state.LiveInode)
+	}))
+}
+
+// each hands every server its inodes.
+func (m exchangeMemo) each(f func(context.Context, string, Web, inodes) error) onWebServer {
+	return func(ctx context.Context, server string, web Web) error {
+		i, ok := m[server]
 		if !ok {
 			return errs.New(errs.Failed, "", "the journal knows no inodes for it")
 		}
-		return f(ctx, web, i)
-	})
+		return f(ctx, server, web, i)
+	}
 }
 
 // Manual names what brings the old directory back by hand.
@@ -83,7 +121,7 @@ func (s exchangeTrees) Manual(saga.Memo) []string {
 	var lines []string
 	for _, server := range s.basis.Site.WebServers {
 		lines = append(lines, fmt.Sprintf("# on %s, if %s is not the old site:", server, s.basis.Site.Root),
-			fmt.Sprintf("mv --exchange -T %s %s", s.stagedPath(), s.basis.Site.Root))
+			fmt.Sprintf("mv --exchange -T %s %s", quote(s.stagedPath()), quote(s.basis.Site.Root)))
 	}
 	return lines
 }

@@ -36,7 +36,7 @@ func (s importDump) Do(ctx context.Context, m saga.Memo) error {
 }
 
 func (s importDump) fill(ctx context.Context, db DB, t *backup.Tarball, to model.NewDatabase) error {
-	if err := db.DropDatabase(ctx, to.Name, ""); err != nil {
+	if err := s.drop(ctx, db, to.Name, ""); err != nil {
 		return err
 	}
 	if err := db.CreateDatabase(ctx, to); err != nil {

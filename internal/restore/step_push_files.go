@@ -4,11 +4,15 @@ import (
 	"context"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/saga"
 )
 
 // pushFiles makes the staged tree on every web server, beside the live one.
-type pushFiles struct{ *run }
+type pushFiles struct {
+	*run
+	independent
+}
 
 type pushMemo map[string]uint64 // inode of the live directory by server
 
@@ -41,14 +45,21 @@ func (s pushFiles) Do(ctx context.Context, _ saga.Memo) error {
 	})
 }
 
-// Undo names the live directory that must be in place before anything is removed.
+// Undo refuses to remove the directory that was live when the restore began, should it lie in staging.
 func (s pushFiles) Undo(ctx context.Context, m saga.Memo) error {
 	live, err := remember[pushMemo](m)
 	if err != nil {
 		return err
 	}
-	return s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
-		return web.RemoveStaging(ctx, s.ref(), s.task, live[server])
+	return s.undoEach(ctx, s.Name(), func(ctx context.Context, server string, web Web) error {
+		state, err := web.InspectTree(ctx, s.ref(), s.task)
+		if err != nil {
+			return err
+		}
+		if state.StagedInode != 0 && state.StagedInode == live[server] {
+			return errs.New(errs.Precondition, "", "the old directory of %s lies in %s", s.basis.Site.Name, s.stagingDir())
+		}
+		return web.RemoveStaging(ctx, s.ref(), s.task, state.LiveInode)
 	})
 }
 

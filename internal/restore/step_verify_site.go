@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 
+	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
@@ -67,15 +68,19 @@ func (s verifySite) page(ctx context.Context, server string, web Web) error {
 		return nil
 	}
 	if sameTrouble(p, s.basis.PageStatus) {
-		s.log.Warn("%s: %s; the backup was made of a site that answered %d as well", server, p.Problem, p.Status)
+		s.log.Warn("%s: %s; so it was when the backup was made", server, p.Problem)
 		return nil
 	}
 	return errs.New(errs.Failed, "look at the web server's and PHP's error logs; the site is as it was",
 		"the restored site does not work: %s", p.Problem)
 }
 
-// sameTrouble: a site that was backed up while it answered 500 is restored to a site that answers 500.
+// sameTrouble: a site that was backed up while it answered 500 is restored to a site that answers 500, and one that
+// could not be asked (its web server listens elsewhere, for instance) to one that cannot be asked.
 func sameTrouble(p model.PageProbe, recorded int) bool {
+	if recorded == backup.NoAnswer {
+		return p.Status == 0
+	}
 	return recorded >= 400 && p.Status == recorded
 }
 

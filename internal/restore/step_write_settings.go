@@ -16,10 +16,14 @@ func (writeSettings) Name() string { return "write_settings" }
 func (writeSettings) Prepare(context.Context) (saga.Memo, error) { return nil, nil }
 
 func (s writeSettings) Do(ctx context.Context, _ saga.Memo) error {
-	to := model.DatabaseSettings{Host: s.basis.NewHost, Name: s.basis.NewDatabase, User: s.basis.NewDatabase}
 	return s.eachWeb(ctx, func(ctx context.Context, _ string, web Web) error {
-		return web.WriteSettings(ctx, s.ref(), s.task, to, s.password.Reveal())
+		return web.WriteSettings(ctx, s.ref(), s.task, s.newSettings(), s.password.Reveal())
 	})
+}
+
+// newSettings are what the site uses once the restore is committed.
+func (r *run) newSettings() model.DatabaseSettings {
+	return model.DatabaseSettings{Host: r.basis.NewHost, Name: r.basis.NewDatabase, User: r.basis.NewDatabase}
 }
 
 // Undo has nothing to do: pushFiles' removes the staged tree with all that is in it.

@@ -21,7 +21,7 @@ type Web interface {
 }
 
 type vhosts interface {
-	WriteVhost(ctx context.Context, site model.SiteRef, task string) error
+	WriteVhost(ctx context.Context, site model.SiteRef, task string) (warning string, err error)
 	RevertVhost(ctx context.Context, site model.SiteRef, task string) error
 	ForgetVhost(ctx context.Context, site model.SiteRef, task string) error
 }
@@ -39,6 +39,8 @@ type Agents interface {
 // Sites is the inventory.
 type Sites interface {
 	Site(ctx context.Context, name string) (model.Site, error)
+	// StuckTask names a task that has left the site half done and needs an operator; "" if there is none.
+	StuckTask(ctx context.Context, site string) (string, error)
 }
 
 // Verifier is made of its parts.
@@ -54,6 +56,9 @@ func (v *Verifier) Handle(ctx context.Context, t *tasks.Run) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.mended(ctx, site.Name); err != nil {
+		return nil, err
+	}
 	var found []error
 	for _, server := range site.WebServers {
 		if err := v.server(ctx, t, &site, server); err != nil {
@@ -61,6 +66,16 @@ func (v *Verifier) Handle(ctx context.Context, t *tasks.Run) (any, error) {
 		}
 	}
 	return struct{}{}, errors.Join(found...)
+}
+
+// mended refuses a site that a restore has left half done: what is right for it is for that to say.
+func (v *Verifier) mended(ctx context.Context, site string) error {
+	id, err := v.Sites.StuckTask(ctx, site)
+	if err != nil || id == "" {
+		return err
+	}
+	return errs.New(errs.Precondition, "do what the end of this says: sitekeep task log "+id+", then: sitekeep task retry "+id,
+		"task %s on site %s needs an operator first", id, site)
 }
 
 func (v *Verifier) server(ctx context.Context, t *tasks.Run, site *model.Site, server string) error {
@@ -98,8 +113,12 @@ func (v *Verifier) permissions(ctx context.Context, t *tasks.Run, web Web, site 
 
 // vhost leaves what was there if the configuration test fails.
 func (v *Verifier) vhost(ctx context.Context, t *tasks.Run, web Web, site *model.Site, server string) error {
-	if err := web.WriteVhost(ctx, site.Ref(), t.Task.ID); err != nil {
+	warning, err := web.WriteVhost(ctx, site.Ref(), t.Task.ID)
+	if err != nil {
 		return errors.Join(err, web.RevertVhost(context.WithoutCancel(ctx), site.Ref(), t.Task.ID))
+	}
+	if warning != "" {
+		t.Warn("%s: %s", server, warning)
 	}
 	t.Log(model.LevelInfo, "%s: the vhost is written and serves", server)
 	return web.ForgetVhost(ctx, site.Ref(), t.Task.ID)

@@ -57,5 +57,8 @@ func (e *CommandError) Error() string {
 	return b.String()
 }
 
+// OfTest reports whether it was the test that failed: then nothing was reloaded.
+func (e *CommandError) OfTest() bool { return e.What == whatTest }
+
 // Unwrap returns the cause.
 func (e *CommandError) Unwrap() error { return e.Err }

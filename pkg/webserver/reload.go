@@ -47,6 +47,17 @@ func (s *Server) Reload(ctx context.Context) (ReloadResult, error) {
 	return s.reload(ctx)
 }
 
+// ReloadPHP makes PHP forget what it compiled, as Reload does, and leaves the
+// web server alone.
+func (s *Server) ReloadPHP(ctx context.Context) (ReloadResult, error) {
+	release, err := acquire(ctx, s.changing)
+	if err != nil {
+		return ReloadResult{}, fmt.Errorf("wait for another change of the web server: %w", err)
+	}
+	defer release()
+	return s.reloadPHP(ctx)
+}
+
 func (s *Server) test(ctx context.Context) error {
 	return s.run(ctx, whatTest, s.cfg.TestCommand)
 }
@@ -58,17 +69,20 @@ func (s *Server) reload(ctx context.Context) (ReloadResult, error) {
 	if err := s.run(ctx, whatReload, s.cfg.ReloadCommand); err != nil {
 		return ReloadResult{}, err
 	}
-	result := ReloadResult{Reloaded: true}
+	result, err := s.reloadPHP(ctx)
+	result.Reloaded = true
+	return result, err
+}
+
+func (s *Server) reloadPHP(ctx context.Context) (result ReloadResult, err error) {
 	switch {
 	case len(s.cfg.PHPReloadCommand) > 0:
-		if err := s.run(ctx, whatPHPReload, s.cfg.PHPReloadCommand); err != nil {
-			return result, err
-		}
-		result.PHP = true
+		err = s.run(ctx, whatPHPReload, s.cfg.PHPReloadCommand)
+		result.PHP = err == nil
 	case s.cfg.PHPFPM != "":
 		result.PHP, result.Warning = s.resetOpcache(ctx)
 	}
-	return result, nil
+	return result, err
 }
 
 func (s *Server) run(ctx context.Context, what string, argv []string) error {

@@ -4,6 +4,8 @@ package bed_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -191,6 +193,27 @@ func TestCloseEndsAllChildren(t *testing.T) {
 	if groupLives(nginx) || groupLives(php) || web.Nginx.Alive() {
 		t.Error("children outlive the bed")
 	}
+}
+
+// TestStopEndsWhatALeaderLeaves has a leader that ends in good order and leaves
+// a child in its group.
+func TestStopEndsWhatALeaderLeaves(t *testing.T) {
+	b := bed.New(t)
+	p := bed.Must(b.Run(t.Context(), bed.Service{
+		Name: "parent", Argv: []string{"/bin/sh", "-c", "(trap '' TERM; echo up; sleep 300) & trap 'exit 0' TERM; wait"},
+		Dir: b.Dir(), Stop: syscall.SIGTERM,
+		Ready: func(_ context.Context, p *bed.Process) error {
+			if p.Log() != "up\n" {
+				return errors.New("it is not up")
+			}
+			return nil
+		},
+	}))(t)
+	group := p.Pid()
+	if err := p.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	waitGone(t, []int{group})
 }
 
 func TestBedsRunAtTheSameTime(t *testing.T) {

@@ -89,9 +89,16 @@ func (m *Master) Command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// commandTimeout ends a command that does not, before go test's own limit does
+// and hides what it said.
+const commandTimeout = 5 * time.Minute
+
 // CLI runs an operator's command to its end. An exit status other than 0 is no
-// error; a command that could not be run, or that a signal ended, is one.
+// error; a command that could not be run, or that a signal ended, is one, and
+// so is one that runs for more than five minutes.
 func (m *Master) CLI(ctx context.Context, args ...string) (*Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
 	cmd := m.Command(ctx, args...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -132,6 +139,7 @@ type AgentConfig struct {
 type AgentMySQL struct {
 	Socket       string `yaml:"socket,omitempty"`
 	Host         string `yaml:"host,omitempty"`
+	DefaultsFile string `yaml:"defaults_file,omitempty"`
 	User         string `yaml:"user"`
 	PasswordFile string `yaml:"password_file,omitempty"`
 	Advertise    string `yaml:"advertise,omitempty"`

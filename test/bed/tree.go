@@ -59,15 +59,16 @@ func (p Print) Diff(other Print) string {
 }
 
 // TreeOption changes what [Tree] looks at.
-type TreeOption func(*treeWalk)
+type TreeOption func(*TreeWalk)
 
 // Normalise has a file's content go through a function before it is hashed,
 // and leaves out its size and time. The path is relative to the root.
 func Normalise(path string, f func([]byte) []byte) TreeOption {
-	return func(w *treeWalk) { w.normalise[path] = f }
+	return func(w *TreeWalk) { w.normalise[path] = f }
 }
 
-type treeWalk struct {
+// TreeWalk is a fingerprint in the making; options change it.
+type TreeWalk struct {
 	root      string
 	normalise map[string]func([]byte) []byte
 	links     map[[2]uint64]string // first path of each inode with several names
@@ -79,7 +80,7 @@ type treeWalk struct {
 // nanoseconds, sizes, hashes of contents, targets of symbolic links, which
 // names are one file, device numbers, and extended attributes.
 func Tree(root string, options ...TreeOption) (Print, error) {
-	w := &treeWalk{root: root, normalise: map[string]func([]byte) []byte{}, links: map[[2]uint64]string{}}
+	w := &TreeWalk{root: root, normalise: map[string]func([]byte) []byte{}, links: map[[2]uint64]string{}}
 	for _, o := range options {
 		o(w)
 	}
@@ -89,7 +90,7 @@ func Tree(root string, options ...TreeOption) (Print, error) {
 	return w.print, nil
 }
 
-func (w *treeWalk) visit(path string, _ fs.DirEntry, err error) error {
+func (w *TreeWalk) visit(path string, _ fs.DirEntry, err error) error {
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func (w *treeWalk) visit(path string, _ fs.DirEntry, err error) error {
 }
 
 // detail is what only files of one type have.
-func (w *treeWalk) detail(path, rel string, st *unix.Stat_t, f func([]byte) []byte) (string, error) {
+func (w *TreeWalk) detail(path, rel string, st *unix.Stat_t, f func([]byte) []byte) (string, error) {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
 		target, err := os.Readlink(path)
@@ -140,7 +141,7 @@ func (w *treeWalk) detail(path, rel string, st *unix.Stat_t, f func([]byte) []by
 }
 
 // sameFile names the first path of a file that has several.
-func (w *treeWalk) sameFile(rel string, st *unix.Stat_t) string {
+func (w *TreeWalk) sameFile(rel string, st *unix.Stat_t) string {
 	if st.Nlink < 2 {
 		return ""
 	}

@@ -115,6 +115,12 @@ func testWreck(t *testing.T, s *bed.WordPress, before *bed.Fingerprint) {
 			t.Errorf("the wreck spared %s: %s", want, d)
 		}
 	}
+	d = before.Tables.Diff(bed.Must(s.DB.Tables(t.Context(), s.Database))(t))
+	for _, want := range []string{"- table wp_posts", "rows wp_postmeta: 0", "checksum wp_options", "+ table wp_stranger"} {
+		if !strings.Contains(d, want) {
+			t.Errorf("the wreck spared %q: %s", want, d)
+		}
+	}
 	res := bed.Must(s.Web.Get(t.Context(), s.Name, "/"))(t)
 	if strings.Contains(res.Body, bed.FirstPost) {
 		t.Error("a wrecked site shows its posts")

@@ -132,8 +132,12 @@ func (w *world) credentials(cmd *exec.Cmd) (func(), error) {
 
 // dump prepares mariadb-dump over TCP with Aegir's options.
 func (w *world) dump(ctx context.Context) (*exec.Cmd, func(), error) {
+	database, err := w.database()
+	if err != nil {
+		return nil, nil, err
+	}
 	cmd := tool(ctx, nil, "mariadb-dump", "--defaults-extra-file=/dev/fd/3", "--single-transaction", "--quick",
-		"--no-autocommit", benchDatabase)
+		"--no-autocommit", database)
 	end, err := w.credentials(cmd)
 	return cmd, end, err
 }
@@ -171,11 +175,11 @@ func (w *world) importFrom(ctx context.Context, m *meter, database, path string)
 // sameSite compares a restored tree, and tables unless database is empty, with
 // the live site.
 func (w *world) sameSite(ctx context.Context, tree, database string) error {
-	want, err := bed.Tree(w.site)
+	want, err := bed.Tree(w.site, anySettings)
 	if err != nil {
 		return err
 	}
-	got, err := bed.Tree(tree)
+	got, err := bed.Tree(tree, anySettings)
 	if err != nil {
 		return err
 	}
@@ -185,7 +189,11 @@ func (w *world) sameSite(ctx context.Context, tree, database string) error {
 	if database == "" {
 		return nil
 	}
-	tables, err := w.db.Tables(ctx, benchDatabase)
+	live, err := w.database()
+	if err != nil {
+		return err
+	}
+	tables, err := w.db.Tables(ctx, live)
 	if err != nil {
 		return err
 	}

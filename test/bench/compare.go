@@ -85,8 +85,7 @@ func ourRestore(ctx context.Context, w *world) (*side, error) {
 	if err != nil {
 		return nil, err
 	}
-	anyConfig := bed.Normalise("wp-config.php", func([]byte) []byte { return nil })
-	before, err := bed.Tree(w.site, anyConfig)
+	before, err := bed.Tree(w.site, anySettings)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +95,7 @@ func ourRestore(ctx context.Context, w *world) (*side, error) {
 			return s.run(ctx, m, "restore", w.domain, id, "--yes", "--grace", "0s")
 		},
 		check: func(ctx context.Context) (int64, error) {
-			after, err := bed.Tree(w.site, anyConfig)
+			after, err := bed.Tree(w.site, anySettings)
 			if err != nil {
 				return 0, err
 			}

@@ -72,7 +72,12 @@ func (r *row) measure(ctx context.Context, w *world) error {
 	return nil
 }
 
+// runTimeout ends a run that hangs.
+const runTimeout = 20 * time.Minute
+
 func (s *side) run(ctx context.Context) (sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	defer cancel()
 	if s.prepare != nil {
 		if err := s.prepare(ctx); err != nil {
 			return sample{}, fmt.Errorf("prepare: %w", err)

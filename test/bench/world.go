@@ -100,6 +100,17 @@ func (w *world) configure(ctx context.Context) error {
 	return nil
 }
 
+// database is the one that the site uses now: a restore of ours gives it another.
+func (w *world) database() (string, error) {
+	config, err := bed.ReadConfig(filepath.Join(w.site, "wp-config.php"))
+	return config["DB_NAME"], err
+}
+
+// anySettings leaves the credentials out of comparisons.
+func anySettings(w *bed.TreeWalk) {
+	bed.Normalise("wp-config.php", func([]byte) []byte { return nil })(w)
+}
+
 // part makes a directory below the bed's for archives and the like.
 func (w *world) part(name string) (string, error) {
 	dir := filepath.Join(w.bed.Dir(), "bench", name)

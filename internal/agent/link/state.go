@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
@@ -96,10 +97,24 @@ func Lock(dataDir string) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if !flock(f) {
 		_ = f.Close()
 		return nil, errs.New(errs.Precondition, "end the other one first, or give this one a data directory of its own",
 			"another sitekeep-agent works in %s", dataDir)
 	}
 	return func() { _ = f.Close() }, nil
+}
+
+// lockPatience is for what a killed agent leaves: a command that it was about to run has its descriptors until it runs.
+const lockPatience = 2 * time.Second
+
+func flock(f *os.File) bool {
+	for until := time.Now().Add(lockPatience); ; time.Sleep(20 * time.Millisecond) {
+		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			return true
+		}
+		if time.Now().After(until) {
+			return false
+		}
+	}
 }

@@ -34,12 +34,14 @@ func newAgent(server string, conn grpc.ClientConnInterface) *Agent {
 // quickCall bounds calls that move no bulk. Reloads and tests of configurations are the slowest of them.
 const quickCall = 2 * time.Minute
 
-// named adds the server to an error, and to one of reaching it what to do.
-func (a *Agent) named(err error) error {
-	switch {
-	case err == nil:
+// named adds the server to an error, and to one of reaching it what to do. A call that was broken off although its
+// caller still waits was so by the end of the connection, or of the agent: either may come back.
+func (a *Agent) named(ctx context.Context, err error) error {
+	if err == nil {
 		return nil
-	case errs.Is(err, errs.Unreachable) && errs.HintOf(err) == "":
+	}
+	broken := errs.Is(err, errs.Cancelled) && ctx.Err() == nil
+	if broken || errs.Is(err, errs.Unreachable) && errs.HintOf(err) == "" {
 		return errs.New(errs.Unreachable, "start sitekeep-agent there and look at: sitekeep server check "+a.server,
 			"the agent of %s cannot be reached: %w", a.server, err)
 	}
@@ -48,10 +50,10 @@ func (a *Agent) named(err error) error {
 
 // call runs one short call.
 func call[Q, A any](ctx context.Context, a *Agent, f func(context.Context, Q, ...grpc.CallOption) (A, error), q Q) (A, error) {
-	ctx, cancel := context.WithTimeout(ctx, quickCall)
+	short, cancel := context.WithTimeout(ctx, quickCall)
 	defer cancel()
-	reply, err := f(ctx, q)
-	return reply, a.named(err)
+	reply, err := f(short, q)
+	return reply, a.named(ctx, err)
 }
 
 func ref(s model.SiteRef) *agentv1.SiteRef {
@@ -108,6 +110,26 @@ func (a *Agent) WriteSettings(ctx context.Context, site model.SiteRef, task stri
 	return err
 }
 
+// CarrySettings puts the live settings' credentials into those of a staged tree.
+func (a *Agent) CarrySettings(ctx context.Context, site model.SiteRef, task string) error {
+	_, err := call(ctx, a, a.settings.CarrySettings, &agentv1.CarrySettingsRequest{Site: ref(site), Task: task})
+	return err
+}
+
+// SwitchSettings puts credentials into the live settings and keeps the file as it was.
+func (a *Agent) SwitchSettings(ctx context.Context, site model.SiteRef, task string, s model.DatabaseSettings, password string) error {
+	_, err := call(ctx, a, a.settings.SwitchSettings, &agentv1.SwitchSettingsRequest{
+		Site: ref(site), Task: task, Settings: &agentv1.DatabaseSettings{Host: s.Host, Name: s.Name, User: s.User}, Password: password,
+	})
+	return err
+}
+
+// RevertSettings brings back the file that SwitchSettings has kept.
+func (a *Agent) RevertSettings(ctx context.Context, site model.SiteRef, task string) error {
+	_, err := call(ctx, a, a.settings.RevertSettings, &agentv1.RevertSettingsRequest{Site: ref(site), Task: task})
+	return err
+}
+
 // ObserveAddress tells as which host a database server sees this agent.
 func (a *Agent) ObserveAddress(ctx context.Context, address string) (string, error) {
 	p, err := call(ctx, a, a.settings.ObserveAddress, &agentv1.ObserveAddressRequest{Address: address})
@@ -130,13 +152,13 @@ func (a *Agent) ProbeDatabase(ctx context.Context, site model.SiteRef) (model.Da
 // CheckPermissions compares modes and owners with what the kind wants.
 func (a *Agent) CheckPermissions(ctx context.Context, site model.SiteRef, mend bool) (model.Permissions, error) {
 	p, err := a.settings.CheckPermissions(ctx, &agentv1.CheckPermissionsRequest{Site: ref(site), Mend: mend})
-	return model.Permissions{Differences: p.GetDifferences(), Count: p.GetCount()}, a.named(err)
+	return model.Permissions{Differences: p.GetDifferences(), Count: p.GetCount()}, a.named(ctx, err)
 }
 
-// WriteVhost writes the managed vhost, tests and reloads.
-func (a *Agent) WriteVhost(ctx context.Context, site model.SiteRef, task string) error {
-	_, err := call(ctx, a, a.vhost.WriteVhost, &agentv1.WriteVhostRequest{Site: ref(site), Task: task})
-	return err
+// WriteVhost writes the managed vhost, tests and reloads. The warning says why PHP may go on with files as they were.
+func (a *Agent) WriteVhost(ctx context.Context, site model.SiteRef, task string) (warning string, err error) {
+	p, err := call(ctx, a, a.vhost.WriteVhost, &agentv1.WriteVhostRequest{Site: ref(site), Task: task})
+	return p.GetWarning(), err
 }
 
 // RevertVhost brings back what WriteVhost replaced.
@@ -169,10 +191,10 @@ func (a *Agent) EndMaintenance(ctx context.Context, site model.SiteRef, task str
 	return err
 }
 
-// Reload tests the configuration and reloads web server and PHP.
-func (a *Agent) Reload(ctx context.Context) error {
-	_, err := call(ctx, a, a.vhost.Reload, &agentv1.ReloadRequest{})
-	return err
+// Reload tests the configuration and reloads web server and PHP. The warning is that of WriteVhost.
+func (a *Agent) Reload(ctx context.Context) (warning string, err error) {
+	p, err := call(ctx, a, a.vhost.Reload, &agentv1.ReloadRequest{})
+	return p.GetWarning(), err
 }
 
 // ProbeSite asks the web server for a page, past the maintenance page of the task if one is named.
@@ -206,7 +228,7 @@ func (a *Agent) ExchangeTree(ctx context.Context, site model.SiteRef, task strin
 // RemoveStaging removes a task's staging directory. It may take long.
 func (a *Agent) RemoveStaging(ctx context.Context, site model.SiteRef, task string, liveInode uint64) error {
 	_, err := a.tree.RemoveStaging(ctx, &agentv1.RemoveStagingRequest{Site: ref(site), Task: task, LiveInode: liveInode})
-	return a.named(err)
+	return a.named(ctx, err)
 }
 
 // InspectDatabase looks at a database.
@@ -237,8 +259,9 @@ func (a *Agent) CreateDatabase(ctx context.Context, db model.NewDatabase) error 
 	return err
 }
 
-// DropDatabase drops a database and every account of the user.
-func (a *Agent) DropDatabase(ctx context.Context, name, user string) error {
-	_, err := a.database.DropDatabase(ctx, &agentv1.DropDatabaseRequest{Name: name, User: user})
-	return a.named(err)
+// DropDatabase drops a database and the accounts of the user that have no rights elsewhere. The warnings name those it
+// leaves. It may take long.
+func (a *Agent) DropDatabase(ctx context.Context, name, user string) (warnings []string, err error) {
+	p, err := a.database.DropDatabase(ctx, &agentv1.DropDatabaseRequest{Name: name, User: user})
+	return p.GetWarnings(), a.named(ctx, err)
 }

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -87,7 +88,9 @@ func (f *Fleet) conn(s *model.Server) (*grpc.ClientConn, error) {
 		return f.dialledIn(s.Name)
 	}
 	if l := f.conns[s.Name]; l != nil {
-		if l.address == s.Address {
+		// One that could not connect waits before its next try, and its calls fail until then: an agent that has just
+		// been started is to be found at once.
+		if l.address == s.Address && l.conn.GetState() != connectivity.TransientFailure {
 			return l.conn, nil
 		}
 		l.conn.Close()

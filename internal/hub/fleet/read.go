@@ -24,10 +24,10 @@ type Emit = func(ctx context.Context, item archive.Item) error
 
 // ReadTree streams a site's directory up. base may be nil. It returns only when the stream is complete.
 func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq2[archive.BaseFrame, error], emit Emit) (archive.Summary, error) {
-	g, ctx := errgroup.WithContext(ctx)
-	stream, err := a.tree.ReadTree(ctx)
+	g, both := errgroup.WithContext(ctx)
+	stream, err := a.tree.ReadTree(both)
 	if err != nil {
-		return archive.Summary{}, a.named(err)
+		return archive.Summary{}, a.named(ctx, err)
 	}
 	header := &agentv1.ReadTreeHeader{
 		Site: ref(r.Site), Format: r.Format, Level: int32(r.Level), Excludes: r.Excludes, Salvage: r.Salvage,
@@ -46,21 +46,22 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	})
 	var summary archive.Summary
 	g.Go(func() (err error) {
-		summary, err = receive(ctx, func() (item, error) {
+		summary, err = receive(both, func() (item, error) {
 			m, err := stream.Recv()
 			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), m.GetSummary()}, err
 		}, emit)
 		return err
 	})
-	return summary, a.named(g.Wait())
+	err = g.Wait() // before summary is read
+	return summary, a.named(ctx, err)
 }
 
 // Dump streams a database up. base may be nil. It returns only when the stream is complete.
 func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[archive.BaseDumpFrame, error], emit Emit) (model.DumpSummary, archive.Summary, error) {
-	g, ctx := errgroup.WithContext(ctx)
-	stream, err := a.database.Dump(ctx)
+	g, both := errgroup.WithContext(ctx)
+	stream, err := a.database.Dump(both)
 	if err != nil {
-		return model.DumpSummary{}, archive.Summary{}, a.named(err)
+		return model.DumpSummary{}, archive.Summary{}, a.named(ctx, err)
 	}
 	header := &agentv1.DumpHeader{Name: r.Database, Format: r.Format, Level: int32(r.Level), Salvage: r.Salvage, HasBase: base != nil}
 	g.Go(func() error {
@@ -79,7 +80,7 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 		summary archive.Summary
 	)
 	g.Go(func() (err error) {
-		summary, err = receive(ctx, func() (item, error) {
+		summary, err = receive(both, func() (item, error) {
 			m, err := stream.Recv()
 			closing = m.GetSummary()
 			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), closing.GetStream()}, err
@@ -87,7 +88,7 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 		return err
 	})
 	if err := g.Wait(); err != nil {
-		return model.DumpSummary{}, archive.Summary{}, a.named(err)
+		return model.DumpSummary{}, archive.Summary{}, a.named(ctx, err)
 	}
 	return model.DumpSummary{
 		Charset: closing.Charset, Collation: closing.Collation, Collations: closing.Collations,

@@ -14,13 +14,14 @@ import (
 
 // WriteTree makes a task's staged tree out of frames and returns its inode.
 func (a *Agent) WriteTree(ctx context.Context, site model.SiteRef, task, format string, frames iter.Seq2[*archive.Frame, error]) (uint64, []string, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	call, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := a.tree.WriteTree(ctx)
+	stream, err := a.tree.WriteTree(call)
 	if err != nil {
-		return 0, nil, a.named(err)
+		return 0, nil, a.named(ctx, err)
 	}
-	header := &agentv1.WriteTreeHeader{Site: ref(site), Task: task, Format: format}
+	// The frames of a tree hold no dump: what is named like it in them is a file of the site.
+	header := &agentv1.WriteTreeHeader{Site: ref(site), Task: task, Format: format, NoDump: true}
 	err = sendFrames(frames, func(f *agentv1.Frame, end *agentv1.StreamEnd) error {
 		switch {
 		case f != nil:
@@ -31,19 +32,19 @@ func (a *Agent) WriteTree(ctx context.Context, site model.SiteRef, task, format 
 		return stream.Send(&agentv1.WriteTreeRequest{Message: &agentv1.WriteTreeRequest_Header{Header: header}})
 	})
 	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, nil, a.named(err)
+		return 0, nil, a.named(ctx, err)
 	}
 	reply, err := stream.CloseAndRecv()
-	return reply.GetStagedInode(), reply.GetWarnings(), a.named(err)
+	return reply.GetStagedInode(), reply.GetWarnings(), a.named(ctx, err)
 }
 
 // Import runs a dump in a database, as its user.
 func (a *Agent) Import(ctx context.Context, db model.NewDatabase, format string, frames iter.Seq2[*archive.Frame, error]) (model.ImportSummary, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	call, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream, err := a.database.Import(ctx)
+	stream, err := a.database.Import(call)
 	if err != nil {
-		return model.ImportSummary{}, a.named(err)
+		return model.ImportSummary{}, a.named(ctx, err)
 	}
 	header := &agentv1.ImportHeader{Name: db.Name, Format: format, User: db.User, Password: db.Password}
 	err = sendFrames(frames, func(f *agentv1.Frame, end *agentv1.StreamEnd) error {
@@ -56,11 +57,11 @@ func (a *Agent) Import(ctx context.Context, db model.NewDatabase, format string,
 		return stream.Send(&agentv1.ImportRequest{Message: &agentv1.ImportRequest_Header{Header: header}})
 	})
 	if err != nil && !errors.Is(err, io.EOF) {
-		return model.ImportSummary{}, a.named(err)
+		return model.ImportSummary{}, a.named(ctx, err)
 	}
 	reply, err := stream.CloseAndRecv()
 	if err != nil {
-		return model.ImportSummary{}, a.named(err)
+		return model.ImportSummary{}, a.named(ctx, err)
 	}
 	return model.ImportSummary{Bytes: reply.Bytes, Statements: reply.Statements, Tables: tables(reply.Tables), Warnings: reply.Warnings}, nil
 }

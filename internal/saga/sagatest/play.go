@@ -128,7 +128,7 @@ func (g *game) next(o saga.Outcome) func(context.Context, saga.Journal, saga.Pla
 	case o == saga.Committed && (g.ending == graceFinish || g.ending == graceTooLate && !g.finish):
 		g.finish = true
 		return g.engine().Finish
-	case o == saga.Committed && g.ending == graceRollback, g.finish && g.ending == graceTooLate && !g.undo:
+	case o == saga.Committed && (g.ending == graceRollback || g.ending == graceTooLate), g.finish && g.ending == graceTooLate && !g.undo:
 		g.undo = true
 		return g.engine().Rollback
 	}

@@ -826,6 +826,104 @@ func (x *CancelTaskResponse) GetTask() *Task {
 	return nil
 }
 
+type RetryTaskRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Wait for the site if another task holds it, instead of failing with ABORTED.
+	Queue         bool `protobuf:"varint,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryTaskRequest) Reset() {
+	*x = RetryTaskRequest{}
+	mi := &file_sitekeep_v1_task_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryTaskRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryTaskRequest) ProtoMessage() {}
+
+func (x *RetryTaskRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_task_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryTaskRequest.ProtoReflect.Descriptor instead.
+func (*RetryTaskRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_task_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *RetryTaskRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RetryTaskRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
+}
+
+type RetryTaskResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The same task if it goes on, else the new one.
+	Task          *Task `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetryTaskResponse) Reset() {
+	*x = RetryTaskResponse{}
+	mi := &file_sitekeep_v1_task_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetryTaskResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetryTaskResponse) ProtoMessage() {}
+
+func (x *RetryTaskResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_task_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetryTaskResponse.ProtoReflect.Descriptor instead.
+func (*RetryTaskResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_task_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RetryTaskResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
 var File_sitekeep_v1_task_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_task_proto_rawDesc = "" +
@@ -887,6 +985,11 @@ const file_sitekeep_v1_task_proto_rawDesc = "" +
 	"\x11CancelTaskRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\";\n" +
 	"\x12CancelTaskResponse\x12%\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"8\n" +
+	"\x10RetryTaskRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\bR\x05queue\":\n" +
+	"\x11RetryTaskResponse\x12%\n" +
 	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task*\xd8\x01\n" +
 	"\tTaskState\x12\x1a\n" +
 	"\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
@@ -896,13 +999,14 @@ const file_sitekeep_v1_task_proto_rawDesc = "" +
 	"\x12TASK_STATE_WARNING\x10\x04\x12\x15\n" +
 	"\x11TASK_STATE_FAILED\x10\x05\x12\x18\n" +
 	"\x14TASK_STATE_CANCELLED\x10\x06\x12\x1d\n" +
-	"\x19TASK_STATE_NEEDS_OPERATOR\x10\a2\xbc\x02\n" +
+	"\x19TASK_STATE_NEEDS_OPERATOR\x10\a2\x88\x03\n" +
 	"\vTaskService\x12J\n" +
 	"\tListTasks\x12\x1d.sitekeep.v1.ListTasksRequest\x1a\x1e.sitekeep.v1.ListTasksResponse\x12D\n" +
 	"\aGetTask\x12\x1b.sitekeep.v1.GetTaskRequest\x1a\x1c.sitekeep.v1.GetTaskResponse\x12L\n" +
 	"\tWatchTask\x12\x1d.sitekeep.v1.WatchTaskRequest\x1a\x1e.sitekeep.v1.WatchTaskResponse0\x01\x12M\n" +
 	"\n" +
-	"CancelTask\x12\x1e.sitekeep.v1.CancelTaskRequest\x1a\x1f.sitekeep.v1.CancelTaskResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
+	"CancelTask\x12\x1e.sitekeep.v1.CancelTaskRequest\x1a\x1f.sitekeep.v1.CancelTaskResponse\x12J\n" +
+	"\tRetryTask\x12\x1d.sitekeep.v1.RetryTaskRequest\x1a\x1e.sitekeep.v1.RetryTaskResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
 
 var (
 	file_sitekeep_v1_task_proto_rawDescOnce sync.Once
@@ -917,7 +1021,7 @@ func file_sitekeep_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_sitekeep_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_sitekeep_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_sitekeep_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_sitekeep_v1_task_proto_goTypes = []any{
 	(TaskState)(0),                // 0: sitekeep.v1.TaskState
 	(*Task)(nil),                  // 1: sitekeep.v1.Task
@@ -931,34 +1035,39 @@ var file_sitekeep_v1_task_proto_goTypes = []any{
 	(*WatchTaskResponse)(nil),     // 9: sitekeep.v1.WatchTaskResponse
 	(*CancelTaskRequest)(nil),     // 10: sitekeep.v1.CancelTaskRequest
 	(*CancelTaskResponse)(nil),    // 11: sitekeep.v1.CancelTaskResponse
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*RetryTaskRequest)(nil),      // 12: sitekeep.v1.RetryTaskRequest
+	(*RetryTaskResponse)(nil),     // 13: sitekeep.v1.RetryTaskResponse
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_sitekeep_v1_task_proto_depIdxs = []int32{
 	0,  // 0: sitekeep.v1.Task.state:type_name -> sitekeep.v1.TaskState
-	12, // 1: sitekeep.v1.Task.created_at:type_name -> google.protobuf.Timestamp
-	12, // 2: sitekeep.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	12, // 3: sitekeep.v1.Task.finished_at:type_name -> google.protobuf.Timestamp
+	14, // 1: sitekeep.v1.Task.created_at:type_name -> google.protobuf.Timestamp
+	14, // 2: sitekeep.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	14, // 3: sitekeep.v1.Task.finished_at:type_name -> google.protobuf.Timestamp
 	2,  // 4: sitekeep.v1.Task.progress:type_name -> sitekeep.v1.Progress
-	12, // 5: sitekeep.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	14, // 5: sitekeep.v1.LogLine.time:type_name -> google.protobuf.Timestamp
 	0,  // 6: sitekeep.v1.ListTasksRequest.states:type_name -> sitekeep.v1.TaskState
 	1,  // 7: sitekeep.v1.ListTasksResponse.tasks:type_name -> sitekeep.v1.Task
 	1,  // 8: sitekeep.v1.GetTaskResponse.task:type_name -> sitekeep.v1.Task
 	3,  // 9: sitekeep.v1.WatchTaskResponse.log:type_name -> sitekeep.v1.LogLine
 	1,  // 10: sitekeep.v1.WatchTaskResponse.task:type_name -> sitekeep.v1.Task
 	1,  // 11: sitekeep.v1.CancelTaskResponse.task:type_name -> sitekeep.v1.Task
-	4,  // 12: sitekeep.v1.TaskService.ListTasks:input_type -> sitekeep.v1.ListTasksRequest
-	6,  // 13: sitekeep.v1.TaskService.GetTask:input_type -> sitekeep.v1.GetTaskRequest
-	8,  // 14: sitekeep.v1.TaskService.WatchTask:input_type -> sitekeep.v1.WatchTaskRequest
-	10, // 15: sitekeep.v1.TaskService.CancelTask:input_type -> sitekeep.v1.CancelTaskRequest
-	5,  // 16: sitekeep.v1.TaskService.ListTasks:output_type -> sitekeep.v1.ListTasksResponse
-	7,  // 17: sitekeep.v1.TaskService.GetTask:output_type -> sitekeep.v1.GetTaskResponse
-	9,  // 18: sitekeep.v1.TaskService.WatchTask:output_type -> sitekeep.v1.WatchTaskResponse
-	11, // 19: sitekeep.v1.TaskService.CancelTask:output_type -> sitekeep.v1.CancelTaskResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	1,  // 12: sitekeep.v1.RetryTaskResponse.task:type_name -> sitekeep.v1.Task
+	4,  // 13: sitekeep.v1.TaskService.ListTasks:input_type -> sitekeep.v1.ListTasksRequest
+	6,  // 14: sitekeep.v1.TaskService.GetTask:input_type -> sitekeep.v1.GetTaskRequest
+	8,  // 15: sitekeep.v1.TaskService.WatchTask:input_type -> sitekeep.v1.WatchTaskRequest
+	10, // 16: sitekeep.v1.TaskService.CancelTask:input_type -> sitekeep.v1.CancelTaskRequest
+	12, // 17: sitekeep.v1.TaskService.RetryTask:input_type -> sitekeep.v1.RetryTaskRequest
+	5,  // 18: sitekeep.v1.TaskService.ListTasks:output_type -> sitekeep.v1.ListTasksResponse
+	7,  // 19: sitekeep.v1.TaskService.GetTask:output_type -> sitekeep.v1.GetTaskResponse
+	9,  // 20: sitekeep.v1.TaskService.WatchTask:output_type -> sitekeep.v1.WatchTaskResponse
+	11, // 21: sitekeep.v1.TaskService.CancelTask:output_type -> sitekeep.v1.CancelTaskResponse
+	13, // 22: sitekeep.v1.TaskService.RetryTask:output_type -> sitekeep.v1.RetryTaskResponse
+	18, // [18:23] is the sub-list for method output_type
+	13, // [13:18] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_task_proto_init() }
@@ -976,7 +1085,7 @@ func file_sitekeep_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_task_proto_rawDesc), len(file_sitekeep_v1_task_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,387 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/saga/sagatest"
+)
+
+// webAgent is the agent of a web server. A call that is broken off leaves what
+// it has done: as if the agent had been killed too.
+type webAgent struct {
+	*world
+	s *webServer
+}
+
+func (a *webAgent) act(ctx context.Context, name string, parts ...func() error) error {
+	return a.world.act(ctx, a.s.name+" "+name, parts...)
+}
+
+func (a *webAgent) look(ctx context.Context, name string, f func() error) error {
+	return a.world.look(ctx, a.s.name+" "+name, f)
+}
+
+func key(site model.SiteRef, task string) string { return site.Name + " " + task }
+
+func (a *webAgent) staged(site model.SiteRef, task string) *tree {
+	if st := a.s.staging[key(site, task)]; st != nil {
+		return st.tree
+	}
+	return nil
+}
+
+func (a *webAgent) stage(site model.SiteRef, task string) *staging {
+	st := a.s.staging[key(site, task)]
+	if st == nil {
+		st = &staging{}
+		a.s.staging[key(site, task)] = st
+	}
+	return st
+}
+
+func inodeOf(t *tree) uint64 {
+	if t == nil {
+		return 0
+	}
+	return t.inode
+}
+
+func (a *webAgent) Info(ctx context.Context) (info model.AgentInfo, err error) {
+	return model.AgentInfo{Version: "test"}, a.look(ctx, "info", func() error { return nil })
+}
+
+func (a *webAgent) InspectTree(ctx context.Context, site model.SiteRef, task string) (state model.TreeState, err error) {
+	err = a.look(ctx, "inspect tree", func() error {
+		state = model.TreeState{LiveInode: inodeOf(a.s.live[site.Name]), StagedInode: inodeOf(a.staged(site, task)), FreeBytes: 1 << 30, FreeInodes: 1 << 20}
+		return nil
+	})
+	return state, err
+}
+
+func (a *webAgent) WriteTree(ctx context.Context, site model.SiteRef, task, _ string, frames Frames) (inode uint64, warnings []string, err error) {
+	err = a.act(ctx, "write tree",
+		func() error { a.s.staging[key(site, task)] = &staging{half: true}; return nil },
+		func() error {
+			for _, err := range frames {
+				if err != nil {
+					return err
+				}
+			}
+			a.inodes++
+			inode = a.inodes
+			a.s.staging[key(site, task)] = &staging{tree: &tree{
+				inode: inode, content: "restored", settings: &settingsFile{credentials: credentials{"elsewhere", oldDB, "someone", "secret of long ago"}},
+			}}
+			return nil
+		})
+	return inode, nil, err
+}
+
+func (a *webAgent) ExchangeTree(ctx context.Context, site model.SiteRef, task string, live, staged uint64) error {
+	return a.act(ctx, "exchange tree", func() error {
+		nowLive, nowStaged := a.s.live[site.Name], a.staged(site, task)
+		switch {
+		case inodeOf(nowLive) == staged && inodeOf(nowStaged) == live:
+			return nil
+		case inodeOf(nowLive) != live || inodeOf(nowStaged) != staged:
+			return errs.New(errs.Precondition, "", "exchange: %d and %d in place of %d and %d", inodeOf(nowLive), inodeOf(nowStaged), live, staged)
+		}
+		a.stage(site, task).tree = nowLive
+		if a.s.live[site.Name] = nowStaged; nowStaged == nil {
+			delete(a.s.live, site.Name)
+		}
+		return nil
+	})
+}
+
+func (a *webAgent) RemoveStaging(ctx context.Context, site model.SiteRef, task string, live uint64) error {
+	return a.act(ctx, "remove staging",
+		func() error {
+			st := a.s.staging[key(site, task)]
+			if st == nil {
+				return nil
+			}
+			if live != 0 && inodeOf(a.s.live[site.Name]) != live {
+				return errs.New(errs.Precondition, "", "another directory is live")
+			}
+			st.tree, st.half = nil, true
+			return nil
+		},
+		func() error { delete(a.s.staging, key(site, task)); return nil })
+}
+
+func (a *webAgent) tree(site model.SiteRef, task string) (*tree, error) {
+	t := a.s.live[site.Name]
+	if task != "" {
+		t = a.staged(site, task)
+	}
+	switch {
+	case t == nil:
+		return nil, errs.New(errs.NotFound, "", "there is no tree")
+	case t.settings == nil:
+		return nil, errs.New(errs.Precondition, "correct it", "settings in wp-config.php: it cannot be parsed")
+	}
+	return t, nil
+}
+
+func (a *webAgent) ReadSettings(ctx context.Context, site model.SiteRef, task string) (out *model.DatabaseSettings, err error) {
+	err = a.look(ctx, "read settings", func() error {
+		t, err := a.tree(site, task)
+		if err == nil {
+			out = &model.DatabaseSettings{Host: t.settings.host, Name: t.settings.name, User: t.settings.user, File: "wp-config.php"}
+		}
+		return err
+	})
+	if errors.Is(err, sagatest.ErrInjected) { // settings that cannot be read for good are a reason of their own to keep a database
+		err = errs.New(errs.Unreachable, "", "%w", err)
+	}
+	return out, err
+}
+
+func (a *webAgent) WriteSettings(ctx context.Context, site model.SiteRef, task string, s model.DatabaseSettings, password string) error {
+	return a.act(ctx, "write settings", func() error {
+		t, err := a.tree(site, task)
+		if err == nil {
+			t.settings = &settingsFile{credentials: credentials{s.Host, s.Name, s.User, password}}
+		}
+		return err
+	})
+}
+
+func (a *webAgent) CarrySettings(ctx context.Context, site model.SiteRef, task string) error {
+	return a.act(ctx, "carry settings", func() error {
+		live, err := a.tree(site, "")
+		if err != nil {
+			return err
+		}
+		staged, err := a.tree(site, task)
+		if err == nil {
+			staged.settings = &settingsFile{credentials: live.settings.credentials}
+		}
+		return err
+	})
+}
+
+func (a *webAgent) SwitchSettings(ctx context.Context, site model.SiteRef, task string, s model.DatabaseSettings, password string) error {
+	return a.act(ctx, "switch settings",
+		func() error {
+			live, err := a.tree(site, "")
+			if st := a.stage(site, task); err == nil && st.kept == nil {
+				st.kept = live.settings
+			}
+			return err
+		},
+		func() error {
+			a.s.live[site.Name].settings = &settingsFile{credentials: credentials{s.Host, s.Name, s.User, password}}
+			return nil
+		})
+}
+
+func (a *webAgent) RevertSettings(ctx context.Context, site model.SiteRef, task string) error {
+	return a.act(ctx, "revert settings",
+		func() error {
+			if st := a.s.staging[key(site, task)]; st != nil && st.kept != nil {
+				a.s.live[site.Name].settings, st.kept = st.kept, nil
+			}
+			return nil
+		},
+		func() error {
+			if st := a.s.staging[key(site, task)]; st != nil && st.kept == nil && st.tree == nil && !st.half {
+				delete(a.s.staging, key(site, task))
+			}
+			return nil
+		})
+}
+
+func (a *webAgent) ObserveAddress(ctx context.Context, address string) (host string, err error) {
+	return a.s.host, a.look(ctx, "observe address", func() error {
+		if address != dbHost {
+			return errs.New(errs.Usage, "", "%q is no database server", address)
+		}
+		return nil
+	})
+}
+
+func (a *webAgent) WriteVhost(ctx context.Context, site model.SiteRef, task string) (string, error) {
+	return "", a.act(ctx, "write vhost",
+		func() error {
+			if a.s.saved[key(site, task)] == "" {
+				a.s.saved[key(site, task)] = a.s.vhosts[site.Name]
+			}
+			return nil
+		},
+		func() error { a.s.vhosts[site.Name] = "new vhost of " + site.Name; return nil },
+		a.forgetPHP)
+}
+
+func (a *webAgent) forgetPHP() error {
+	clear(a.s.php)
+	return nil
+}
+
+func (a *webAgent) RevertVhost(ctx context.Context, site model.SiteRef, task string) error {
+	return a.act(ctx, "revert vhost",
+		func() error {
+			if old := a.s.saved[key(site, task)]; old != "" {
+				a.s.vhosts[site.Name] = old
+				return a.forgetPHP()
+			}
+			return nil
+		},
+		func() error { delete(a.s.saved, key(site, task)); return nil })
+}
+
+func (a *webAgent) ForgetVhost(ctx context.Context, site model.SiteRef, task string) error {
+	return a.act(ctx, "forget vhost", func() error { delete(a.s.saved, key(site, task)); return nil })
+}
+
+func leaseText(d time.Duration) string {
+	if d > 24*time.Hour {
+		return "held"
+	}
+	return "short"
+}
+
+func (a *webAgent) BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (string, error) {
+	return "", a.act(ctx, "begin maintenance", func() error { a.s.flags[site.Name][task] = leaseText(lease); return nil })
+}
+
+func (a *webAgent) RenewMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) error {
+	return a.act(ctx, "renew maintenance", func() error {
+		if a.s.flags[site.Name][task] == "" {
+			return errs.New(errs.NotFound, "", "the lease has run out")
+		}
+		a.s.flags[site.Name][task] = leaseText(lease)
+		return nil
+	})
+}
+
+func (a *webAgent) EndMaintenance(ctx context.Context, site model.SiteRef, task string) error {
+	return a.act(ctx, "end maintenance", func() error { delete(a.s.flags[site.Name], task); return nil })
+}
+
+func (a *webAgent) ProbeSite(ctx context.Context, site model.SiteRef, _, _ string) (p model.PageProbe, err error) {
+	err = a.look(ctx, "probe site", func() error {
+		files, data, err := a.page(a.s, site.Name)
+		if p = (model.PageProbe{Status: 200}); err != nil || !a.whole(a.s, site.Name, files, data, nil) || files == "old "+site.Name && data == files {
+			p = model.PageProbe{Status: 500, Problem: fmt.Sprintf("the page answers 500 (%q, %q, %v)", files, data, err)}
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (a *webAgent) ProbeDatabase(ctx context.Context, site model.SiteRef) (p model.DatabaseProbe, err error) {
+	err = a.look(ctx, "probe database", func() error {
+		t, err := a.tree(site, "")
+		if err != nil {
+			return err
+		}
+		if _, err := a.login(a.s, &t.settings.credentials); err != nil {
+			p.Problem = err.Error()
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (a *webAgent) Reload(ctx context.Context) (string, error) {
+	return "", a.act(ctx, "reload", a.forgetPHP)
+}
+
+func (a *webAgent) CheckPermissions(ctx context.Context, _ model.SiteRef, _ bool) (model.Permissions, error) {
+	return model.Permissions{}, a.look(ctx, "check permissions", func() error { return nil })
+}
+
+// dbAgent is the agent of the database server.
+type dbAgent struct{ *world }
+
+func (a *dbAgent) act(ctx context.Context, name string, parts ...func() error) error {
+	return a.world.act(ctx, "db1 "+name, parts...)
+}
+
+func (a *dbAgent) Info(ctx context.Context) (model.AgentInfo, error) {
+	return model.AgentInfo{DatabaseServer: "10.11.6-MariaDB", DatabaseAddress: dbHost}, a.look(ctx, "db1 info", func() error { return nil })
+}
+
+func (a *dbAgent) InspectDatabase(ctx context.Context, name string, _ []string) (state model.DatabaseState, err error) {
+	err = a.look(ctx, "db1 inspect database", func() error {
+		state = model.DatabaseState{Exists: a.dbs[name] != nil, Server: "10.11.6-MariaDB"}
+		return nil
+	})
+	return state, err
+}
+
+func (a *dbAgent) CreateDatabase(ctx context.Context, db model.NewDatabase) error {
+	return a.act(ctx, "create database",
+		func() error {
+			if a.dbs[db.Name] == nil {
+				a.dbs[db.Name] = &database{}
+			}
+			return nil
+		},
+		func() error { return a.ensure(db, 0) },
+		func() error { return a.ensure(db, 1) })
+}
+
+func (a *dbAgent) ensure(db model.NewDatabase, i int) error {
+	if i < len(db.Hosts) {
+		a.allow(db.User, db.Hosts[i], db.Password, db.Name)
+	}
+	return nil
+}
+
+func (a *dbAgent) DropDatabase(ctx context.Context, name, user string) (warnings []string, err error) {
+	err = a.act(ctx, "drop database",
+		func() error {
+			for at, acc := range a.accounts {
+				if user == "" || !strings.HasPrefix(at, user+"@") {
+					continue
+				}
+				if slices.ContainsFunc(acc.rights, func(db string) bool { return db != name }) {
+					warnings = append(warnings, at+" has rights elsewhere")
+					continue
+				}
+				delete(a.accounts, at)
+			}
+			return nil
+		},
+		func() error { delete(a.dbs, name); return nil })
+	return warnings, err
+}
+
+func (a *dbAgent) Import(ctx context.Context, db model.NewDatabase, _ string, frames Frames) (out model.ImportSummary, err error) {
+	err = a.act(ctx, "import",
+		func() error {
+			acc := a.accounts[db.User+"@10.0.0.1"]
+			if a.dbs[db.Name] == nil || acc == nil || acc.password != db.Password {
+				return errs.New(errs.Permission, "", "access denied")
+			}
+			a.dbs[db.Name].content += "half of it"
+			return nil
+		},
+		func() error {
+			for _, err := range frames {
+				if err != nil {
+					return err
+				}
+			}
+			if a.dbs[db.Name].content != "half of it" {
+				return errs.New(errs.Failed, "", "table exists already")
+			}
+			a.dbs[db.Name].content = "restored"
+			return nil
+		})
+	return model.ImportSummary{Tables: restoredTables()}, err
+}
+
+func restoredTables() []model.Table {
+	return []model.Table{{Name: "posts", Rows: 2}, {Name: "users", Rows: 1}}
+}

@@ -1,0 +1,95 @@
+package restore
+
+import (
+	"testing"
+
+	"github.com/sitekeep/sitekeep/internal/saga/sagatest"
+)
+
+// kinds of restores that have plans, or endings, of their own.
+func kindsOfRestores() map[string]quirks {
+	return map[string]quirks{
+		"files and database": {},
+		"files only":         {part: FilesOnly},
+		"database only":      {part: DatabaseOnly},
+		"no root, external vhost, shared database": {noRoot: true, external: true, shared: true},
+		"no old database":                          {noData: true},
+	}
+}
+
+// TestCrashTable breaks every kind of restore at every place, in every way, and then what mends it, on two web servers
+// and with a neighbour. Each time both sites must be wholly what they were or wholly what they should be, and visitors
+// must never have seen anything else.
+func TestCrashTable(t *testing.T) {
+	f := newFixture(t)
+	for name, q := range kindsOfRestores() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := sagatest.Config{New: f.worlds(t, q, false), Depth: 2, Budget: 400}
+			if q == (quirks{}) {
+				c.Depth, c.Budget = 3, 1500
+			}
+			r := sagatest.CrashTable(t, c)
+			if r.Places < 100 {
+				t.Errorf("only %d places were broken", r.Places)
+			}
+		})
+	}
+}
+
+// TestStepsKeepTheirContract has a row for each step of each plan.
+func TestStepsKeepTheirContract(t *testing.T) {
+	f := newFixture(t)
+	for name, q := range kindsOfRestores() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sagatest.StepSuite(t, f.worlds(t, q, true))
+		})
+	}
+}
+
+// TestADoThatIsRepeatedEndsTheSame looks at what the steps fill that leave the undoing to others.
+func TestADoThatIsRepeatedEndsTheSame(t *testing.T) {
+	f := newFixture(t)
+	for name, q := range kindsOfRestores() {
+		for _, filling := range []string{"push_files", "import_dump", "write_settings", "carry_settings"} {
+			want, places := doStep(t, f, q, filling)
+			if places == nil {
+				continue // the plan has no such step
+			}
+			for _, place := range places {
+				got, _ := doStep(t, f, q, filling, sagatest.Fault{Place: place, Mode: sagatest.Fail})
+				if got != want {
+					t.Fatalf("%s: %s was broken off at %s and repeated:\n%s\nwant\n%s", name, filling, place, got, want)
+				}
+			}
+		}
+	}
+}
+
+// doStep does the steps up to the named one, which it repeats if it fails, and returns the places that this one came to.
+func doStep(t *testing.T, f *fixture, q quirks, name string, faults ...sagatest.Fault) (snapshot string, places []string) {
+	t.Helper()
+	injected := sagatest.NewFaults(faults...)
+	w := f.worlds(t, q, false)(injected)
+	for _, stage := range w.Plan().Stages {
+		for _, step := range stage {
+			memo, err := step.Prepare(t.Context())
+			must(t, err)
+			before := len(injected.Visits())
+			err = step.Do(t.Context(), memo)
+			if step.Name() != name {
+				must(t, err)
+				continue
+			}
+			for _, v := range injected.Visits()[before:] {
+				places = append(places, v.Place)
+			}
+			if err != nil {
+				must(t, step.Do(t.Context(), memo))
+			}
+			return w.Snapshot(), places
+		}
+	}
+	return "", nil
+}

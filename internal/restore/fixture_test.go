@@ -1,0 +1,178 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/backup/backuptest"
+	"github.com/sitekeep/sitekeep/internal/catalogue"
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/saga"
+	"github.com/sitekeep/sitekeep/internal/saga/sagatest"
+	"github.com/sitekeep/sitekeep/internal/store"
+)
+
+// fixture is a real tarball in a real store, and who can restore it.
+type fixture struct {
+	shelf  *store.Local
+	backup model.Backup
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// list is where the one backup is listed.
+type list struct{ b model.Backup }
+
+func (l *list) InsertBackup(_ context.Context, b model.Backup) error {
+	l.b = b
+	return nil
+}
+
+func (*list) LatestBase(context.Context, string, string) (model.Backup, error) {
+	return model.Backup{}, errs.New(errs.NotFound, "", "there is none")
+}
+
+func newFixture(t testing.TB, change ...func(*model.Site)) *fixture {
+	t.Helper()
+	dir := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(dir, "site", "files"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, "site", "files", "a.php"), []byte("<?php"), 0o644))
+	shelf, err := store.OpenLocal(filepath.Join(dir, "store"), store.Options{})
+	must(t, err)
+	l := &list{}
+	maker := backup.New(backup.Deps{
+		Agents: &backuptest.Agents{Dir: filepath.Join(dir, "site"), Page: model.PageProbe{Status: 200},
+			Tables: []backuptest.Table{{Name: "posts", Rows: []string{"a", "b"}}, {Name: "users", Rows: []string{"c"}}}},
+		Store: shelf, Catalogue: l, Server: hclog.NewNullLogger(), Now: func() time.Time { return time.Date(2026, 11, 23, 0, 13, 36, 0, time.UTC) },
+	})
+	site := quirks{}.site()
+	for _, f := range change {
+		f(&site)
+	}
+	_, err = maker.Make(t.Context(), backup.Request{Site: site, Task: "T0", Format: store.TarZst}, &notebook{})
+	must(t, err)
+	return &fixture{shelf: shelf, backup: l.b}
+}
+
+// library is what a restore reads and makes, in a world.
+type library struct {
+	*fixture
+	*world
+}
+
+func (l library) Backup(_ context.Context, id string) (model.Backup, error) {
+	if id != l.backup.ID {
+		return model.Backup{}, errs.New(errs.NotFound, "", "no backup %s", id)
+	}
+	return l.backup, nil
+}
+
+func (l library) Open(ctx context.Context, b *model.Backup) (*backup.Tarball, error) {
+	return backup.OpenTarball(ctx, l.shelf, b)
+}
+
+func (l library) Safety(ctx context.Context, _ *model.Site, task, _ string, _ Log) (*model.Backup, error) {
+	err := l.act(ctx, "safety backup", func() error {
+		if !slices.Contains(l.safety, task) {
+			l.safety = append(l.safety, task)
+			l.pinned[task] = true
+		}
+		return nil
+	})
+	return &model.Backup{ID: "safety of " + task}, err
+}
+
+func (l library) UnpinSafety(ctx context.Context, _, task string) error {
+	return l.act(ctx, "unpin safety backup", func() error { delete(l.pinned, task); return nil })
+}
+
+// noGraces is for tests without a catalogue.
+type noGraces struct{}
+
+func (noGraces) OpenGraces(context.Context, string) ([]catalogue.Grace, error) { return nil, nil }
+func (noGraces) Grace(context.Context, string) (catalogue.Grace, error) {
+	return catalogue.Grace{}, nil
+}
+func (noGraces) MoveGrace(context.Context, string, catalogue.GraceState, catalogue.GraceState) (bool, error) {
+	return true, nil
+}
+
+// diary is a log that can be read.
+type diary struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (d *diary) Log(level model.Level, format string, args ...any) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.lines = append(d.lines, string(level)+": "+fmt.Sprintf(format, args...))
+}
+
+func (d *diary) Warn(format string, args ...any) { d.Log("WARNED", format, args...) }
+
+func (*diary) Progress(string, int64, int64, int64) {}
+
+func (d *diary) String() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.lines, "\n")
+}
+
+// restorer makes one for a world without a catalogue. Servers are worked on one after the other, so that each game is
+// the same each time.
+func (f *fixture) restorer(w *world) *Restorer {
+	return New(Deps{Agents: w, Sites: w, Backups: library{f, w}, Graces: noGraces{}, Engine: saga.Options{Parallel: 1},
+		Now: func() time.Time { return time.Unix(1e9, 0) }})
+}
+
+// basis is what every restore of a world begins with.
+func (f *fixture) basis(t testing.TB, q quirks) Basis {
+	t.Helper()
+	w := newWorld(sagatest.NewFaults(), q)
+	b, err := f.restorer(w).Plan(t.Context(), newTask, Request{Site: siteName, Backup: f.backup.ID, Part: q.part})
+	must(t, err)
+	return *b
+}
+
+// sagaWorld is a world as the crash table wants it.
+type sagaWorld struct {
+	*world
+	f      *fixture
+	basis  Basis
+	hidden bool
+}
+
+func (w *sagaWorld) Snapshot() string { return w.snapshot(w.hidden) }
+
+// Plan makes everything anew, as a restarted master does.
+func (w *sagaWorld) Plan() saga.Plan {
+	r, err := w.f.restorer(w.world).newRun(newTask, w.basis, &notebook{})
+	if err != nil {
+		panic(err)
+	}
+	return r.plan()
+}
+
+func (f *fixture) worlds(t testing.TB, q quirks, hidden bool) func(*sagatest.Faults) sagatest.World {
+	basis := f.basis(t, q)
+	return func(faults *sagatest.Faults) sagatest.World {
+		return &sagaWorld{world: newWorld(faults, q), f: f, basis: basis, hidden: hidden}
+	}
+}

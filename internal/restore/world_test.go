@@ -1,0 +1,376 @@
+package restore
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/saga/sagatest"
+)
+
+// Two sites share two web servers and a database server, and their names run
+// into each other. The first one is restored.
+const (
+	siteName  = "ab.example"
+	otherName = "a-b.example"
+	oldDB     = "abexample"
+	otherDB   = "abexample_0"
+	newTask   = "01KACQ4J7XK0VJ7N3YH2M3T5QZ"
+	newDB     = "abexample_m3t5qz"
+)
+
+// world is what a restore changes: it outlives every crash of the master.
+type world struct {
+	mu     sync.Mutex
+	f      *sagatest.Faults
+	quirks quirks
+	webs   map[string]*webServer
+	dbs    map[string]*database
+	// accounts are users at hosts: "user@host".
+	accounts map[string]*account
+	inodes   uint64
+	files    int
+	safety   []string        // tasks that a safety backup was made for
+	pinned   map[string]bool // by task
+	mixed    []string        // what visitors must not have seen
+	at       func()          // called before everything that happens; may be nil
+	missing  *webServer      // that cannot be reached
+}
+
+// quirks are what is special about a world.
+type quirks struct {
+	part     Part
+	external bool // the vhost is the operator's
+	noRoot   bool // the directory is gone on web2
+	noData   bool // the old database is gone
+	shared   bool // the other site uses the same database and user
+}
+
+type database struct{ content string }
+
+type account struct {
+	password string
+	rights   []string // databases
+}
+
+// webServer has directories by path, and what lies beside them.
+type webServer struct {
+	name    string
+	host    string // as the database server sees it
+	live    map[string]*tree
+	staging map[string]*staging          // by site and task
+	vhosts  map[string]string            // by site
+	saved   map[string]string            // by site and task: what stood there before; "-" for nothing
+	flags   map[string]map[string]string // by site and owner: which lease
+	php     map[string]*credentials      // by site: the settings that PHP has compiled
+}
+
+// tree is a directory. Its inode is its identity.
+type tree struct {
+	inode    uint64
+	content  string
+	settings *settingsFile
+}
+
+type settingsFile struct {
+	id int // the very file
+	credentials
+}
+
+type credentials struct{ host, name, user, password string }
+
+// staging is a directory beside the site's.
+type staging struct {
+	tree *tree
+	half bool // files that are no tree yet, or no longer
+	kept *settingsFile
+}
+
+const dbHost = "db1:3306"
+
+func newWorld(f *sagatest.Faults, q quirks) *world {
+	w := &world{f: f, quirks: q, webs: map[string]*webServer{}, accounts: map[string]*account{}, pinned: map[string]bool{},
+		dbs: map[string]*database{oldDB: {"old " + siteName}, otherDB: {"old " + otherName}}}
+	for i, name := range []string{"web1", "web2"} {
+		s := &webServer{name: name, host: fmt.Sprintf("10.0.0.%d", i+1), live: map[string]*tree{}, staging: map[string]*staging{}, vhosts: map[string]string{},
+			saved: map[string]string{}, flags: map[string]map[string]string{siteName: {}, otherName: {}}, php: map[string]*credentials{}}
+		w.webs[name] = s
+		w.live(s, siteName, oldDB)
+		w.live(s, otherName, w.databaseOf(otherName))
+		s.vhosts[siteName+".old"] = "somebody's own"
+		s.staging[siteName+" 01KACQ4J7XK0VJ7N3YH2OTHER1"] = &staging{tree: &tree{content: "another task's"}}
+	}
+	if q.noRoot {
+		delete(w.webs["web2"].live, siteName)
+	}
+	if q.noData {
+		delete(w.dbs, oldDB)
+	}
+	w.visit()
+	w.mixed = nil
+	return w
+}
+
+// databaseOf is what a site uses when the world begins.
+func (w *world) databaseOf(site string) string {
+	if site == otherName && !w.quirks.shared {
+		return otherDB
+	}
+	return oldDB
+}
+
+func (w *world) live(s *webServer, site, db string) {
+	w.inodes++
+	w.files++
+	s.live[site] = &tree{inode: w.inodes, content: "old " + site, settings: &settingsFile{w.files, credentials{dbHost, db, db, "secret of " + db}}}
+	s.vhosts[site] = "old vhost of " + site
+	w.allow(db, s.host, "secret of "+db, db)
+}
+
+func (w *world) allow(user, host, password, db string) {
+	a := w.accounts[user+"@"+host]
+	if a == nil {
+		a = &account{}
+		w.accounts[user+"@"+host] = a
+	}
+	a.password = password
+	if !slices.Contains(a.rights, db) {
+		a.rights = append(a.rights, db)
+	}
+}
+
+// login is what a PHP program does.
+func (w *world) login(s *webServer, c *credentials) (content string, err error) {
+	a := w.accounts[c.user+"@"+s.host]
+	switch {
+	case c.host != dbHost:
+		return "", fmt.Errorf("no database server at %s", c.host)
+	case a == nil || a.password != c.password || !slices.Contains(a.rights, c.name):
+		return "", fmt.Errorf("access denied for %s@%s to %s", c.user, s.host, c.name)
+	case w.dbs[c.name] == nil:
+		return "", fmt.Errorf("no database %s", c.name)
+	}
+	return w.dbs[c.name].content, nil
+}
+
+// page is what a site answers: its files, and its database by the settings that PHP has.
+func (w *world) page(s *webServer, site string) (files, data string, err error) {
+	t := s.live[site]
+	if t == nil || t.settings == nil {
+		return "", "", fmt.Errorf("no site")
+	}
+	if s.php[site] == nil {
+		c := t.settings.credentials
+		s.php[site] = &c
+	}
+	data, err = w.login(s, s.php[site])
+	return t.content, data, err
+}
+
+// visit lets a visitor look at every site on every server that lets him in. Files and database must belong together.
+func (w *world) visit() {
+	for _, s := range w.servers() {
+		for _, site := range []string{siteName, otherName} {
+			if len(s.flags[site]) > 0 {
+				continue
+			}
+			files, data, err := w.page(s, site)
+			seen := fmt.Sprintf("%s on %s: %q, %q, %v", site, s.name, files, data, err)
+			if !w.whole(s, site, files, data, err) && !slices.Contains(w.mixed, seen) {
+				w.mixed = append(w.mixed, seen)
+			}
+		}
+	}
+}
+
+func (w *world) whole(s *webServer, site, files, data string, err error) bool {
+	old := files == "old "+site && data == "old "+w.ownerOf(site)
+	if site != siteName {
+		return err == nil && old
+	}
+	if w.quirks.noData || w.quirks.noRoot && s.name == "web2" { // it was broken before
+		old = old || err != nil && files != "restored"
+	}
+	want := map[Part][2]string{Whole: {"restored", "restored"}, FilesOnly: {"restored", "old " + siteName}, DatabaseOnly: {"old " + siteName, "restored"}}[w.quirks.part]
+	return old || err == nil && files == want[0] && data == want[1]
+}
+
+// ownerOf says whose content a site's first database has.
+func (w *world) ownerOf(site string) string {
+	if w.quirks.shared {
+		return siteName
+	}
+	return site
+}
+
+func (w *world) servers() []*webServer {
+	return slices.SortedFunc(maps.Values(w.webs), func(a, b *webServer) int { return cmp.Compare(a.name, b.name) })
+}
+
+// act carries out the parts of a change, each with places for faults around it, and lets visitors look after each.
+func (w *world) act(ctx context.Context, name string, parts ...func() error) error {
+	w.happen()
+	locked := make([]func() error, len(parts))
+	for i, part := range parts {
+		locked[i] = func() error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			defer w.visit()
+			return part()
+		}
+	}
+	return w.f.Act(ctx, name, locked...)
+}
+
+func (w *world) happen() {
+	if w.at != nil {
+		w.at()
+	}
+}
+
+// look is for calls that change nothing.
+func (w *world) look(ctx context.Context, name string, f func() error) error {
+	w.happen()
+	if err := w.f.At(ctx, name); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return f()
+}
+
+// Snapshot describes everything but inodes, new passwords, safety backups, and
+// what PHP has compiled as long as it is right.
+func (w *world) Snapshot() string { return w.snapshot(false) }
+
+// snapshot leaves out, if asked, what is in the new database and in staged settings, which belong to no visitor yet:
+// steps that fill what an earlier step has made leave the undoing to that.
+func (w *world) snapshot(hidden bool) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.visit()
+	var lines []string
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	for _, s := range w.servers() {
+		for site, t := range s.live {
+			add("%s: live %s: %s", s.name, site, t)
+		}
+		for key, st := range s.staging {
+			t := st.tree
+			if hidden && t != nil && t.content == "restored" {
+				t = &tree{content: t.content}
+			}
+			add("%s: staging %s: %s, half %v, kept %s", s.name, key, t, st.half, st.kept)
+		}
+		for name, text := range s.vhosts {
+			add("%s: vhost %s: %s", s.name, name, text)
+		}
+		for key, text := range s.saved {
+			add("%s: saved vhost %s: %s", s.name, key, text)
+		}
+		for site, owners := range s.flags {
+			for owner, lease := range owners {
+				add("%s: maintenance of %s by %s: %s", s.name, site, owner, lease)
+			}
+		}
+		for site, c := range s.php {
+			if t := s.live[site]; len(s.flags[site]) > 0 {
+				continue // nobody sees it, and it is forgotten before anybody does
+			} else if t == nil || t.settings == nil || t.settings.credentials != *c {
+				add("%s: PHP has old settings of %s: %s", s.name, site, c.name)
+			}
+		}
+	}
+	for name, d := range w.dbs {
+		if hidden && name == newDB && !w.usesNew() && w.accounts[newDB+"@10.0.0.2"] != nil {
+			continue
+		}
+		add("database %s: %s", name, d.content)
+	}
+	for name, a := range w.accounts {
+		add("account %s: %s on %v", name, passwordText(a.password), a.rights)
+	}
+	for _, m := range w.mixed {
+		add("SEEN %s", m)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+func (w *world) usesNew() bool {
+	for _, s := range w.webs {
+		if t := s.live[siteName]; t != nil && t.settings != nil && t.settings.name == newDB {
+			return true
+		}
+	}
+	return false
+}
+
+func passwordText(p string) string {
+	if strings.HasPrefix(p, "secret of ") {
+		return p
+	}
+	return "a new password"
+}
+
+func (t *tree) String() string {
+	if t == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%q with %s", t.content, t.settings)
+}
+
+func (s *settingsFile) String() string {
+	if s == nil {
+		return "no settings"
+	}
+	id := "a new file"
+	if s.id > 0 {
+		id = fmt.Sprintf("file %d", s.id)
+	}
+	return fmt.Sprintf("%s: %s on %s as %s with %s", id, s.name, s.host, s.user, passwordText(s.password))
+}
+
+// --- what a restore asks of the master's own parts
+
+// site is the inventory's record of the restored site.
+func (q quirks) site() model.Site {
+	vhost := model.VhostManaged
+	if q.external {
+		vhost = model.VhostExternal
+	}
+	return model.Site{
+		Name: siteName, Kind: "wordpress", WebServers: []string{"web1", "web2"}, DBServer: "db1", Root: "/var/www/" + siteName, Docroot: "/var/www/" + siteName,
+		Database: model.Database{Name: oldDB, User: oldDB, Host: dbHost}, Vhost: vhost, CreatedAt: time.Unix(1e9, 0).UTC(),
+	}
+}
+
+// Site is the inventory of tests that have no catalogue.
+func (w *world) Site(context.Context, string) (model.Site, error) { return w.quirks.site(), nil }
+
+// SitesUsingDatabase does not know of the restored site: what it uses after the commit is for the catalogue to say.
+func (w *world) SitesUsingDatabase(_ context.Context, _, name string) ([]string, error) {
+	if name == w.databaseOf(otherName) {
+		return []string{otherName}, nil
+	}
+	return nil, nil
+}
+
+// Web finds an agent.
+func (w *world) Web(_ context.Context, server string) (Web, error) {
+	s := w.webs[server]
+	if s == nil {
+		return nil, errs.New(errs.Unreachable, "", "the agent of %s cannot be reached", server)
+	}
+	return &webAgent{w, s}, nil
+}
+
+// DB finds an agent.
+func (w *world) DB(context.Context, string) (DB, error) { return &dbAgent{w}, nil }
