@@ -174,7 +174,7 @@ func describe(backups []*sitekeepv1.Backup) string {
 		}
 		fmt.Fprintln(table, "  "+strings.Join(cells, "\t"))
 	}
-	table.Flush() // into memory
+	_ = table.Flush() // into memory
 	return strings.TrimSuffix(b.String(), "\n")
 }
 

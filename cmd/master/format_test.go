@@ -94,16 +94,16 @@ func TestMeter(t *testing.T) {
 		t.Errorf("a burst of 10 ms changed the rate to %q", m.rateText())
 	}
 	for s := 2.0; s <= 60; s++ {
-		p = at(s, "push", 91)
+		at(s, "push", 91)
 	}
 	if m.rate > mib/100 {
 		t.Errorf("a minute of silence leaves %q", m.rateText())
 	}
-	p = at(61, "import", 50)
+	at(61, "import", 50)
 	if m.rateText() != "" {
 		t.Errorf("a new step begins with %q", m.rateText())
 	}
-	p = at(62, "import", 40) // begun again
+	at(62, "import", 40) // begun again
 	if m.rate != 0 {
 		t.Errorf("a count that falls back gives %q", m.rateText())
 	}

@@ -133,7 +133,7 @@ func (m *Maker) try(ctx context.Context, q Request, withDump bool, without strin
 	if err := j.create(ctx); err != nil {
 		return nil, err
 	}
-	defer j.pending.Abort()
+	defer j.pending.Abort() //nolint:errcheck // Sweep removes what is left
 	j.openBase(ctx)
 	defer j.closeBase()
 	return j.run(ctx)

@@ -34,6 +34,7 @@ type rig struct {
 	address string
 	socket  string
 	methods []string
+	made    []string // tasks
 }
 
 func newRig(t *testing.T) *rig {
@@ -48,9 +49,14 @@ func newRig(t *testing.T) *rig {
 	t.Cleanup(func() { book.Close() })
 	shelf, err := store.OpenLocal(filepath.Join(dir, "store"), store.Options{})
 	must(t, err)
-	revoked := func(_, serial string) bool { r, err := book.CertificateRevoked(context.Background(), serial); return r || err != nil }
+	revoked := func(_, serial string) bool {
+		r, err := book.CertificateRevoked(context.Background(), serial)
+		return r || err != nil
+	}
 	queue, err := tasks.New(tasks.Config{Catalogue: book, Kinds: map[model.TaskKind]tasks.Kind{
-		model.TaskBackup: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }},
+		model.TaskBackup:  {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }},
+		model.TaskVerify:  {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }},
+		model.TaskRestore: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Recovery: tasks.Resume},
 	}})
 	must(t, err)
 	h := New(Deps{

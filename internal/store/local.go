@@ -75,7 +75,7 @@ func probeLinks(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer os.Remove(f.Name()) //nolint:errcheck // Sweep removes what is left
 	if err := f.Close(); err != nil {
 		return err
 	}

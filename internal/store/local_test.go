@@ -71,6 +71,7 @@ func TestNamesAndModes(t *testing.T) {
 		t.Fatalf("files %v", got)
 	}
 	fatal(t, filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
+		fatal(t, err)
 		info, err := d.Info()
 		fatal(t, err)
 		if want := map[bool]fs.FileMode{true: 0o700, false: 0o600}[d.IsDir()]; info.Mode().Perm() != want {

@@ -218,7 +218,7 @@ func (p *pending) link(from, to string) error {
 // finish forgets that the backup was in the making. The backup is there and
 // listed, so nothing here may fail it: Sweep removes what could not be removed.
 func (p *pending) finish() {
-	p.end(nil)
+	_ = p.end(nil)
 	_ = p.store.syncDir(p.dir)
 }
 

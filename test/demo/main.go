@@ -30,7 +30,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir)                      //nolint:errcheck // best effort
 	if err := os.Chmod(dir, 0o755); err != nil { // the servers run as nobody
 		return err
 	}

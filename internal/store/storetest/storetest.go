@@ -343,7 +343,7 @@ func hostileNames(t *testing.T, s Store) {
 	}
 	p, err := s.Create(t.Context(), ID("a.example", 1), store.TarZst, 0)
 	fatal(t, err)
-	defer p.Abort()
+	defer p.Abort() //nolint:errcheck // cleaning up
 	for _, name := range []string{"", "..", "a/b", "A", "a.b", "0123456789012345678901234"} {
 		_, err := p.Spool(name)
 		wants(t, err, errs.Usage)

@@ -136,7 +136,7 @@ type Frame struct {
 	Hash []byte `protobuf:"bytes,4,opt,name=hash,proto3" json:"hash,omitempty"`
 	// SHA-256 of what they decompress to.
 	PlainHash []byte `protobuf:"bytes,5,opt,name=plain_hash,json=plainHash,proto3" json:"plain_hash,omitempty"`
-	// The entries that begin in the frame, in order. Only upwards: a restore reads the tar stream itself.
+	// The entries that end in the frame, in order. Only upwards: a restore reads the tar stream itself.
 	Entries []*v1.Entry `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"`
 	// The sections of the dump that end in the frame, in order. Only upwards.
 	Sections      []*v1.Section `protobuf:"bytes,7,rep,name=sections,proto3" json:"sections,omitempty"`
@@ -330,7 +330,7 @@ type BaseFrame struct {
 	Number      uint64 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
 	PlainLength uint64 `protobuf:"varint,3,opt,name=plain_length,json=plainLength,proto3" json:"plain_length,omitempty"`
 	PlainHash   []byte `protobuf:"bytes,4,opt,name=plain_hash,json=plainHash,proto3" json:"plain_hash,omitempty"`
-	// For frames of the tree: the entries that begin in it, in the order of the walk.
+	// For frames of the tree: the entries that end in it, in the order of the walk.
 	Entries       []*v1.Entry `protobuf:"bytes,5,rep,name=entries,proto3" json:"entries,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
