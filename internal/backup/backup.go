@@ -80,6 +80,7 @@ type Deps struct {
 	Store     Store
 	Catalogue Catalogue
 	Software  string // name and version, for manifests
+	ZstdLevel int    // of tar.zst; 0 for the codec's default
 	Server    hclog.Logger
 	Now       func() time.Time
 }

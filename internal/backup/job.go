@@ -142,6 +142,7 @@ func (j *job) readTree(ctx context.Context) error {
 	var base iter.Seq2[archive.BaseFrame, error]
 	request := model.TreeRequest{
 		Site: j.q.Site.Ref(), Format: j.q.Format, Excludes: j.q.Site.Excludes, Salvage: j.q.Salvage, NoDump: !j.withDump,
+		Level: j.level(),
 	}
 	if j.base != nil {
 		base = j.base.BaseFrames(0)
@@ -155,6 +156,14 @@ func (j *job) readTree(ctx context.Context) error {
 
 // readDump marks as a dumpFailure what is the database's own fault: a store without room is not, nor an agent or a
 // database server that is away, which may come back.
+// level is the compression level that the agents shall take.
+func (j *job) level() int {
+	if j.q.Format == store.TarZst {
+		return j.deps.ZstdLevel
+	}
+	return 0
+}
+
 func (j *job) readDump(ctx context.Context) error {
 	var ours error
 	err := j.dumpInto(ctx, func(ctx context.Context, it archive.Item) error {
@@ -189,7 +198,7 @@ func (j *job) dumpInto(ctx context.Context, emit Emit) error {
 	if j.base != nil && j.base.Manifest().GetDump() != nil {
 		base = j.base.BaseDumpFrames(0)
 	}
-	request := model.DumpRequest{Database: j.q.Site.Database.Name, Format: j.q.Format, Salvage: j.q.Salvage}
+	request := model.DumpRequest{Database: j.q.Site.Database.Name, Format: j.q.Format, Level: j.level(), Salvage: j.q.Salvage}
 	j.dump, j.sql, err = db.Dump(ctx, request, base, emit)
 	return err
 }

@@ -141,7 +141,7 @@ func (m *Master) assemble() (err error) {
 	m.later(func() error { m.fleet.Close(); return nil })
 	maker := backup.New(backup.Deps{
 		Agents: hub.Agents[backup.Web, backup.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (backup.Web, backup.DB) { return a, a }},
-		Store:  m.store, Catalogue: m.catalogue, Software: "sitekeep " + m.o.Version, Server: m.o.Log.Named("backup"), Now: m.o.Now,
+		Store:  m.store, Catalogue: m.catalogue, Software: "sitekeep " + m.o.Version, ZstdLevel: m.config.ZstdLevel, Server: m.o.Log.Named("backup"), Now: m.o.Now,
 	})
 	serving, stop := context.WithCancel(context.Background())
 	m.stopServing = stop

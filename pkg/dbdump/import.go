@@ -120,6 +120,7 @@ type importer struct {
 	warned   map[string]bool
 	dirty    bool // rows that are not committed
 	definer  bool // something was made that has a definer
+	spared   bool // see sparingly
 	reported time.Time
 
 	// reads

@@ -17,6 +17,9 @@ func (im *importer) execute(ctx context.Context, o order) error {
 			return err
 		}
 		im.tally.begin(o.section)
+		if err := im.sparingly(ctx, o.section); err != nil {
+			return err
+		}
 	}
 	if o.sql != "" {
 		if _, err := im.conn.ExecContext(ctx, o.sql); err != nil {
@@ -35,8 +38,24 @@ func (im *importer) execute(ctx context.Context, o order) error {
 	return nil
 }
 
-// commit ends the transaction of a table: one for each lets InnoDB load an
-// empty table in bulk (MariaDB 10.6 and later).
+// sparingly takes back the unique_checks=0 of the dump's preamble on MariaDB
+// 10.6 and later. There it makes InnoDB load whole transactions in bulk, which
+// is no faster and takes more than twice the server's CPU (9 s instead of 21 s
+// for 222 MB), and a restore pushes files at the same time.
+func (im *importer) sparingly(ctx context.Context, s Section) error {
+	v := im.in.version
+	if im.spared || s.Kind == SectionPreamble || v.Flavour != MariaDB || !v.AtLeast(10, 6, 0) {
+		return nil
+	}
+	im.spared = true
+	if _, err := im.conn.ExecContext(ctx, "SET SESSION unique_checks=1"); err != nil {
+		return fail(opImport, im.o.Database, err)
+	}
+	return nil
+}
+
+// commit ends the transaction of a table: one for each costs fewer syncs than
+// one for each statement.
 func (im *importer) commit(ctx context.Context) error {
 	if !im.dirty {
 		return nil
