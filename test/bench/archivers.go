@@ -17,7 +17,6 @@ type archiver struct {
 	dir  string
 	repo string // of this run
 	env  []string
-	n    int
 
 	initRepo  []string // arguments in which REPO and SITE stand for paths
 	saveFiles []string
@@ -80,8 +79,11 @@ func (a *archiver) fill(argv []string) []string {
 
 // fresh makes an empty repository.
 func (a *archiver) fresh(ctx context.Context) error {
-	a.n++
-	a.repo = filepath.Join(a.dir, fmt.Sprintf("repo%d", a.n))
+	repo, err := os.MkdirTemp(a.dir, "repo-")
+	if err != nil {
+		return err
+	}
+	a.repo = repo
 	var m meter
 	return m.run(tool(ctx, a.env, a.fill(a.initRepo)...))
 }

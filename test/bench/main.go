@@ -45,7 +45,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	flags.SetOutput(stderr)
 	flags.IntVar(&o.rounds, "rounds", 3, "how often each side runs; the median counts")
 	rows := flags.String("rows", "", "run only rows whose name matches this regular expression")
-	flags.StringVar(&o.dir, "dir", "", "work below this directory, which nobody can enter and 10 GB fit in (default: a temporary one)")
+	flags.StringVar(&o.dir, "dir", "", "work below this directory, which nobody can enter and 30 GB fit in (default: a temporary one)")
 	flags.BoolVar(&o.peers, "peers", false, "leave Sitekeep's own sides out")
 	flags.BoolVar(&o.list, "list", false, "print the rows and run nothing")
 	flags.BoolVar(&o.strict, "strict", false, "fail when a goal is not reached")

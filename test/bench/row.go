@@ -54,20 +54,29 @@ type sample struct {
 // measure runs all sides in turn, A B C and then C B A, so that what drifts on
 // the machine meets all of them.
 func (r *row) measure(ctx context.Context, w *world) error {
-	r.results = map[*side][]sample{}
 	for round := range w.options.rounds {
-		for i := range r.sides {
-			if round%2 == 1 {
-				i = len(r.sides) - 1 - i
-			}
-			s := r.sides[i]
-			took, err := s.run(ctx)
-			if err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
-			}
-			r.results[s] = append(r.results[s], took)
-			w.bed.Logf("round %d, %s: %.2f s", round+1, s.name, took.wall.Seconds())
+		if err := r.round(ctx, round, w.bed.Logf); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func (r *row) round(ctx context.Context, round int, logf func(string, ...any)) error {
+	if r.results == nil {
+		r.results = map[*side][]sample{}
+	}
+	for i := range r.sides {
+		if round%2 == 1 {
+			i = len(r.sides) - 1 - i
+		}
+		s := r.sides[i]
+		took, err := s.run(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		r.results[s] = append(r.results[s], took)
+		logf("round %d, %s: %.2f s", round+1, s.name, took.wall.Seconds())
 	}
 	return nil
 }
