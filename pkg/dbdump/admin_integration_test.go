@@ -262,3 +262,24 @@ func TestDumpNeedsPrivileges(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestQualifiedNamesFollowTheDatabase: SHOW CREATE gives triggers and routines as they were typed, with the database's name.
+func TestQualifiedNamesFollowTheDatabase(t *testing.T) {
+	m := bed(t)
+	m.fresh(t, "typed", "utf8mb4")
+	m.fresh(t, "copied", "utf8mb4")
+	m.exec(t, "CREATE TABLE typed.t (a int)", "CREATE TRIGGER typed.tr BEFORE INSERT ON typed.t FOR EACH ROW SET NEW.a = NEW.a + 1",
+		"CREATE FUNCTION typed.f() RETURNS int DETERMINISTIC RETURN 7")
+	in := m.open(t, m.server(), Options{})
+	sink, _ := dumped(t, in, DumpOptions{Database: "typed"})
+	m.exec(t, "DROP DATABASE typed")
+	if _, err := importText(in, "copied", sink.String()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.DropUsers(ctx, DropUsersSpec{Name: "imp_test"}) })
+	m.exec(t, "INSERT INTO copied.t VALUES (copied.f())", "INSERT INTO copied.t SELECT 1 FROM copied.t WHERE a <> 8")
+	rows, err := in.CountRows(ctx, "copied")
+	if err != nil || rows["t"] != 1 {
+		t.Errorf("rows %v, %v: the trigger did not make 8 of 7", rows, err)
+	}
+}

@@ -54,13 +54,35 @@ func (f *filter) cuts(stmt []byte, h head) []span {
 	if !f.keepDefiners && !h.definer.empty() {
 		cuts = append(cuts, h.definer)
 	}
+	if h.verb == "CREATE" && !h.owner.empty() && (f.database == "" || h.schema == f.database) {
+		cuts = append(cuts, h.owner) // SHOW CREATE gives triggers and routines as they were typed
+	}
 	switch {
 	case h.verb == "ALTER" && (h.object == "DATABASE" || h.object == "SCHEMA"):
 		cuts = append(cuts, f.databaseName(stmt)...)
 	case h.verb == "CREATE" && (h.object == "TABLE" || h.object == "VIEW"):
 		cuts = append(cuts, f.references(stmt, h)...)
+	case h.verb == "CREATE" && h.object == "TRIGGER":
+		cuts = append(cuts, f.triggerTable(stmt)...)
 	}
 	return cuts
+}
+
+// triggerTable finds the qualifier in CREATE TRIGGER name time event ON `db`.`table`.
+func (f *filter) triggerTable(stmt []byte) []span {
+	ts := f.lex.tokens(stmt)
+	for t, ok := ts.next(); ok; t, ok = ts.next() {
+		if !t.is(stmt, "ON") {
+			continue
+		}
+		name, ok := ts.next()
+		dot, more := ts.next()
+		if ok && more && name.isName() && dot.isByte(stmt, '.') && f.mine(stmt, name) {
+			return []span{{name.start, dot.end}}
+		}
+		return nil
+	}
+	return nil
 }
 
 // databaseName finds the name in ALTER DATABASE name CHARACTER SET ..., which

@@ -37,6 +37,12 @@ func TestFilter(t *testing.T) {
 			"CREATE VIEW v AS select `t`.`a` AS `a`,`x`.`t`.`a`,`old`.`a` from (`t` join `old`)"},
 		{"alter database", "ALTER DATABASE `old` CHARACTER SET latin1 COLLATE latin1_swedish_ci ", "ALTER DATABASE CHARACTER SET latin1 COLLATE latin1_swedish_ci "},
 		{"alter database, no name", "ALTER DATABASE CHARACTER SET latin1", "ALTER DATABASE CHARACTER SET latin1"},
+		{"trigger", "CREATE DEFINER=`a`@`b` TRIGGER old.`tr` BEFORE INSERT ON `old`.t FOR EACH ROW SET NEW.a = (SELECT 1 FROM old.u ON old.x)",
+			"CREATE TRIGGER `tr` BEFORE INSERT ON t FOR EACH ROW SET NEW.a = (SELECT 1 FROM old.u ON old.x)"},
+		{"trigger of another", "CREATE TRIGGER `x`.tr AFTER DELETE ON x.t FOR EACH ROW DO 1", "CREATE TRIGGER `x`.tr AFTER DELETE ON x.t FOR EACH ROW DO 1"},
+		{"trigger in versioned comments", "/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER `old`.`tr` BEFORE INSERT ON `t` FOR EACH ROW SET NEW.a = 1 */",
+			"/*!50003 CREATE*/ /*!50003 TRIGGER `tr` BEFORE INSERT ON `t` FOR EACH ROW SET NEW.a = 1 */"},
+		{"procedure", "CREATE PROCEDURE old.p() SELECT 1 FROM old.t", "CREATE PROCEDURE p() SELECT 1 FROM old.t"},
 		{"alter table", "ALTER TABLE `t` DISABLE KEYS", "ALTER TABLE `t` DISABLE KEYS"},
 	}
 	for _, tt := range tests {

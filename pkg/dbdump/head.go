@@ -6,6 +6,7 @@ type head struct {
 	object  string // TABLE, VIEW, ...; in capitals
 	name    string // of the object
 	schema  string // its qualifier
+	owner   span   // the qualifier with its dot
 	definer span   // the DEFINER clause, with the blank after it
 	hasName bool
 }
@@ -161,8 +162,10 @@ func (p *headParser) objectName(h *head) {
 		return
 	}
 	h.name, h.hasName = p.tok.name(p.stmt), true
+	from := p.tok.start
 	p.advance()
 	if p.ok && p.tok.isByte(p.stmt, '.') {
+		h.owner = span{from, p.tok.end}
 		p.advance()
 		if p.ok && p.tok.isName() {
 			h.schema, h.name = h.name, p.tok.name(p.stmt)
