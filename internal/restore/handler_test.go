@@ -64,8 +64,13 @@ func endings() map[string]func(g *game, o *outcomes) {
 			}
 			_, err := g.restore(g.second(), grace)
 			if err != nil { // the first one may have been confirmed before the second one failed
-				g.is("second restore: "+err.Error(), o.committed, o.finished())
+				claimed := strings.Replace(o.committed, "grace of TASK1: waiting", "grace of TASK1: ending", 1)
+				g.is("second restore: "+err.Error(), o.committed, sortLines(claimed), o.finished())
 				return
+			}
+			if g.graceState() == catalogue.GraceEnding { // its end could not be noted
+				g.faults.Restart()
+				must(g, g.finish(g.first()))
 			}
 			g.is("second restore", o.secondCommitted)
 		},
@@ -126,7 +131,7 @@ func TestHandlersWithTheCatalogue(t *testing.T) {
 			o := r.learn(q)
 			for ending, play := range endings() {
 				for i, v := range o.places[ending] {
-					if q.part != Whole && i%3 != 0 { // most steps are the same
+					if q.part != Whole && i%4 != 0 || len(o.places[ending]) > 200 && i%2 != 0 { // much of it is the same again
 						continue
 					}
 					modes := []sagatest.Mode{sagatest.Crash}
@@ -153,7 +158,7 @@ func TestCrashInTheRecovery(t *testing.T) {
 	r := newRig(t)
 	o := r.learn(quirks{})
 	for ending, play := range endings() {
-		for i := 0; i < len(o.places[ending]); i += 14 {
+		for i := 0; i < len(o.places[ending]); i += 25 {
 			first := sagatest.Fault{Place: o.places[ending][i].Place, Mode: sagatest.Crash}
 			g := r.newGame(quirks{}, first)
 			play(g, o)

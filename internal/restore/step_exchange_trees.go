@@ -121,7 +121,9 @@ func (s exchangeTrees) Manual(saga.Memo) []string {
 	var lines []string
 	for _, server := range s.basis.Site.WebServers {
 		lines = append(lines, fmt.Sprintf("# on %s, if %s is not the old site:", server, s.basis.Site.Root),
-			fmt.Sprintf("mv --exchange -T %s %s", quote(s.stagedPath()), quote(s.basis.Site.Root)))
+			fmt.Sprintf("mv -T %s %s", quote(s.basis.Site.Root), quote(s.stagedPath()+".new")),
+			fmt.Sprintf("mv -T %s %s", quote(s.stagedPath()), quote(s.basis.Site.Root)),
+			fmt.Sprintf("mv -T %s %s", quote(s.stagedPath()+".new"), quote(s.stagedPath())))
 	}
 	return lines
 }
