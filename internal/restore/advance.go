@@ -30,7 +30,7 @@ func (r *Restorer) carryOn(ctx context.Context, w *run, act, again advance) (sag
 	defer w.lease.Stop()
 	lasting, stop := r.lasting(ctx)
 	defer stop()
-	engine, j := r.engine(w, lasting), r.journal(w.task, &w.basis)
+	engine, j := r.engine(lasting, w), r.journal(w.task, &w.basis)
 	outcome, err := act(engine, ctx, j, w.plan())
 	for wait := awayFirst; outcome == saga.Waiting; wait = min(2*wait, awayMost) {
 		if w.told.isNew("waiting", err, r.deps.Now()) {
@@ -90,7 +90,7 @@ func sleepBoth(ctx, other context.Context, d time.Duration) error {
 }
 
 // engine logs every step of w. What it undoes on its own after a failure it does not wait for once the master stops.
-func (r *Restorer) engine(w *run, lasting context.Context) *saga.Engine {
+func (r *Restorer) engine(lasting context.Context, w *run) *saga.Engine {
 	o := r.deps.Engine
 	if o.Sleep == nil {
 		o.Sleep = func(ctx context.Context, d time.Duration) error { return sleepBoth(ctx, lasting, d) }

@@ -325,3 +325,24 @@ func TestTheWorstErrorDecides(t *testing.T) {
 		t.Error("nothing is an error")
 	}
 }
+
+// TestTheOldDirectoryIsNeverRemovedByAnUndo, even should it lie where the staged one belongs.
+func TestTheOldDirectoryIsNeverRemovedByAnUndo(t *testing.T) {
+	f := newFixture(t)
+	w := newWorld(sagatest.NewFaults(), quirks{})
+	run, err := f.restorer(w).newRun(newTask, f.basis(t, quirks{}), &notebook{})
+	must(t, err)
+	s := pushFiles{run: run}
+	m, err := s.Prepare(t.Context())
+	must(t, err)
+	must(t, s.Do(t.Context(), m))
+	one := w.webs["web1"]
+	st := one.staging[siteName+" "+newTask]
+	one.live[siteName], st.tree = st.tree, one.live[siteName]
+	if err := s.Undo(t.Context(), m); !errs.Is(err, errs.Precondition) || one.staging[siteName+" "+newTask] == nil || st.tree == nil {
+		t.Errorf("error = %v, staging %v", err, one.staging)
+	}
+	if w.webs["web2"].staging[siteName+" "+newTask] != nil {
+		t.Error("the other server's staging directory is still there")
+	}
+}

@@ -189,19 +189,19 @@ func (r *Restorer) committed(ctx context.Context, w *run) error {
 }
 
 // rolledBack names the reason, which is the end of the context where a step has just noticed that.
-func (w *run) rolledBack(ctx context.Context, err error) error {
-	w.log.Log(model.LevelInfo, "undone; %s is as it was", w.basis.Site.Name)
+func (r *run) rolledBack(ctx context.Context, err error) error {
+	r.log.Log(model.LevelInfo, "undone; %s is as it was", r.basis.Site.Name)
 	cause := context.Cause(ctx)
 	switch {
 	case err == nil && errors.Is(cause, tasks.ErrCancelled):
 		err = cause
 	case err == nil:
-		return errs.New(errs.Failed, "run it again with: sitekeep task retry "+w.task,
-			"the restore was interrupted and has been undone; %s is as it was", w.basis.Site.Name)
+		return errs.New(errs.Failed, "run it again with: sitekeep task retry "+r.task,
+			"the restore was interrupted and has been undone; %s is as it was", r.basis.Site.Name)
 	case cause != nil && (errors.Is(err, context.Canceled) || errs.Is(err, errs.Cancelled)):
 		err = cause
 	}
-	return fmt.Errorf("%s is as it was: %w", w.basis.Site.Name, err)
+	return fmt.Errorf("%s is as it was: %w", r.basis.Site.Name, err)
 }
 
 func needsOperator(err error) error {

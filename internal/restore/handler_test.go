@@ -311,7 +311,7 @@ func TestNeedsOperator(t *testing.T) {
 	for range 2 {
 		_, err := g.master().restore(t.Context(), g.first(), request, g.log)
 		var stuck *tasks.NeedsOperator
-		if !errors.As(err, &stuck) || len(stuck.Commands) != 4 || !strings.Contains(strings.Join(stuck.Commands, "\n"), "mv --exchange -T '/var/www/.sitekeep-"+g.first()+"/"+siteName+"' '/var/www/"+siteName+"'") {
+		if !errors.As(err, &stuck) || len(stuck.Commands) != 8 || !strings.Contains(strings.Join(stuck.Commands, "\n"), "mv -T '/var/www/.sitekeep-"+g.first()+"/"+siteName+"' '/var/www/"+siteName+"'") {
 			t.Fatalf("error = %v, commands %q", err, stuck)
 		}
 	}
