@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/catalogue"
@@ -228,7 +229,12 @@ func (m *Master) serve(ctx context.Context, listeners []net.Listener, health net
 	server := m.hub.Server()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
-		g.Go(func() error { return server.Serve(l) })
+		g.Go(func() error {
+			if err := server.Serve(l); !errors.Is(err, grpc.ErrServerStopped) { // told to end before it had begun
+				return err
+			}
+			return nil
+		})
 	}
 	g.Go(func() error { return m.tasks.Serve(ctx) })
 	g.Go(func() error { return m.keepHouse(ctx) })

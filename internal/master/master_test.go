@@ -274,9 +274,9 @@ func TestCleaningUpFallsDue(t *testing.T) {
 		must(t, m.catalogue.CommitRestore(t.Context(), catalogue.RestoreCommit{TaskID: id, Site: name, Record: []byte("{}"),
 			Grace: &catalogue.Grace{TaskID: id, Site: name, Due: due, State: catalogue.GraceWaiting}}))
 	}
-	_, err := m.catalogue.MoveGrace(t.Context(), "01KACQ4J7XK0VJ7N3YH2M3T5QC", catalogue.GraceWaiting, catalogue.GraceEnding)
+	_, err := m.catalogue.MoveGrace(t.Context(), "01KACQ4J7XK0VJ7N3YH2M3T5QA", catalogue.GraceWaiting, catalogue.GraceEnding)
 	must(t, err)
-	_, err = m.catalogue.AddTask(t.Context(), model.Task{ID: "01KACQ4J7XK0VJ7N3YH2M3T5QX", Kind: model.TaskRestore, Site: "a.example", State: model.TaskQueued, CreatedAt: now}, false, false)
+	_, err = m.catalogue.AddTask(t.Context(), model.Task{ID: "01KACQ4J7XK0VJ7N3YH2M3T5QX", Kind: model.TaskRestore, Site: "c.example", State: model.TaskQueued, CreatedAt: now}, false, false)
 	must(t, err)
 	_, err = m.catalogue.MoveTask(t.Context(), model.Task{ID: "01KACQ4J7XK0VJ7N3YH2M3T5QX", State: model.TaskNeedsOperator}, model.TaskQueued)
 	must(t, err)
@@ -293,7 +293,7 @@ func TestCleaningUpFallsDue(t *testing.T) {
 		}
 		return n
 	}
-	for round, want := range []map[string]int{{"b.example": 1, "c.example": 1}, {"b.example": 1, "c.example": 1}, {"b.example": 2, "c.example": 2}} {
+	for round, want := range []map[string]int{{"a.example": 1, "b.example": 1}, {"a.example": 1, "b.example": 1}, {"a.example": 2, "b.example": 2}} {
 		if round == 2 {
 			now = now.Add(finishAgain)
 		}

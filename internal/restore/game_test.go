@@ -52,13 +52,16 @@ func newRig(t *testing.T) *rig {
 type game struct {
 	*rig
 	*world
-	faults *sagatest.Faults
-	log    *diary
-	number int
-	q      quirks
-	sleeps int
-	awake  func(n int) // what happens while the n-th wait lasts
-	about  string
+	faults   *sagatest.Faults
+	log      *diary
+	number   int
+	q        quirks
+	sleeps   int
+	awake    func(n int) // what happens while the n-th wait lasts
+	about    string
+	blinds   bool // with a record that cannot be written, the journal cannot be read either for a while
+	blind    bool
+	parallel int // 0: one server after the other, so that each game is the same each time
 }
 
 // newGame begins with the catalogue as if nothing had been before.
@@ -98,6 +101,7 @@ type journals struct{ *game }
 func (j journals) at(ctx context.Context, what string, f func() error) error {
 	j.happen()
 	if err := j.faults.At(ctx, "before "+what); err != nil {
+		j.blind = j.blinds
 		return err
 	}
 	if err := f(); err != nil {
@@ -123,8 +127,11 @@ func (j journals) MoveGrace(ctx context.Context, task string, from, to catalogue
 }
 
 func (j journals) JournalRecords(ctx context.Context, task string) ([][]byte, error) {
-	if j.faults.Dead() {
+	switch {
+	case j.faults.Dead():
 		return nil, sagatest.ErrCrashed
+	case j.blind:
+		return nil, errors.New("the disk does not answer")
 	}
 	return j.book.JournalRecords(ctx, task)
 }
@@ -148,7 +155,7 @@ func (g *game) master() *Restorer {
 	return New(Deps{
 		Agents: g.world, Sites: g.book, Backups: library{g.rig.f, g.world}, Journals: journals{g}, Graces: journals{g},
 		Now:    func() time.Time { return time.Unix(2e9, 0) },
-		Engine: saga.Options{Parallel: 1, Sleep: g.sleep, Random: func() float64 { return 0 }},
+		Engine: saga.Options{Parallel: max(1, g.parallel), Sleep: g.sleep, Random: func() float64 { return 0 }},
 	})
 }
 
@@ -163,11 +170,14 @@ func (g *game) sleep(ctx context.Context, _ time.Duration) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}
+	g.mu.Lock()
 	g.sleeps++
+	n := g.sleeps
+	g.mu.Unlock()
 	if g.awake != nil {
-		g.awake(g.sleeps)
+		g.awake(n)
 	}
-	if g.sleeps%manyWaits == 0 {
+	if n%manyWaits == 0 {
 		g.faults.Restart()
 	}
 	return nil

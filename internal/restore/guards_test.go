@@ -346,3 +346,16 @@ func TestTheOldDirectoryIsNeverRemovedByAnUndo(t *testing.T) {
 		t.Error("the other server's staging directory is still there")
 	}
 }
+
+// TestAJournalThatCannotBeBegun is a failure, however long it was waited for.
+func TestAJournalThatCannotBeBegun(t *testing.T) {
+	r := newRig(t)
+	o := r.learn(quirks{})
+	for _, blinds := range []bool{false, true} {
+		g := r.newGame(quirks{}, sagatest.Fault{Place: "before record", Mode: sagatest.Away})
+		g.blinds = blinds
+		g.awake = func(n int) { g.blind = g.blind && n < 30 }
+		_, err := g.restore(g.first(), grace)
+		g.ended("restore", err, o.old, "")
+	}
+}

@@ -153,6 +153,22 @@ func TestHandlersWithTheCatalogue(t *testing.T) {
 	}
 }
 
+// TestServersSideBySide is for the race detector: servers and steps of a stage at the same time, as they are in earnest.
+func TestServersSideBySide(t *testing.T) {
+	r := newRig(t)
+	for _, part := range []Part{Whole, FilesOnly, DatabaseOnly} {
+		q := quirks{part: part}
+		o := r.learn(q)
+		for ending, play := range endings() {
+			for i := 0; i < len(o.places[ending]); i += 40 {
+				g := r.newGame(q, sagatest.Fault{Place: o.places[ending][i].Place, Mode: sagatest.Crash})
+				g.parallel = 4
+				play(g, o)
+			}
+		}
+	}
+}
+
 // TestCrashInTheRecovery lets the master that recovers die too.
 func TestCrashInTheRecovery(t *testing.T) {
 	r := newRig(t)
