@@ -80,7 +80,7 @@ type Known func(ctx context.Context, id string) (bool, error)
 // Report is what Sweep did and found.
 type Report struct {
 	Removed  []string // names of files that were left by a crash, below the store's directory
-	Unlisted []Entry  // complete, acknowledged once, and not listed: add them, as `catalogue rebuild` does
+	Unlisted []Entry  // complete, acknowledged once, and not listed: their sidecars have what the list needs
 	Missing  []string // ids of sidecars whose tarball is not there
 }
 
