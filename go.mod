@@ -3,6 +3,7 @@ module github.com/sitekeep/sitekeep
 go 1.26.0
 
 require (
+	github.com/adhocore/gronx v1.20.4
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/google/go-cmp v0.7.0
