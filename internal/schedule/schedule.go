@@ -39,6 +39,9 @@ type Schedule struct {
 	memo   memo
 }
 
+// After returns the first tick after a time, for whatever site; zero if there is none.
+func (s *Schedule) After(t time.Time) time.Time { return s.next(t) }
+
 // calendarBegins is any day before which no master ran.
 var calendarBegins = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
