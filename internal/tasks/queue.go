@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 type entry struct {
 	id       string
 	site     string // empty if it holds none
+	owner    string
+	twin     [sha256.Size]byte // equal tasks have the same
 	keys     []string
 	priority int
 	order    int64
@@ -32,7 +35,13 @@ func (k Kind) resumes(t model.Task) bool { return k.Recovery == Resume && t.Atte
 // newEntry asks for the task's keys, which may read the catalogue.
 func (m *Manager) newEntry(ctx context.Context, t model.Task) *entry {
 	kind := m.cfg.Kinds[t.Kind]
-	e := &entry{id: t.ID, priority: kind.Priority, resumed: kind.resumes(t)}
+	e := &entry{id: t.ID, priority: kind.Priority, resumed: kind.resumes(t), twin: twinOf(t)}
+	if m.cfg.Urgency != nil {
+		e.priority += m.cfg.Urgency(t)
+	}
+	if m.cfg.Owner != nil {
+		e.owner = m.cfg.Owner(ctx, t)
+	}
 	if kind.holds(t) {
 		e.site = t.Site
 	}
@@ -40,6 +49,24 @@ func (m *Manager) newEntry(ctx context.Context, t model.Task) *entry {
 		e.keys = slices.Compact(slices.Sorted(slices.Values(m.cfg.Limits.Keys(ctx, t))))
 	}
 	return e
+}
+
+// twinOf returns what two tasks have in common that ask for the same thing.
+func twinOf(t model.Task) [sha256.Size]byte {
+	return sha256.Sum256(slices.Concat([]byte(t.Kind), []byte{0}, []byte(t.Site), []byte{0}, t.Spec))
+}
+
+// waiting returns the id of a task that asks for the same thing and has not begun, or "".
+func (m *Manager) waiting(t model.Task) string {
+	twin := twinOf(t)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.queue {
+		if e.twin == twin && !e.resumed && e.cause == nil {
+			return e.id
+		}
+	}
+	return ""
 }
 
 // enqueue adds a task that is not known yet.
@@ -122,35 +149,49 @@ func (m *Manager) interrupt(id string, cause error) {
 	}
 }
 
-// startable takes out of the queue what may run now, in order, and says when
-// to look again if nothing happens before; zero for never.
+// startable takes out of the queue what may run now, the fairest first, and says
+// when to look again if nothing happens before; zero for never.
 func (m *Manager) startable(now time.Time) (start []*entry, again time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	taken := map[string]bool{} // sites whose turn belongs to an earlier task in the queue
-	rest := m.queue[:0]
-	for i, e := range m.queue {
-		if m.full() {
-			rest = append(rest, m.queue[i:]...)
+	for !m.full() {
+		next, later := m.pick(now)
+		if again = later; next == nil {
 			break
 		}
-		turn := e.site == "" || !taken[e.site]
+		m.queue = slices.DeleteFunc(m.queue, func(e *entry) bool { return e == next })
+		m.occupy(next)
+		start = append(start, next)
+	}
+	return start, again
+}
+
+// pick returns the entry that may run now and should: of the first ones in the
+// queue that are worth the same, that of the owner with the fewest running
+// tasks. If there is none it says when one comes that has to wait. The lock is held.
+func (m *Manager) pick(now time.Time) (best *entry, again time.Time) {
+	taken := map[string]bool{} // sites whose turn belongs to an earlier task in the queue
+	for _, e := range m.queue {
+		if best != nil && (best.resumed != e.resumed || best.priority != e.priority) {
+			break
+		}
+		if e.site != "" && taken[e.site] {
+			continue
+		}
 		if e.site != "" {
 			taken[e.site] = true
 		}
-		if turn && e.after.After(now) && (again.IsZero() || e.after.Before(again)) {
-			again = e.after
+		if e.after.After(now) {
+			if again.IsZero() || e.after.Before(again) {
+				again = e.after
+			}
+			continue
 		}
-		if turn && !e.after.After(now) && m.room(e) {
-			m.occupy(e)
-			start = append(start, e)
-		} else {
-			rest = append(rest, e)
+		if m.room(e) && (best == nil || m.owners[e.owner] < m.owners[best.owner]) {
+			best = e
 		}
 	}
-	clear(m.queue[len(rest):])
-	m.queue = rest
-	return start, again
+	return best, again
 }
 
 // full reports whether no task at all may begin. The lock is held.
@@ -176,6 +217,7 @@ func (m *Manager) room(e *entry) bool {
 func (m *Manager) occupy(e *entry) {
 	e.running = true
 	m.running++
+	m.owners[e.owner]++
 	for _, key := range e.keys {
 		m.load[key]++
 	}
@@ -190,6 +232,9 @@ func (m *Manager) release(e *entry, again bool) {
 	m.mu.Lock()
 	e.running, e.cancel = false, nil
 	m.running--
+	if m.owners[e.owner]--; m.owners[e.owner] == 0 {
+		delete(m.owners, e.owner)
+	}
 	for _, key := range e.keys {
 		if m.load[key]--; m.load[key] == 0 {
 			delete(m.load, key)

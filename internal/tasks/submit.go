@@ -23,7 +23,9 @@ type SubmitRequest struct {
 
 // Submit puts a task into the queue and returns it. If another unfinished task
 // holds the site and Queue is not set, the error is errs.Busy and names that
-// task. Of two callers at the same time exactly one gets the site.
+// task. Of two callers at the same time exactly one gets the site. Of a kind of
+// which one is enough, a task that asks for the same thing and has not begun is
+// returned in place of a second one that would wait.
 func (m *Manager) Submit(ctx context.Context, r SubmitRequest) (model.Task, error) {
 	kind, ok := m.cfg.Kinds[r.Kind]
 	if !ok {
@@ -41,7 +43,12 @@ func (m *Manager) Submit(ctx context.Context, r SubmitRequest) (model.Task, erro
 	if err != nil {
 		return model.Task{}, fmt.Errorf("id of a %s task: %w", r.Kind, err)
 	}
+	m.submitting.Lock()
+	defer m.submitting.Unlock()
 	t := model.Task{ID: id.String(), Kind: r.Kind, Site: r.Site, State: model.TaskQueued, Spec: spec, CreatedAt: now.UTC()}
+	if twin, err := m.twin(ctx, kind, t, r.Queue); err != nil || twin.ID != "" {
+		return twin, err
+	}
 	holder, err := m.cfg.Catalogue.AddTask(ctx, t, kind.holds(t), r.Queue)
 	if err != nil {
 		return model.Task{}, fmt.Errorf("queue a %s task: %w", r.Kind, err)
@@ -51,6 +58,23 @@ func (m *Manager) Submit(ctx context.Context, r SubmitRequest) (model.Task, erro
 	}
 	m.enqueue(m.newEntry(context.WithoutCancel(ctx), t))
 	return t, nil
+}
+
+// twin returns the task that stands for a new one: it asks for the same thing
+// and has not begun. It has no id if there is none.
+func (m *Manager) twin(ctx context.Context, kind Kind, t model.Task, queue bool) (model.Task, error) {
+	if !kind.Once || kind.holds(t) && !queue {
+		return model.Task{}, nil
+	}
+	id := m.waiting(t)
+	if id == "" {
+		return model.Task{}, nil
+	}
+	twin, err := m.cfg.Catalogue.Task(ctx, id)
+	if err != nil || twin.State != model.TaskQueued || twin.CancelAsked {
+		return model.Task{}, err
+	}
+	return twin, nil
 }
 
 // Again submits a task that has ended once more, with the same request. One

@@ -81,7 +81,8 @@ type Kind struct {
 	Reads    bool // it changes nothing and so holds no site
 	Recovery Recovery
 	Retry    Retry
-	Priority int // higher goes first among those that wait; 0 for most
+	Priority int  // higher goes first among those that wait; 0 for most
+	Once     bool // of equal tasks that have not begun one is enough
 }
 
 // Retry says how often temporary errors are tried again.
@@ -118,8 +119,15 @@ type Config struct {
 	Catalogue Catalogue
 	Kinds     map[model.TaskKind]Kind
 	Limits    Limits
-	Log       hclog.Logger     // the server's own log; nil for none
-	Now       func() time.Time // for recorded times; nil for time.Now
+	// Urgency is added to the priority of a task's kind. It is asked once a
+	// task. It may be nil.
+	Urgency func(t model.Task) int
+	// Owner names whose task it is. Of tasks with the same priority, one of the
+	// owner with the fewest running tasks goes first. It is asked once a task. It
+	// may be nil.
+	Owner func(ctx context.Context, t model.Task) string
+	Log   hclog.Logger     // the server's own log; nil for none
+	Now   func() time.Time // for recorded times; nil for time.Now
 	// Shutdown bounds how long Serve waits for handlers when it is told to
 	// end; 0 is 30 seconds.
 	Shutdown time.Duration
@@ -165,11 +173,14 @@ type Manager struct {
 	stops   chan struct{} // closed when Serve begins to end
 	changes *changes
 
+	submitting sync.Mutex // so that of two equal tasks that may wait one is added
+
 	mu      sync.Mutex
 	queue   []*entry          // by priority, then as they came
 	known   map[string]*entry // queued and running
 	sites   map[string]*entry // by site: the running task that holds it
 	load    map[string]int    // running tasks by key
+	owners  map[string]int    // running tasks by owner
 	running int
 	next    int64
 }
@@ -198,6 +209,6 @@ func New(cfg Config) (*Manager, error) {
 	}
 	return &Manager{
 		cfg: cfg, wake: make(chan struct{}, 1), stops: make(chan struct{}), changes: newChanges(),
-		known: map[string]*entry{}, sites: map[string]*entry{}, load: map[string]int{},
+		known: map[string]*entry{}, sites: map[string]*entry{}, load: map[string]int{}, owners: map[string]int{},
 	}, nil
 }
