@@ -17,6 +17,16 @@ type Spec struct {
 	Format      string
 	Full        bool
 	Quiesce     bool // the site is in maintenance while it is read
+	// Schedule is the one that asked for it, and Tick when it came; empty for an operator's.
+	Schedule string    `json:",omitempty"`
+	Tick     time.Time `json:",omitzero"`
+}
+
+func (s *Spec) origin() model.Origin {
+	if s.Schedule != "" {
+		return model.OriginScheduled
+	}
+	return model.OriginManual
 }
 
 // Result is the outcome of a backup task.
@@ -43,7 +53,7 @@ func Handler(m *Maker, sites Sites) tasks.Handler {
 		b, err := m.quiesced(ctx, t, &site, spec.Quiesce, func(ctx context.Context) (*model.Backup, error) {
 			return m.Make(ctx, Request{
 				Site: site, Task: t.Task.ID, Description: spec.Description, Format: spec.Format,
-				Origin: model.OriginManual, Full: spec.Full,
+				Origin: spec.origin(), Full: spec.Full,
 			}, t)
 		})
 		if err != nil {

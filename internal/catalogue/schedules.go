@@ -34,11 +34,16 @@ func (c *Catalogue) PutSchedule(ctx context.Context, s model.Schedule) error {
 
 // PutSchedule is Catalogue.PutSchedule within a transaction.
 func (tx *Tx) PutSchedule(ctx context.Context, s model.Schedule) error {
+	// One that was switched off begins anew: what came meanwhile was not missed.
+	_, err := tx.exec(ctx, `DELETE FROM schedule_states WHERE schedule IN (SELECT name FROM schedules WHERE name = ? AND disabled = 1)`, s.Name)
+	if err != nil {
+		return err
+	}
 	spread := int64(-1)
 	if s.Spread != nil {
 		spread = int64(*s.Spread)
 	}
-	_, err := tx.exec(ctx, `INSERT INTO schedules (`+scheduleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err = tx.exec(ctx, `INSERT INTO schedules (`+scheduleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET cron = excluded.cron, zone = excluded.zone, time_window = excluded.time_window,
 		spread = excluded.spread, skip = excluded.skip, disabled = excluded.disabled, everything = excluded.everything,
 		client = excluded.client, sites = excluded.sites, format = excluded.format`,
@@ -99,6 +104,14 @@ func (c *Catalogue) PutScheduleStates(ctx context.Context, states []model.Schedu
 			}
 		}
 		return nil
+	})
+}
+
+// DropScheduleStates forgets how far a schedule has come for sites that it is not for any more.
+func (c *Catalogue) DropScheduleStates(ctx context.Context, schedule string, sites []string) error {
+	return c.update(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.exec(ctx, `DELETE FROM schedule_states WHERE schedule = ? AND site IN (SELECT value FROM json_each(?))`, schedule, jsonOf(sites))
+		return err
 	})
 }
 

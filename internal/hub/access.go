@@ -50,6 +50,8 @@ func rules() map[string]rule {
 			sitekeepv1.BackupService_ListBackups_FullMethodName, sitekeepv1.BackupService_GetBackup_FullMethodName,
 			sitekeepv1.BackupService_ListEntries_FullMethodName, sitekeepv1.RestoreService_PlanRestore_FullMethodName,
 			sitekeepv1.TaskService_ListTasks_FullMethodName, sitekeepv1.TaskService_GetTask_FullMethodName,
+			sitekeepv1.ScheduleService_ListSchedules_FullMethodName, sitekeepv1.RetentionService_ListRetentions_FullMethodName,
+			sitekeepv1.RetentionService_PlanPrune_FullMethodName,
 			sitekeepv1.TaskService_WatchTask_FullMethodName, sitekeepv1.AccessService_GetCaller_FullMethodName),
 		read(sitekeepv1.BackupService_ReadEntry_FullMethodName, sitekeepv1.BackupService_DownloadBackup_FullMethodName),
 		work(sitekeepv1.SiteService_VerifySite_FullMethodName, sitekeepv1.BackupService_CreateBackup_FullMethodName,
@@ -58,6 +60,9 @@ func rules() map[string]rule {
 			sitekeepv1.RestoreService_UndoRestore_FullMethodName, sitekeepv1.TaskService_CancelTask_FullMethodName,
 			sitekeepv1.TaskService_RetryTask_FullMethodName),
 		govern(sitekeepv1.ServerService_CreateJoinToken_FullMethodName, sitekeepv1.ServerService_RevokeServer_FullMethodName,
+			sitekeepv1.ScheduleService_SetSchedule_FullMethodName, sitekeepv1.ScheduleService_DeleteSchedule_FullMethodName,
+			sitekeepv1.RetentionService_SetRetention_FullMethodName, sitekeepv1.RetentionService_DeleteRetention_FullMethodName,
+			sitekeepv1.RetentionService_Prune_FullMethodName,
 			sitekeepv1.SiteService_CreateSite_FullMethodName, sitekeepv1.SiteService_DeleteSite_FullMethodName,
 			sitekeepv1.AccessService_CreateApiToken_FullMethodName, sitekeepv1.AccessService_RevokeApiToken_FullMethodName),
 		all(ruleOf(admin), []string{sitekeepv1.AccessService_ListApiTokens_FullMethodName}),
@@ -241,6 +246,10 @@ func subject(req any) string {
 		return q.GetId()
 	case interface{ GetSite() *sitekeepv1.Site }:
 		return q.GetSite().GetName()
+	case interface{ GetSchedule() *sitekeepv1.Schedule }:
+		return q.GetSchedule().GetName()
+	case interface{ GetRetention() *sitekeepv1.Retention }:
+		return q.GetRetention().GetClient() + q.GetRetention().GetSite()
 	}
 	return ""
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/hub/fleet"
 	"github.com/sitekeep/sitekeep/internal/pki"
+	"github.com/sitekeep/sitekeep/internal/policy"
 	"github.com/sitekeep/sitekeep/internal/restore"
 	"github.com/sitekeep/sitekeep/internal/store"
 	"github.com/sitekeep/sitekeep/internal/tasks"
@@ -32,6 +33,7 @@ type Deps struct {
 	Tasks     *tasks.Manager
 	Restorer  *restore.Restorer
 	Fleet     *fleet.Fleet
+	Pruner    *policy.Pruner
 	CA        *pki.CA
 	Addresses []string // of the master, for join tokens
 	Version   string
@@ -74,6 +76,8 @@ func (h *Hub) Server() *grpc.Server {
 	sitekeepv1.RegisterBackupServiceServer(s, &backupService{Hub: h})
 	sitekeepv1.RegisterRestoreServiceServer(s, &restoreService{Hub: h})
 	sitekeepv1.RegisterTaskServiceServer(s, &taskService{Hub: h})
+	sitekeepv1.RegisterScheduleServiceServer(s, &scheduleService{Hub: h})
+	sitekeepv1.RegisterRetentionServiceServer(s, &retentionService{Hub: h})
 	sitekeepv1.RegisterAccessServiceServer(s, &accessService{Hub: h})
 	agentv1.RegisterEnrollmentServiceServer(s, &enrollmentService{Hub: h})
 	healthv1.RegisterHealthServer(s, h.health)

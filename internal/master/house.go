@@ -30,6 +30,9 @@ func (m *Master) keepHouse(ctx context.Context) error {
 		}
 		if now := m.o.Now(); now.Sub(purged) >= purgeEvery {
 			m.purge(ctx, now)
+			if err := m.pruneDue(ctx); err != nil && ctx.Err() == nil {
+				m.o.Log.Error("looking for backups that may go", "error", err)
+			}
 			purged = now
 		}
 		select {

@@ -17,10 +17,12 @@ import (
 
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/catalogue"
+	"github.com/sitekeep/sitekeep/internal/clock"
 	"github.com/sitekeep/sitekeep/internal/hub"
 	"github.com/sitekeep/sitekeep/internal/hub/fleet"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/pki"
+	"github.com/sitekeep/sitekeep/internal/policy"
 	"github.com/sitekeep/sitekeep/internal/restore"
 	"github.com/sitekeep/sitekeep/internal/store"
 	"github.com/sitekeep/sitekeep/internal/tasks"
@@ -51,6 +53,9 @@ type Master struct {
 	fleet     *fleet.Fleet
 	tasks     *tasks.Manager
 	hub       *hub.Hub
+	pruner    *policy.Pruner
+	clock     *clock.Watch
+	started   time.Time
 	// stopServing lets restores end that wait for an agent.
 	stopServing context.CancelFunc
 }
@@ -106,6 +111,9 @@ func (m *Master) openData(ctx context.Context) (err error) {
 		return err
 	}
 	m.later(m.catalogue.Close)
+	if err := m.openClock(ctx); err != nil {
+		return err
+	}
 	if m.store, err = store.OpenLocal(filepath.Join(m.o.DataDir, storeDir), store.Options{Reserve: m.config.Reserve}); err != nil {
 		return err
 	}
@@ -152,11 +160,12 @@ func (m *Master) assemble() (err error) {
 		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, Now: m.o.Now,
 		Backups: library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}}, Serving: serving,
 	})
+	m.pruner = &policy.Pruner{Shelf: m.catalogue, Store: m.store, Readers: runs{m}, Clock: m.lookAtClock, Now: m.o.Now}
 	if m.tasks, err = m.newQueue(maker, restorer); err != nil {
 		return err
 	}
 	m.hub = hub.New(hub.Deps{
-		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Fleet: m.fleet, CA: m.ca,
+		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Fleet: m.fleet, CA: m.ca, Pruner: m.pruner,
 		Addresses: m.config.addresses(), Version: m.o.Version, Log: m.o.Log.Named("api"), Now: m.o.Now,
 	})
 	return nil
@@ -176,15 +185,16 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 	checker := &backup.Checker{Backups: m.catalogue, Store: m.store, Now: m.o.Now}
 	again := tasks.Retry{Attempts: 3, Backoff: 5 * time.Second, Most: time.Minute}
 	return tasks.New(tasks.Config{
-		Catalogue: m.catalogue, Log: m.o.Log.Named("tasks"), Now: m.o.Now,
+		Catalogue: m.catalogue, Log: m.o.Log.Named("tasks"), Now: m.o.Now, Urgency: urgency, Owner: m.ownerOf,
 		Limits: tasks.Limits{Total: m.config.Limits.Total, Keys: m.agentsOf, PerKey: func(string) int { return m.config.Limits.PerAgent }},
 		Kinds: map[model.TaskKind]tasks.Kind{
-			model.TaskBackup:  {Handler: backup.Handler(maker, m.catalogue), Recovery: tasks.Requeue, Retry: again},
+			model.TaskBackup:  {Handler: backup.Handler(maker, m.catalogue), Recovery: tasks.Requeue, Retry: again, Once: true},
 			model.TaskRestore: {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
 			model.TaskUndo:    {Handler: restorer.Undo, Recovery: tasks.Resume, Priority: 10},
 			model.TaskFinish:  {Handler: restorer.Finish, Recovery: tasks.Resume},
-			model.TaskVerify:  {Handler: verifier.Handle, Recovery: tasks.Requeue, Priority: 5},
-			model.TaskCheck:   {Handler: checker.Handle, Recovery: tasks.Requeue, Reads: true},
+			model.TaskVerify:  {Handler: verifier.Handle, Recovery: tasks.Requeue, Priority: 5, Once: true},
+			model.TaskCheck:   {Handler: checker.Handle, Recovery: tasks.Requeue, Reads: true, Once: true},
+			model.TaskPrune:   {Handler: m.pruner.Handle, Recovery: tasks.Requeue, Reads: true, Once: true},
 		},
 	})
 }
@@ -238,6 +248,9 @@ func (m *Master) serve(ctx context.Context, listeners []net.Listener, health net
 	}
 	g.Go(func() error { return m.tasks.Serve(ctx) })
 	g.Go(func() error { return m.keepHouse(ctx) })
+	g.Go(func() error { return m.watchClock(ctx) })
+	scheduler := &policy.Scheduler{Records: m.catalogue, Sites: m.catalogue, Runs: runs{m}, Log: m.o.Log.Named("schedules")}
+	g.Go(func() error { return scheduler.Serve(ctx, m.o.Now) })
 	g.Go(func() error { return serveHealth(ctx, health) })
 	g.Go(func() error {
 		<-ctx.Done()

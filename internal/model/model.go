@@ -129,6 +129,7 @@ const (
 	TaskVerify  TaskKind = "verify"
 	TaskCheck   TaskKind = "check"
 	TaskDelete  TaskKind = "delete"
+	TaskPrune   TaskKind = "prune" // removes the backups that retention lets go
 )
 
 // Task is one queued piece of work.

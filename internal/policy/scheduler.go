@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -17,11 +18,12 @@ type Records interface {
 	Schedules(ctx context.Context) ([]model.Schedule, error)
 	ScheduleStates(ctx context.Context, schedule string) ([]model.ScheduleState, error)
 	PutScheduleStates(ctx context.Context, states []model.ScheduleState) error
+	DropScheduleStates(ctx context.Context, schedule string, sites []string) error
 }
 
 // Sites is the inventory.
 type Sites interface {
-	// ScopeSites names the enabled sites of a scope.
+	// ScopeSites names the enabled sites of a scope, sorted.
 	ScopeSites(ctx context.Context, scope model.Scope) ([]string, error)
 }
 
@@ -147,7 +149,25 @@ func (s *Scheduler) states(ctx context.Context, now time.Time, m *model.Schedule
 		}
 		all = append(all, state)
 	}
+	if err := s.drop(ctx, m, sites, known); err != nil {
+		return nil, err
+	}
 	return all, s.put(ctx, fresh)
+}
+
+// drop forgets sites that the schedule is not for now: one that comes back, or
+// is enabled again, begins anew.
+func (s *Scheduler) drop(ctx context.Context, m *model.Schedule, sites []string, known []model.ScheduleState) error {
+	var gone []string
+	for i := range known {
+		if _, in := slices.BinarySearch(sites, known[i].Site); !in {
+			gone = append(gone, known[i].Site)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return s.Records.DropScheduleStates(ctx, m.Name, gone)
 }
 
 func (s *Scheduler) put(ctx context.Context, states []*model.ScheduleState) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -59,8 +60,8 @@ func (w *world) Schedules(context.Context) ([]model.Schedule, error) { return w.
 
 func (w *world) ScheduleStates(_ context.Context, name string) (out []model.ScheduleState, err error) {
 	return out, w.fault(func() error {
-		for _, site := range w.sites {
-			if s, ok := w.states[name+" "+site]; ok {
+		for _, key := range slices.Sorted(maps.Keys(w.states)) {
+			if s := w.states[key]; s.Schedule == name {
 				out = append(out, s)
 			}
 		}
@@ -72,6 +73,15 @@ func (w *world) PutScheduleStates(_ context.Context, states []model.ScheduleStat
 	return w.fault(func() error {
 		for _, s := range states {
 			w.states[s.Schedule+" "+s.Site] = s
+		}
+		return nil
+	})
+}
+
+func (w *world) DropScheduleStates(_ context.Context, name string, sites []string) error {
+	return w.fault(func() error {
+		for _, site := range sites {
+			delete(w.states, name+" "+site)
 		}
 		return nil
 	})
@@ -259,5 +269,20 @@ func TestOneBadScheduleStopsNoOther(t *testing.T) {
 	}
 	if !slices.Equal(names, []string{"hourly"}) {
 		t.Error(names)
+	}
+}
+
+func TestASiteThatComesBackBeginsAnew(t *testing.T) {
+	w := newWorld(1, 2, model.Schedule{Name: "hourly", Cron: "0 * * * *", Scope: model.Scope{All: true}})
+	w.look(t)
+	both := w.sites
+	w.sites = both[:1] // the other was disabled
+	w.now = w.now.Add(30 * time.Minute)
+	w.look(t)
+	w.now = w.now.Add(300 * time.Hour)
+	w.sites = both
+	w.look(t)
+	if state := w.states["hourly "+both[1]]; state.Missed != 0 || len(w.runs[both[1]]) != 0 || !state.Handled.Equal(w.now) {
+		t.Errorf("%+v", state)
 	}
 }
