@@ -47,6 +47,9 @@ type client struct {
 	restores sitekeepv1.RestoreServiceClient
 	tasks    sitekeepv1.TaskServiceClient
 	access   sitekeepv1.AccessServiceClient
+
+	schedules  sitekeepv1.ScheduleServiceClient
+	retentions sitekeepv1.RetentionServiceClient
 }
 
 // call makes a command that speaks to the master.
@@ -108,6 +111,9 @@ func newClient(conn *grpc.ClientConn) *client {
 		restores: sitekeepv1.NewRestoreServiceClient(conn),
 		tasks:    sitekeepv1.NewTaskServiceClient(conn),
 		access:   sitekeepv1.NewAccessServiceClient(conn),
+
+		schedules:  sitekeepv1.NewScheduleServiceClient(conn),
+		retentions: sitekeepv1.NewRetentionServiceClient(conn),
 	}
 }
 

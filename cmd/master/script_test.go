@@ -155,6 +155,9 @@ func (s *scriptState) serve(listener net.Listener, opts ...grpc.ServerOption) (s
 	pb.RegisterBackupServiceServer(server, s.fake)
 	pb.RegisterRestoreServiceServer(server, s.fake)
 	pb.RegisterTaskServiceServer(server, s.fake)
+	policy := &fakePolicy{master: s.fake}
+	pb.RegisterScheduleServiceServer(server, policy)
+	pb.RegisterRetentionServiceServer(server, policy)
 	pb.RegisterAccessServiceServer(server, s.fake)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
