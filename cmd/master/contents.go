@@ -2,38 +2,55 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"path"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sitekeep/sitekeep/internal/errs"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
 
 func newLsCmd(a *app) *cobra.Command {
-	var recursive bool
+	var recursive, tables bool
 	cmd := &cobra.Command{
-		Use:   "ls BACKUP [PATH]",
+		Use:   "ls BACKUP [PATH] | --tables BACKUP",
 		Short: "List what is in a backup",
-		Long: `List what lies below a path of a backup, as "ls -l" does. Characters of names that a terminal would obey are shown as
-escapes.` + latestHelp,
+		Long: `List what lies below a path of a backup, as "ls -lb" does: characters of names that are not graphic, bytes that are no
+UTF-8, blanks and backslashes are shown as escapes. A shell's $'...' makes such a name again.
+
+With --tables list the tables, views and sequences of the database: kind, rows, bytes of SQL, bytes in the tarball.` + latestHelp,
 		Example: `  sitekeep ls example.com-20261123.001336
-  sitekeep ls -R example.com-latest wp-content/uploads`,
+  sitekeep ls -R example.com-latest wp-content/uploads
+  sitekeep ls --tables example.com-latest`,
 		Args:              arguments(1, 2),
 		ValidArgsFunction: a.complete(backupIDs),
 	}
 	cmd.Flags().BoolVarP(&recursive, "recursive", "R", false, "everything below the path, not only what is directly in it")
+	cmd.Flags().BoolVar(&tables, "tables", false, "the tables of the database in place of files")
+	cmd.PreRunE = func(_ *cobra.Command, args []string) error {
+		if tables && (recursive || len(args) > 1) {
+			return usageError("sitekeep ls", "--tables takes a backup, and neither a path nor -R")
+		}
+		return nil
+	}
 	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
 		id, err := resolveID(ctx, c, args[0])
 		if err != nil {
 			return err
 		}
+		if tables {
+			return a.listTables(ctx, c, id)
+		}
 		request := &sitekeepv1.ListEntriesRequest{Id: id, Recursive: recursive}
 		if len(args) > 1 {
-			request.Path = insidePath(args[1])
+			request.Path, request.RawPath = wirePath(insidePath(args[1]))
 		}
 		return a.listEntries(ctx, c, request)
 	})
@@ -42,6 +59,14 @@ escapes.` + latestHelp,
 
 // insidePath turns what an operator writes (./a, /a, a/) into a path inside a backup.
 func insidePath(name string) string { return strings.TrimPrefix(path.Clean("/"+name), "/") }
+
+// wirePath gives a path as a request has it: as text, or as bytes if it is not UTF-8.
+func wirePath(name string) (text string, raw []byte) {
+	if utf8.ValidString(name) {
+		return name, nil
+	}
+	return "", []byte(name)
+}
 
 func (a *app) listEntries(ctx context.Context, c *client, request *sitekeepv1.ListEntriesRequest) error {
 	stream, err := c.backups.ListEntries(ctx, request)
@@ -65,15 +90,20 @@ func (a *app) listEntries(ctx context.Context, c *client, request *sitekeepv1.Li
 
 // entryCells is one cell, so that the columns of a long list, which is printed as it comes, stay in their places.
 func entryCells(e *sitekeepv1.Entry) []string {
-	name := e.GetPath()
-	if raw := e.GetRawPath(); len(raw) > 0 {
-		name = string(raw)
-	}
+	name := entryName(e)
 	if e.GetLinkTarget() != "" {
-		name += " -> " + e.GetLinkTarget()
+		name += " -> " + escaped(e.GetLinkTarget())
 	}
 	return []string{fmt.Sprintf("%s %-8s %-8s %12d %s %s", modeText(e), ownerText(e.GetOwner(), e.GetUid()),
 		ownerText(e.GetGroup(), e.GetGid()), e.GetSize(), localTime(e.GetModifiedAt()), name)}
+}
+
+// entryName is an entry's path, with escapes.
+func entryName(e *sitekeepv1.Entry) string {
+	if raw := e.GetRawPath(); len(raw) > 0 {
+		return escaped(string(raw))
+	}
+	return escaped(e.GetPath())
 }
 
 func ownerText(name string, id uint32) string {
@@ -118,40 +148,117 @@ func special(text []byte, at int, set bool, mark byte) {
 }
 
 func newCatCmd(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "cat BACKUP PATH",
+	var tables []string
+	cmd := &cobra.Command{
+		Use:   "cat BACKUP PATH | BACKUP --table T...",
 		Short: "Print a file out of a backup",
 		Long: `Write the bytes of one file of a backup to standard output. A hard link gives the file that it leads to.
-database.sql is the dump.` + latestHelp,
+database.sql is the dump.
+
+With --table write the SQL of these tables alone, so that a client of the database can import it.` + latestHelp,
 		Example: `  sitekeep cat example.com-20261123.001336 wp-config.php
-  sitekeep cat example.com-latest database.sql | less`,
-		Args:              arguments(2, 2),
+  sitekeep cat example.com-latest database.sql | less
+  sitekeep cat example.com-latest --table wp_posts --table 'wp_term*' | mariadb scratch`,
+		Args:              arguments(1, 2),
 		ValidArgsFunction: a.complete(backupIDs),
-		RunE: a.call(func(ctx context.Context, c *client, args []string) error {
-			id, err := resolveID(ctx, c, args[0])
-			if err != nil {
-				return err
-			}
-			return a.cat(ctx, c, id, insidePath(args[1]))
-		}),
 	}
+	cmd.Flags().StringArrayVar(&tables, "table", nil, "`name` or glob of a table; may be given several times")
+	cmd.PreRunE = func(_ *cobra.Command, args []string) error {
+		if (len(args) == 2) == (len(tables) > 0) {
+			return usageError("sitekeep cat", "give either a path or --table")
+		}
+		return nil
+	}
+	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
+		id, err := resolveID(ctx, c, args[0])
+		if err != nil {
+			return err
+		}
+		if len(tables) > 0 {
+			return a.catTables(ctx, c, id, tables)
+		}
+		return a.cat(ctx, c, id, insidePath(args[1]))
+	})
+	return cmd
 }
 
 func (a *app) cat(ctx context.Context, c *client, id, name string) error {
-	stream, err := c.backups.ReadEntry(ctx, &sitekeepv1.ReadEntryRequest{Id: id, Path: name})
+	request := &sitekeepv1.ReadEntryRequest{Id: id}
+	request.Path, request.RawPath = wirePath(name)
+	stream, err := c.backups.ReadEntry(ctx, request)
 	if err != nil {
 		return err
 	}
+	return copyPieces(a.out, id, escaped(name), stream.Recv)
+}
+
+func (a *app) catTables(ctx context.Context, c *client, id string, tables []string) error {
+	stream, err := c.backups.ReadTables(ctx, &sitekeepv1.ReadTablesRequest{Id: id, Tables: tables})
+	if err != nil {
+		return err
+	}
+	return copyPieces(a.out, id, strings.Join(tables, ", "), stream.Recv)
+}
+
+// piece is a message of a stream that ends with the hash of what it has brought.
+type piece interface {
+	GetData() []byte
+	GetSha256() string
+}
+
+// copyPieces writes what comes, and checks it at the end: a stream that was cut off is an error.
+func copyPieces[P piece](w io.Writer, id, what string, recv func() (P, error)) error {
+	sum, ended := sha256.New(), ""
+	for {
+		part, err := recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return checkPieces(id, what, ended, hex.EncodeToString(sum.Sum(nil)))
+		case err != nil:
+			return err
+		case ended != "":
+			return errs.New(errs.Corrupt, "read it again", "what arrived of %s goes on after its end", what)
+		}
+		ended = part.GetSha256()
+		sum.Write(part.GetData())
+		if _, err := w.Write(part.GetData()); err != nil {
+			return fmt.Errorf("write %s: %w", what, err)
+		}
+	}
+}
+
+func checkPieces(id, what, said, got string) error {
+	switch said {
+	case got:
+		return nil
+	case "":
+		return errs.New(errs.Unreachable, "read it again", "%s was cut off", what)
+	}
+	return errs.New(errs.Corrupt, "read it again; if that does not help: sitekeep check "+id, "what arrived of %s has not the hash that the master gives", what)
+}
+
+func (a *app) listTables(ctx context.Context, c *client, id string) error {
+	stream, err := c.backups.ListTables(ctx, &sitekeepv1.ListTablesRequest{Id: id})
+	if err != nil {
+		return err
+	}
+	out := newRows(a, "TABLE|KIND|ROWS|SQL|PACKED", tableCells)
 	for {
 		part, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return out.close()
 		}
 		if err != nil {
 			return err
 		}
-		if _, err := a.out.Write(part.GetData()); err != nil {
-			return fmt.Errorf("write %s: %w", name, err)
+		for _, t := range part.GetTables() {
+			if err := out.add(t); err != nil {
+				return err
+			}
 		}
 	}
+}
+
+func tableCells(t *sitekeepv1.Table) []string {
+	return []string{escaped(t.GetName()), t.GetKind(), fmt.Sprint(t.GetRows()), bytesText(t.GetBytes()), bytesText(t.GetPackedBytes())}
 }

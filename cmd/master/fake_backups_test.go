@@ -115,7 +115,7 @@ func (m *fakeMaster) CheckBackups(_ context.Context, r *pb.CheckBackupsRequest) 
 }
 
 func (m *fakeMaster) ListEntries(r *pb.ListEntriesRequest, stream grpc.ServerStreamingServer[pb.ListEntriesResponse]) error {
-	m.called("ListEntries id=%s path=%q recursive=%v", r.Id, r.Path, r.Recursive)
+	m.called("ListEntries id=%s path=%q raw=%q recursive=%v", r.Id, r.Path, r.RawPath, r.Recursive)
 	if !strings.HasPrefix(r.Id, "example.com-") {
 		return errs.New(errs.NotFound, "list them with: sitekeep backups", "no backup %s", r.Id)
 	}
@@ -138,20 +138,96 @@ func (m *fakeMaster) ListEntries(r *pb.ListEntriesRequest, stream grpc.ServerStr
 	return nil
 }
 
-func (m *fakeMaster) ReadEntry(r *pb.ReadEntryRequest, stream grpc.ServerStreamingServer[pb.ReadEntryResponse]) error {
-	m.called("ReadEntry id=%s path=%q", r.Id, r.Path)
-	if r.Path == "nowhere" {
-		return errs.New(errs.NotFound, "see: sitekeep ls "+r.Id, "no entry nowhere in %s", r.Id)
-	}
-	for _, part := range []string{"<?php\x00\xff\x1b[31m", "\nend"} {
-		if err := stream.Send(&pb.ReadEntryResponse{Data: []byte(part)}); err != nil {
+// sendPieces sends data in two parts and its hash; "cut", "short", "wrong" and "tail" in its name go wrong.
+func sendPieces(name string, send func(data []byte, sum string) error) error {
+	parts := []string{"<?php\x00\xff\x1b[31m", "\nend"}
+	hash := sha256.New()
+	for _, part := range parts {
+		hash.Write([]byte(part))
+		if err := send([]byte(part), ""); err != nil {
 			return err
 		}
 	}
-	if r.Path == "cut" {
+	sum := hex.EncodeToString(hash.Sum(nil))
+	switch name {
+	case "cut":
 		return errs.New(errs.Unreachable, "", "the store went away")
+	case "short":
+		return nil
+	case "wrong":
+		sum = strings.Repeat("0", 64)
+	}
+	if err := send(nil, sum); err != nil || name != "tail" {
+		return err
+	}
+	return send([]byte("more"), "")
+}
+
+func (m *fakeMaster) ReadEntry(r *pb.ReadEntryRequest, stream grpc.ServerStreamingServer[pb.ReadEntryResponse]) error {
+	m.called("ReadEntry id=%s path=%q raw=%q", r.Id, r.Path, r.RawPath)
+	if r.Path == "nowhere" {
+		return errs.New(errs.NotFound, "see: sitekeep ls "+r.Id, "no entry nowhere in %s", r.Id)
+	}
+	return sendPieces(r.Path, func(data []byte, sum string) error {
+		return stream.Send(&pb.ReadEntryResponse{Data: data, Sha256: sum})
+	})
+}
+
+func (m *fakeMaster) ReadTables(r *pb.ReadTablesRequest, stream grpc.ServerStreamingServer[pb.ReadTablesResponse]) error {
+	m.called("ReadTables id=%s tables=%q", r.Id, r.Tables)
+	if r.Tables[0] == "nowhere" {
+		return errs.New(errs.NotFound, "see: sitekeep ls --tables "+r.Id, "no table of %s matches nowhere", r.Id)
+	}
+	return sendPieces(r.Tables[0], func(data []byte, sum string) error {
+		return stream.Send(&pb.ReadTablesResponse{Data: data, Sha256: sum})
+	})
+}
+
+func (m *fakeMaster) ListTables(r *pb.ListTablesRequest, stream grpc.ServerStreamingServer[pb.ListTablesResponse]) error {
+	m.called("ListTables id=%s", r.Id)
+	if !strings.HasPrefix(r.Id, "example.com-") {
+		return errs.New(errs.NotFound, "", "backup %s holds no database", r.Id)
+	}
+	for _, t := range []*pb.Table{
+		{Name: "wp_posts", Kind: "table", Rows: 1234, Bytes: 5 << 20, PackedBytes: 1 << 20},
+		{Name: "a view\x1b[2J", Kind: "view", Bytes: 300, PackedBytes: 100},
+	} {
+		if err := stream.Send(&pb.ListTablesResponse{Tables: []*pb.Table{t}}); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (m *fakeMaster) DiffBackups(r *pb.DiffBackupsRequest, stream grpc.ServerStreamingServer[pb.DiffBackupsResponse]) error {
+	m.called("DiffBackups before=%s after=%s summary_only=%v", r.Before, r.After, r.SummaryOnly)
+	if strings.HasPrefix(r.Before, "nowhere") {
+		return errs.New(errs.NotFound, "list them with: sitekeep backups", "no backup %s", r.Before)
+	}
+	entry := func(name string) *pb.Entry {
+		return &pb.Entry{Path: strings.ToValidUTF8(name, "?"), RawPath: []byte(name), Type: "file"}
+	}
+	all := []*pb.Difference{
+		{Change: "added", EntryAfter: entry("new file")},
+		{Change: "changed", EntryBefore: entry("index.php"), EntryAfter: entry("index.php"), What: []string{"content", "size", "time"}},
+		{Change: "removed", EntryBefore: entry("raw\xff\x1b[2J")},
+		{Change: "changed", TableBefore: &pb.Table{Name: "wp_posts", Rows: 5}, TableAfter: &pb.Table{Name: "wp_posts", Rows: 7}, What: []string{"rows"}},
+		{Change: "changed", TableBefore: &pb.Table{Name: "wp_options", Rows: 5}, TableAfter: &pb.Table{Name: "wp_options", Rows: 5}, What: []string{"structure", "rows"}},
+		{Change: "added", TableAfter: &pb.Table{Name: "wp_new", Rows: 2}},
+		{Change: "removed", TableBefore: &pb.Table{Name: "wp_old"}},
+		{Change: "changed", TableBefore: &pb.Table{Kind: "routines"}, TableAfter: &pb.Table{Kind: "routines"}, What: []string{"definition"}},
+	}
+	for i := 0; i < len(all) && !r.SummaryOnly; i += 3 {
+		if err := stream.Send(&pb.DiffBackupsResponse{Differences: all[i:min(i+3, len(all))]}); err != nil {
+			return err
+		}
+	}
+	if strings.HasPrefix(r.Before, "short") {
+		return nil
+	}
+	return stream.Send(&pb.DiffBackupsResponse{Summary: &pb.DiffSummary{
+		Added: 1, AddedBytes: 2048, Removed: 1, RemovedBytes: 10, Changed: 1, ChangedBytes: 418, TablesAdded: 1, TablesRemoved: 1, TablesChanged: 3, RowsBefore: 10, RowsAfter: 14,
+	}})
 }
 
 // DownloadBackup sends "tarball\n" in two parts; the first label of the id says what goes wrong.

@@ -38,6 +38,28 @@ func printable(text string) string {
 	return b.String()
 }
 
+// escaped shows a name as "ls -b" does (GNU coreutils, quoting style "escape"): blanks and backslashes with a backslash,
+// bytes that are no UTF-8 and characters that are not graphic in C's escapes and octal.
+func escaped(name string) string {
+	var b strings.Builder
+	for len(name) > 0 {
+		r, size := utf8.DecodeRuneInString(name)
+		switch at := strings.IndexByte("\a\b\t\n\v\f\r \\", name[0]); {
+		case at >= 0:
+			b.WriteByte('\\')
+			b.WriteByte("abtnvfr \\"[at])
+		case r == utf8.RuneError && size == 1, hostile(r):
+			for i := range size {
+				fmt.Fprintf(&b, `\%03o`, name[i])
+			}
+		default:
+			b.WriteRune(r)
+		}
+		name = name[size:]
+	}
+	return b.String()
+}
+
 func hostile(r rune) bool { return !unicode.IsPrint(r) }
 
 // bytesText gives a number of bytes as people read it, in powers of 1024.

@@ -31,7 +31,7 @@ func TestJSONOfMessages(t *testing.T) {
 		{&pb.RestoreSiteRequest{Grace: durationpb.New(1500 * time.Millisecond)}, `{"site":"","backup":"","grace":"1.5s","queue":false,"files_only":false,"db_only":false}`},
 		{&pb.RestoreSiteRequest{Grace: durationpb.New(0)}, `{"site":"","backup":"","grace":"0s","queue":false,"files_only":false,"db_only":false}`},
 		{&pb.RestoreSiteRequest{}, `{"site":"","backup":"","grace":null,"queue":false,"files_only":false,"db_only":false}`},
-		{&pb.ReadEntryResponse{Data: []byte{0, 0xff}}, `{"data":"AP8="}`},
+		{&pb.ReadEntryResponse{Data: []byte{0, 0xff}}, `{"data":"AP8=","sha256":""}`},
 		{&pb.LogLine{Text: "\x1b\x00\u0085\u202e\U000e0001\n"}, `{"line":0,"time":null,"level":"","text":"\u001b\u0000\u0085\u202e\udb40\udc01\u000a"}`},
 		{&structpb.Struct{Fields: map[string]*structpb.Value{"b": structpb.NewBoolValue(true), "a": structpb.NewNumberValue(0.1)}},
 			`{"fields":{"a":{"null_value":null,"number_value":0.1,"string_value":null,"bool_value":null,"struct_value":null,"list_value":null},` +

@@ -112,7 +112,7 @@ func newRootCmd(a *app) *cobra.Command {
 	flags.VarP(&a.output, "output", "o", "table or json")
 	root.AddCommand(
 		newInitCmd(a), newServeCmd(a), newServerCmd(a), newSiteCmd(a),
-		newBackupCmd(a), newBackupsCmd(a), newLsCmd(a), newCatCmd(a), newDownloadCmd(a), newCheckCmd(a),
+		newBackupCmd(a), newBackupsCmd(a), newLsCmd(a), newCatCmd(a), newDiffCmd(a), newDownloadCmd(a), newCheckCmd(a),
 		newDeleteCmd(a), newPinCmd(a), newUnpinCmd(a), newRestoreCmd(a),
 		newScheduleCmd(a), newRetentionCmd(a), newPruneCmd(a),
 		newTaskCmd(a), newTokenCmd(a), newWhoamiCmd(a), newVersionCmd(a), newManCmd(a),

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -52,30 +53,46 @@ func below(top, entry string) (depth int, ok bool) {
 	return 1 + strings.Count(strings.TrimSuffix(rest, "/"), "/"), true
 }
 
-// ListEntries lists a directory's children, everything below it, or the one file that the path names.
-func (s *backupService) ListEntries(q *sitekeepv1.ListEntriesRequest, stream sitekeepv1.BackupService_ListEntriesServer) error {
-	b, err := s.backup(stream.Context(), q.Id, "")
+// asked is the path of a request: raw bytes where it is not UTF-8.
+func asked(name string, raw []byte) string {
+	if len(raw) > 0 {
+		return string(raw)
+	}
+	return name
+}
+
+// withTarball opens a backup that the caller may see for f.
+func (s *backupService) withTarball(ctx context.Context, id string, f func(id string, t *backup.Tarball) error) error {
+	b, err := s.backup(ctx, id, "")
 	if err != nil {
 		return err
 	}
-	t, err := backup.OpenTarball(stream.Context(), s.Store, &b)
+	t, err := backup.OpenTarball(ctx, s.Store, &b)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	l := lister{top: inside(q.Path), recursive: q.Recursive, send: stream.Send}
-	for e, err := range t.Entries() {
-		if err == nil {
-			err = l.take(&e)
+	return f(b.ID, t)
+}
+
+// ListEntries lists a directory's children, everything below it, or the one file that the path names.
+func (s *backupService) ListEntries(q *sitekeepv1.ListEntriesRequest, stream sitekeepv1.BackupService_ListEntriesServer) error {
+	return s.withTarball(stream.Context(), q.Id, func(id string, t *backup.Tarball) error {
+		p := asked(q.Path, q.RawPath)
+		l := lister{top: inside(p), recursive: q.Recursive, send: stream.Send}
+		for e, err := range t.Entries() {
+			if err == nil {
+				err = l.take(&e)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
+		if !l.found {
+			return noEntry(id, p)
 		}
-	}
-	if !l.found {
-		return noEntry(q.Id, q.Path)
-	}
-	return l.flush()
+		return l.flush()
+	})
 }
 
 func noEntry(id, p string) error {
@@ -146,36 +163,22 @@ func entryToProto(e *archive.Entry) *sitekeepv1.Entry {
 
 // ReadEntry reads the frames of one file, and no others.
 func (s *backupService) ReadEntry(q *sitekeepv1.ReadEntryRequest, stream sitekeepv1.BackupService_ReadEntryServer) error {
-	ctx := stream.Context()
-	b, err := s.backup(ctx, q.Id, "")
-	if err != nil {
-		return err
-	}
-	t, err := backup.OpenTarball(ctx, s.Store, &b)
-	if err != nil {
-		return err
-	}
-	defer t.Close()
-	content, err := openEntry(stream, t, &b.ID, q.Path)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	buf := make([]byte, chunk)
-	for {
-		n, err := content.Read(buf)
-		if n > 0 {
-			if err := stream.Send(&sitekeepv1.ReadEntryResponse{Data: buf[:n]}); err != nil {
-				return err
-			}
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
+	return s.withTarball(stream.Context(), q.Id, func(id string, t *backup.Tarball) error {
+		p := asked(q.Path, q.RawPath)
+		content, err := openEntry(stream, t, &id, p)
 		if err != nil {
-			return errs.New(errs.Corrupt, "check it with: sitekeep check --read-data "+b.ID, "read %q of backup %s: %w", q.Path, b.ID, err)
+			return err
 		}
-	}
+		defer content.Close()
+		sum, failed, err := copyStream(content, func(data []byte) error { return stream.Send(&sitekeepv1.ReadEntryResponse{Data: data}) })
+		switch {
+		case failed:
+			return errs.New(errs.Corrupt, "check it with: sitekeep check --read-data "+id, "read %q of backup %s: %w", p, id, err)
+		case err != nil:
+			return err
+		}
+		return stream.Send(&sitekeepv1.ReadEntryResponse{Sha256: sum})
+	})
 }
 
 func openEntry(stream sitekeepv1.BackupService_ReadEntryServer, t *backup.Tarball, id *string, p string) (io.ReadCloser, error) {

@@ -46,7 +46,7 @@ func (r *rig) backedUp(t *testing.T) *model.Backup {
 	must(t, os.MkdirAll(filepath.Join(dir, "files", "deep"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "index.php"), []byte("<?php echo 1;"), 0o644))
 	must(t, os.WriteFile(filepath.Join(dir, "files", "deep", "a"), bytes.Repeat([]byte("0123456789abcdef"), 1<<16), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "files", "caf\xe9"), nil, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "files", "caf\xe9"), []byte("latin1"), 0o600))
 	must(t, os.Symlink("index.php", filepath.Join(dir, "link")))
 	must(t, os.Link(filepath.Join(dir, "index.php"), filepath.Join(dir, "twin.php")))
 	r.addSite(t, "example.com", "")
@@ -123,16 +123,30 @@ func read(t *testing.T, c sitekeepv1.BackupServiceClient, id, path string) (stri
 	t.Helper()
 	stream, err := c.ReadEntry(t.Context(), &sitekeepv1.ReadEntryRequest{Id: id, Path: path})
 	must(t, err)
+	return pieces(t, stream.Recv)
+}
+
+// pieces reads a stream that ends with the hash of what it has brought.
+func pieces[P interface {
+	GetData() []byte
+	GetSha256() string
+}](t *testing.T, recv func() (P, error)) (string, error) {
+	t.Helper()
 	var out bytes.Buffer
+	said := ""
 	for {
-		m, err := stream.Recv()
+		m, err := recv()
 		if errors.Is(err, io.EOF) {
+			if sum := sha256.Sum256(out.Bytes()); said != hex.EncodeToString(sum[:]) {
+				t.Errorf("it ends with the hash %q", said)
+			}
 			return out.String(), nil
 		}
 		if err != nil {
 			return out.String(), err
 		}
-		out.Write(m.Data)
+		out.Write(m.GetData())
+		said = m.GetSha256()
 	}
 }
 
@@ -140,6 +154,11 @@ func TestReadEntry(t *testing.T) {
 	r := newRig(t)
 	c := sitekeepv1.NewBackupServiceClient(r.local(t))
 	b := r.backedUp(t)
+	raw, err := c.ReadEntry(t.Context(), &sitekeepv1.ReadEntryRequest{Id: b.ID, RawPath: []byte("files/caf\xe9")})
+	must(t, err)
+	if got, err := pieces(t, raw.Recv); err != nil || got != "latin1" {
+		t.Errorf("a path that is not UTF-8: %q, %v", got, err)
+	}
 	for path, want := range map[string]string{"index.php": "<?php echo 1;", "./twin.php": "<?php echo 1;", "files/deep/a": strings.Repeat("0123456789abcdef", 1<<16)} {
 		if got, err := read(t, c, b.ID, path); err != nil || got != want {
 			t.Errorf("%s: %.30q, %v", path, got, err)

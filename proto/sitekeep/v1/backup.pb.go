@@ -841,7 +841,9 @@ type ListEntriesRequest struct {
 	// Path inside the backup without "./" in front; empty for the top.
 	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
 	// Everything below the path, not only its direct children.
-	Recursive     bool `protobuf:"varint,3,opt,name=recursive,proto3" json:"recursive,omitempty"`
+	Recursive bool `protobuf:"varint,3,opt,name=recursive,proto3" json:"recursive,omitempty"`
+	// In place of path, for one that is not UTF-8.
+	RawPath       []byte `protobuf:"bytes,4,opt,name=raw_path,json=rawPath,proto3" json:"raw_path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -895,6 +897,13 @@ func (x *ListEntriesRequest) GetRecursive() bool {
 		return x.Recursive
 	}
 	return false
+}
+
+func (x *ListEntriesRequest) GetRawPath() []byte {
+	if x != nil {
+		return x.RawPath
+	}
+	return nil
 }
 
 // Entry is a file, directory or link inside a backup.
@@ -1080,9 +1089,11 @@ func (x *ListEntriesResponse) GetEntries() []*Entry {
 }
 
 type ReadEntryRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Path  string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	// In place of path, for one that is not UTF-8.
+	RawPath       []byte `protobuf:"bytes,3,opt,name=raw_path,json=rawPath,proto3" json:"raw_path,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1131,9 +1142,18 @@ func (x *ReadEntryRequest) GetPath() string {
 	return ""
 }
 
+func (x *ReadEntryRequest) GetRawPath() []byte {
+	if x != nil {
+		return x.RawPath
+	}
+	return nil
+}
+
 type ReadEntryResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// In the last message: SHA-256 of all data, in hexadecimal. A stream without it is cut off.
+	Sha256        string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1173,6 +1193,13 @@ func (x *ReadEntryResponse) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *ReadEntryResponse) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
 }
 
 type DownloadBackupRequest struct {
@@ -1281,6 +1308,611 @@ func (x *DownloadBackupResponse) GetSha256() string {
 	return ""
 }
 
+type ListTablesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTablesRequest) Reset() {
+	*x = ListTablesRequest{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTablesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTablesRequest) ProtoMessage() {}
+
+func (x *ListTablesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTablesRequest.ProtoReflect.Descriptor instead.
+func (*ListTablesRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListTablesRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// Table is a table, view or sequence in a backup's dump.
+type Table struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "table", "view" or "sequence"; in a difference also "routines" and "events", which have no name.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Rows int64  `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Bytes of SQL.
+	Bytes int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Bytes of it in the tarball. A frame that several tables share is counted by their parts of it.
+	PackedBytes   int64 `protobuf:"varint,5,opt,name=packed_bytes,json=packedBytes,proto3" json:"packed_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Table) Reset() {
+	*x = Table{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Table) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Table) ProtoMessage() {}
+
+func (x *Table) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Table.ProtoReflect.Descriptor instead.
+func (*Table) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Table) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Table) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Table) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *Table) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Table) GetPackedBytes() int64 {
+	if x != nil {
+		return x.PackedBytes
+	}
+	return 0
+}
+
+type ListTablesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tables        []*Table               `protobuf:"bytes,1,rep,name=tables,proto3" json:"tables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListTablesResponse) Reset() {
+	*x = ListTablesResponse{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListTablesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListTablesResponse) ProtoMessage() {}
+
+func (x *ListTablesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListTablesResponse.ProtoReflect.Descriptor instead.
+func (*ListTablesResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListTablesResponse) GetTables() []*Table {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+type ReadTablesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// Names or globs ("wp_*"). One that matches nothing is NOT_FOUND.
+	Tables        []string `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadTablesRequest) Reset() {
+	*x = ReadTablesRequest{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadTablesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadTablesRequest) ProtoMessage() {}
+
+func (x *ReadTablesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadTablesRequest.ProtoReflect.Descriptor instead.
+func (*ReadTablesRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ReadTablesRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ReadTablesRequest) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+type ReadTablesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// In the last message: SHA-256 of all data, in hexadecimal.
+	Sha256        string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadTablesResponse) Reset() {
+	*x = ReadTablesResponse{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadTablesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadTablesResponse) ProtoMessage() {}
+
+func (x *ReadTablesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadTablesResponse.ProtoReflect.Descriptor instead.
+func (*ReadTablesResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ReadTablesResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ReadTablesResponse) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+type DiffBackupsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An id each. They may be of different sites.
+	Before string `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`
+	After  string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// Only the sums.
+	SummaryOnly   bool `protobuf:"varint,3,opt,name=summary_only,json=summaryOnly,proto3" json:"summary_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffBackupsRequest) Reset() {
+	*x = DiffBackupsRequest{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffBackupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffBackupsRequest) ProtoMessage() {}
+
+func (x *DiffBackupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffBackupsRequest.ProtoReflect.Descriptor instead.
+func (*DiffBackupsRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DiffBackupsRequest) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *DiffBackupsRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *DiffBackupsRequest) GetSummaryOnly() bool {
+	if x != nil {
+		return x.SummaryOnly
+	}
+	return false
+}
+
+// Difference is a path or a table in which two backups differ.
+type Difference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "added", "removed" or "changed".
+	Change string `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// In what it has changed. Of a path: "type", "content", "size", "mode", "owner", "time", "link", "xattrs". Of a table:
+	// "structure", "rows", "triggers", "definition".
+	What []string `protobuf:"bytes,2,rep,name=what,proto3" json:"what,omitempty"`
+	// Of a path; absent where it is not there.
+	EntryBefore *Entry `protobuf:"bytes,3,opt,name=entry_before,json=entryBefore,proto3" json:"entry_before,omitempty"`
+	EntryAfter  *Entry `protobuf:"bytes,4,opt,name=entry_after,json=entryAfter,proto3" json:"entry_after,omitempty"`
+	// Of a table; absent where it is not there.
+	TableBefore   *Table `protobuf:"bytes,5,opt,name=table_before,json=tableBefore,proto3" json:"table_before,omitempty"`
+	TableAfter    *Table `protobuf:"bytes,6,opt,name=table_after,json=tableAfter,proto3" json:"table_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Difference) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
+func (x *Difference) GetWhat() []string {
+	if x != nil {
+		return x.What
+	}
+	return nil
+}
+
+func (x *Difference) GetEntryBefore() *Entry {
+	if x != nil {
+		return x.EntryBefore
+	}
+	return nil
+}
+
+func (x *Difference) GetEntryAfter() *Entry {
+	if x != nil {
+		return x.EntryAfter
+	}
+	return nil
+}
+
+func (x *Difference) GetTableBefore() *Table {
+	if x != nil {
+		return x.TableBefore
+	}
+	return nil
+}
+
+func (x *Difference) GetTableAfter() *Table {
+	if x != nil {
+		return x.TableAfter
+	}
+	return nil
+}
+
+// DiffSummary has the sums of a comparison.
+type DiffSummary struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Added   int64                  `protobuf:"varint,1,opt,name=added,proto3" json:"added,omitempty"`
+	Removed int64                  `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+	Changed int64                  `protobuf:"varint,3,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Bytes of the files that were added, that were removed, and that have other content, as they are after.
+	AddedBytes    int64 `protobuf:"varint,4,opt,name=added_bytes,json=addedBytes,proto3" json:"added_bytes,omitempty"`
+	RemovedBytes  int64 `protobuf:"varint,5,opt,name=removed_bytes,json=removedBytes,proto3" json:"removed_bytes,omitempty"`
+	ChangedBytes  int64 `protobuf:"varint,6,opt,name=changed_bytes,json=changedBytes,proto3" json:"changed_bytes,omitempty"`
+	TablesAdded   int64 `protobuf:"varint,7,opt,name=tables_added,json=tablesAdded,proto3" json:"tables_added,omitempty"`
+	TablesRemoved int64 `protobuf:"varint,8,opt,name=tables_removed,json=tablesRemoved,proto3" json:"tables_removed,omitempty"`
+	TablesChanged int64 `protobuf:"varint,9,opt,name=tables_changed,json=tablesChanged,proto3" json:"tables_changed,omitempty"`
+	RowsBefore    int64 `protobuf:"varint,10,opt,name=rows_before,json=rowsBefore,proto3" json:"rows_before,omitempty"`
+	RowsAfter     int64 `protobuf:"varint,11,opt,name=rows_after,json=rowsAfter,proto3" json:"rows_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffSummary) Reset() {
+	*x = DiffSummary{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffSummary) ProtoMessage() {}
+
+func (x *DiffSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffSummary.ProtoReflect.Descriptor instead.
+func (*DiffSummary) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *DiffSummary) GetAdded() int64 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetRemoved() int64 {
+	if x != nil {
+		return x.Removed
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetChanged() int64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetAddedBytes() int64 {
+	if x != nil {
+		return x.AddedBytes
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetRemovedBytes() int64 {
+	if x != nil {
+		return x.RemovedBytes
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetChangedBytes() int64 {
+	if x != nil {
+		return x.ChangedBytes
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetTablesAdded() int64 {
+	if x != nil {
+		return x.TablesAdded
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetTablesRemoved() int64 {
+	if x != nil {
+		return x.TablesRemoved
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetTablesChanged() int64 {
+	if x != nil {
+		return x.TablesChanged
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetRowsBefore() int64 {
+	if x != nil {
+		return x.RowsBefore
+	}
+	return 0
+}
+
+func (x *DiffSummary) GetRowsAfter() int64 {
+	if x != nil {
+		return x.RowsAfter
+	}
+	return 0
+}
+
+type DiffBackupsResponse struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Differences []*Difference          `protobuf:"bytes,1,rep,name=differences,proto3" json:"differences,omitempty"`
+	// In the last message.
+	Summary       *DiffSummary `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffBackupsResponse) Reset() {
+	*x = DiffBackupsResponse{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffBackupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffBackupsResponse) ProtoMessage() {}
+
+func (x *DiffBackupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffBackupsResponse.ProtoReflect.Descriptor instead.
+func (*DiffBackupsResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DiffBackupsResponse) GetDifferences() []*Difference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+func (x *DiffBackupsResponse) GetSummary() *DiffSummary {
+	if x != nil {
+		return x.Summary
+	}
+	return nil
+}
+
 var File_sitekeep_v1_backup_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_backup_proto_rawDesc = "" +
@@ -1343,11 +1975,12 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\x03all\x18\x02 \x01(\bR\x03all\x12\x1b\n" +
 	"\tread_data\x18\x03 \x01(\bR\breadData\"=\n" +
 	"\x14CheckBackupsResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"V\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"q\n" +
 	"\x12ListEntriesRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x1c\n" +
-	"\trecursive\x18\x03 \x01(\bR\trecursive\"\xb8\x02\n" +
+	"\trecursive\x18\x03 \x01(\bR\trecursive\x12\x19\n" +
+	"\braw_path\x18\x04 \x01(\fR\arawPath\"\xb8\x02\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x12\n" +
@@ -1365,18 +1998,69 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\x06sha256\x18\v \x01(\tR\x06sha256\x12\x19\n" +
 	"\braw_path\x18\f \x01(\fR\arawPath\"C\n" +
 	"\x13ListEntriesResponse\x12,\n" +
-	"\aentries\x18\x01 \x03(\v2\x12.sitekeep.v1.EntryR\aentries\"6\n" +
+	"\aentries\x18\x01 \x03(\v2\x12.sitekeep.v1.EntryR\aentries\"Q\n" +
 	"\x10ReadEntryRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
-	"\x04path\x18\x02 \x01(\tR\x04path\"'\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x19\n" +
+	"\braw_path\x18\x03 \x01(\fR\arawPath\"?\n" +
 	"\x11ReadEntryResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"'\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\"'\n" +
 	"\x15DownloadBackupRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"q\n" +
 	"\x16DownloadBackupResponse\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\x12+\n" +
 	"\x06backup\x18\x02 \x01(\v2\x13.sitekeep.v1.BackupR\x06backup\x12\x16\n" +
-	"\x06sha256\x18\x03 \x01(\tR\x06sha2562\xf7\x05\n" +
+	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"#\n" +
+	"\x11ListTablesRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"|\n" +
+	"\x05Table\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04rows\x18\x03 \x01(\x03R\x04rows\x12\x14\n" +
+	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12!\n" +
+	"\fpacked_bytes\x18\x05 \x01(\x03R\vpackedBytes\"@\n" +
+	"\x12ListTablesResponse\x12*\n" +
+	"\x06tables\x18\x01 \x03(\v2\x12.sitekeep.v1.TableR\x06tables\";\n" +
+	"\x11ReadTablesRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06tables\x18\x02 \x03(\tR\x06tables\"@\n" +
+	"\x12ReadTablesResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\"e\n" +
+	"\x12DiffBackupsRequest\x12\x16\n" +
+	"\x06before\x18\x01 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x12!\n" +
+	"\fsummary_only\x18\x03 \x01(\bR\vsummaryOnly\"\x90\x02\n" +
+	"\n" +
+	"Difference\x12\x16\n" +
+	"\x06change\x18\x01 \x01(\tR\x06change\x12\x12\n" +
+	"\x04what\x18\x02 \x03(\tR\x04what\x125\n" +
+	"\fentry_before\x18\x03 \x01(\v2\x12.sitekeep.v1.EntryR\ventryBefore\x123\n" +
+	"\ventry_after\x18\x04 \x01(\v2\x12.sitekeep.v1.EntryR\n" +
+	"entryAfter\x125\n" +
+	"\ftable_before\x18\x05 \x01(\v2\x12.sitekeep.v1.TableR\vtableBefore\x123\n" +
+	"\vtable_after\x18\x06 \x01(\v2\x12.sitekeep.v1.TableR\n" +
+	"tableAfter\"\xf3\x02\n" +
+	"\vDiffSummary\x12\x14\n" +
+	"\x05added\x18\x01 \x01(\x03R\x05added\x12\x18\n" +
+	"\aremoved\x18\x02 \x01(\x03R\aremoved\x12\x18\n" +
+	"\achanged\x18\x03 \x01(\x03R\achanged\x12\x1f\n" +
+	"\vadded_bytes\x18\x04 \x01(\x03R\n" +
+	"addedBytes\x12#\n" +
+	"\rremoved_bytes\x18\x05 \x01(\x03R\fremovedBytes\x12#\n" +
+	"\rchanged_bytes\x18\x06 \x01(\x03R\fchangedBytes\x12!\n" +
+	"\ftables_added\x18\a \x01(\x03R\vtablesAdded\x12%\n" +
+	"\x0etables_removed\x18\b \x01(\x03R\rtablesRemoved\x12%\n" +
+	"\x0etables_changed\x18\t \x01(\x03R\rtablesChanged\x12\x1f\n" +
+	"\vrows_before\x18\n" +
+	" \x01(\x03R\n" +
+	"rowsBefore\x12\x1d\n" +
+	"\n" +
+	"rows_after\x18\v \x01(\x03R\trowsAfter\"\x84\x01\n" +
+	"\x13DiffBackupsResponse\x129\n" +
+	"\vdifferences\x18\x01 \x03(\v2\x17.sitekeep.v1.DifferenceR\vdifferences\x122\n" +
+	"\asummary\x18\x02 \x01(\v2\x18.sitekeep.v1.DiffSummaryR\asummary2\xed\a\n" +
 	"\rBackupService\x12S\n" +
 	"\fCreateBackup\x12 .sitekeep.v1.CreateBackupRequest\x1a!.sitekeep.v1.CreateBackupResponse\x12P\n" +
 	"\vListBackups\x12\x1f.sitekeep.v1.ListBackupsRequest\x1a .sitekeep.v1.ListBackupsResponse\x12J\n" +
@@ -1386,7 +2070,12 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\fCheckBackups\x12 .sitekeep.v1.CheckBackupsRequest\x1a!.sitekeep.v1.CheckBackupsResponse\x12R\n" +
 	"\vListEntries\x12\x1f.sitekeep.v1.ListEntriesRequest\x1a .sitekeep.v1.ListEntriesResponse0\x01\x12L\n" +
 	"\tReadEntry\x12\x1d.sitekeep.v1.ReadEntryRequest\x1a\x1e.sitekeep.v1.ReadEntryResponse0\x01\x12[\n" +
-	"\x0eDownloadBackup\x12\".sitekeep.v1.DownloadBackupRequest\x1a#.sitekeep.v1.DownloadBackupResponse0\x01B;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
+	"\x0eDownloadBackup\x12\".sitekeep.v1.DownloadBackupRequest\x1a#.sitekeep.v1.DownloadBackupResponse0\x01\x12O\n" +
+	"\n" +
+	"ListTables\x12\x1e.sitekeep.v1.ListTablesRequest\x1a\x1f.sitekeep.v1.ListTablesResponse0\x01\x12O\n" +
+	"\n" +
+	"ReadTables\x12\x1e.sitekeep.v1.ReadTablesRequest\x1a\x1f.sitekeep.v1.ReadTablesResponse0\x01\x12R\n" +
+	"\vDiffBackups\x12\x1f.sitekeep.v1.DiffBackupsRequest\x1a .sitekeep.v1.DiffBackupsResponse0\x01B;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
 
 var (
 	file_sitekeep_v1_backup_proto_rawDescOnce sync.Once
@@ -1400,7 +2089,7 @@ func file_sitekeep_v1_backup_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_backup_proto_rawDescData
 }
 
-var file_sitekeep_v1_backup_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_sitekeep_v1_backup_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_sitekeep_v1_backup_proto_goTypes = []any{
 	(*Backup)(nil),                 // 0: sitekeep.v1.Backup
 	(*CreateBackupRequest)(nil),    // 1: sitekeep.v1.CreateBackupRequest
@@ -1422,42 +2111,64 @@ var file_sitekeep_v1_backup_proto_goTypes = []any{
 	(*ReadEntryResponse)(nil),      // 17: sitekeep.v1.ReadEntryResponse
 	(*DownloadBackupRequest)(nil),  // 18: sitekeep.v1.DownloadBackupRequest
 	(*DownloadBackupResponse)(nil), // 19: sitekeep.v1.DownloadBackupResponse
-	(*timestamppb.Timestamp)(nil),  // 20: google.protobuf.Timestamp
-	(*Task)(nil),                   // 21: sitekeep.v1.Task
+	(*ListTablesRequest)(nil),      // 20: sitekeep.v1.ListTablesRequest
+	(*Table)(nil),                  // 21: sitekeep.v1.Table
+	(*ListTablesResponse)(nil),     // 22: sitekeep.v1.ListTablesResponse
+	(*ReadTablesRequest)(nil),      // 23: sitekeep.v1.ReadTablesRequest
+	(*ReadTablesResponse)(nil),     // 24: sitekeep.v1.ReadTablesResponse
+	(*DiffBackupsRequest)(nil),     // 25: sitekeep.v1.DiffBackupsRequest
+	(*Difference)(nil),             // 26: sitekeep.v1.Difference
+	(*DiffSummary)(nil),            // 27: sitekeep.v1.DiffSummary
+	(*DiffBackupsResponse)(nil),    // 28: sitekeep.v1.DiffBackupsResponse
+	(*timestamppb.Timestamp)(nil),  // 29: google.protobuf.Timestamp
+	(*Task)(nil),                   // 30: sitekeep.v1.Task
 }
 var file_sitekeep_v1_backup_proto_depIdxs = []int32{
-	20, // 0: sitekeep.v1.Backup.created_at:type_name -> google.protobuf.Timestamp
-	21, // 1: sitekeep.v1.CreateBackupResponse.task:type_name -> sitekeep.v1.Task
+	29, // 0: sitekeep.v1.Backup.created_at:type_name -> google.protobuf.Timestamp
+	30, // 1: sitekeep.v1.CreateBackupResponse.task:type_name -> sitekeep.v1.Task
 	0,  // 2: sitekeep.v1.ListBackupsResponse.backups:type_name -> sitekeep.v1.Backup
 	0,  // 3: sitekeep.v1.GetBackupResponse.backup:type_name -> sitekeep.v1.Backup
 	0,  // 4: sitekeep.v1.PinBackupResponse.backup:type_name -> sitekeep.v1.Backup
-	21, // 5: sitekeep.v1.CheckBackupsResponse.task:type_name -> sitekeep.v1.Task
-	20, // 6: sitekeep.v1.Entry.modified_at:type_name -> google.protobuf.Timestamp
+	30, // 5: sitekeep.v1.CheckBackupsResponse.task:type_name -> sitekeep.v1.Task
+	29, // 6: sitekeep.v1.Entry.modified_at:type_name -> google.protobuf.Timestamp
 	14, // 7: sitekeep.v1.ListEntriesResponse.entries:type_name -> sitekeep.v1.Entry
 	0,  // 8: sitekeep.v1.DownloadBackupResponse.backup:type_name -> sitekeep.v1.Backup
-	1,  // 9: sitekeep.v1.BackupService.CreateBackup:input_type -> sitekeep.v1.CreateBackupRequest
-	3,  // 10: sitekeep.v1.BackupService.ListBackups:input_type -> sitekeep.v1.ListBackupsRequest
-	5,  // 11: sitekeep.v1.BackupService.GetBackup:input_type -> sitekeep.v1.GetBackupRequest
-	7,  // 12: sitekeep.v1.BackupService.PinBackup:input_type -> sitekeep.v1.PinBackupRequest
-	9,  // 13: sitekeep.v1.BackupService.DeleteBackup:input_type -> sitekeep.v1.DeleteBackupRequest
-	11, // 14: sitekeep.v1.BackupService.CheckBackups:input_type -> sitekeep.v1.CheckBackupsRequest
-	13, // 15: sitekeep.v1.BackupService.ListEntries:input_type -> sitekeep.v1.ListEntriesRequest
-	16, // 16: sitekeep.v1.BackupService.ReadEntry:input_type -> sitekeep.v1.ReadEntryRequest
-	18, // 17: sitekeep.v1.BackupService.DownloadBackup:input_type -> sitekeep.v1.DownloadBackupRequest
-	2,  // 18: sitekeep.v1.BackupService.CreateBackup:output_type -> sitekeep.v1.CreateBackupResponse
-	4,  // 19: sitekeep.v1.BackupService.ListBackups:output_type -> sitekeep.v1.ListBackupsResponse
-	6,  // 20: sitekeep.v1.BackupService.GetBackup:output_type -> sitekeep.v1.GetBackupResponse
-	8,  // 21: sitekeep.v1.BackupService.PinBackup:output_type -> sitekeep.v1.PinBackupResponse
-	10, // 22: sitekeep.v1.BackupService.DeleteBackup:output_type -> sitekeep.v1.DeleteBackupResponse
-	12, // 23: sitekeep.v1.BackupService.CheckBackups:output_type -> sitekeep.v1.CheckBackupsResponse
-	15, // 24: sitekeep.v1.BackupService.ListEntries:output_type -> sitekeep.v1.ListEntriesResponse
-	17, // 25: sitekeep.v1.BackupService.ReadEntry:output_type -> sitekeep.v1.ReadEntryResponse
-	19, // 26: sitekeep.v1.BackupService.DownloadBackup:output_type -> sitekeep.v1.DownloadBackupResponse
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	21, // 9: sitekeep.v1.ListTablesResponse.tables:type_name -> sitekeep.v1.Table
+	14, // 10: sitekeep.v1.Difference.entry_before:type_name -> sitekeep.v1.Entry
+	14, // 11: sitekeep.v1.Difference.entry_after:type_name -> sitekeep.v1.Entry
+	21, // 12: sitekeep.v1.Difference.table_before:type_name -> sitekeep.v1.Table
+	21, // 13: sitekeep.v1.Difference.table_after:type_name -> sitekeep.v1.Table
+	26, // 14: sitekeep.v1.DiffBackupsResponse.differences:type_name -> sitekeep.v1.Difference
+	27, // 15: sitekeep.v1.DiffBackupsResponse.summary:type_name -> sitekeep.v1.DiffSummary
+	1,  // 16: sitekeep.v1.BackupService.CreateBackup:input_type -> sitekeep.v1.CreateBackupRequest
+	3,  // 17: sitekeep.v1.BackupService.ListBackups:input_type -> sitekeep.v1.ListBackupsRequest
+	5,  // 18: sitekeep.v1.BackupService.GetBackup:input_type -> sitekeep.v1.GetBackupRequest
+	7,  // 19: sitekeep.v1.BackupService.PinBackup:input_type -> sitekeep.v1.PinBackupRequest
+	9,  // 20: sitekeep.v1.BackupService.DeleteBackup:input_type -> sitekeep.v1.DeleteBackupRequest
+	11, // 21: sitekeep.v1.BackupService.CheckBackups:input_type -> sitekeep.v1.CheckBackupsRequest
+	13, // 22: sitekeep.v1.BackupService.ListEntries:input_type -> sitekeep.v1.ListEntriesRequest
+	16, // 23: sitekeep.v1.BackupService.ReadEntry:input_type -> sitekeep.v1.ReadEntryRequest
+	18, // 24: sitekeep.v1.BackupService.DownloadBackup:input_type -> sitekeep.v1.DownloadBackupRequest
+	20, // 25: sitekeep.v1.BackupService.ListTables:input_type -> sitekeep.v1.ListTablesRequest
+	23, // 26: sitekeep.v1.BackupService.ReadTables:input_type -> sitekeep.v1.ReadTablesRequest
+	25, // 27: sitekeep.v1.BackupService.DiffBackups:input_type -> sitekeep.v1.DiffBackupsRequest
+	2,  // 28: sitekeep.v1.BackupService.CreateBackup:output_type -> sitekeep.v1.CreateBackupResponse
+	4,  // 29: sitekeep.v1.BackupService.ListBackups:output_type -> sitekeep.v1.ListBackupsResponse
+	6,  // 30: sitekeep.v1.BackupService.GetBackup:output_type -> sitekeep.v1.GetBackupResponse
+	8,  // 31: sitekeep.v1.BackupService.PinBackup:output_type -> sitekeep.v1.PinBackupResponse
+	10, // 32: sitekeep.v1.BackupService.DeleteBackup:output_type -> sitekeep.v1.DeleteBackupResponse
+	12, // 33: sitekeep.v1.BackupService.CheckBackups:output_type -> sitekeep.v1.CheckBackupsResponse
+	15, // 34: sitekeep.v1.BackupService.ListEntries:output_type -> sitekeep.v1.ListEntriesResponse
+	17, // 35: sitekeep.v1.BackupService.ReadEntry:output_type -> sitekeep.v1.ReadEntryResponse
+	19, // 36: sitekeep.v1.BackupService.DownloadBackup:output_type -> sitekeep.v1.DownloadBackupResponse
+	22, // 37: sitekeep.v1.BackupService.ListTables:output_type -> sitekeep.v1.ListTablesResponse
+	24, // 38: sitekeep.v1.BackupService.ReadTables:output_type -> sitekeep.v1.ReadTablesResponse
+	28, // 39: sitekeep.v1.BackupService.DiffBackups:output_type -> sitekeep.v1.DiffBackupsResponse
+	28, // [28:40] is the sub-list for method output_type
+	16, // [16:28] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_backup_proto_init() }
@@ -1472,7 +2183,7 @@ func file_sitekeep_v1_backup_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_backup_proto_rawDesc), len(file_sitekeep_v1_backup_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

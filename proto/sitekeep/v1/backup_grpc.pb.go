@@ -28,6 +28,9 @@ const (
 	BackupService_ListEntries_FullMethodName    = "/sitekeep.v1.BackupService/ListEntries"
 	BackupService_ReadEntry_FullMethodName      = "/sitekeep.v1.BackupService/ReadEntry"
 	BackupService_DownloadBackup_FullMethodName = "/sitekeep.v1.BackupService/DownloadBackup"
+	BackupService_ListTables_FullMethodName     = "/sitekeep.v1.BackupService/ListTables"
+	BackupService_ReadTables_FullMethodName     = "/sitekeep.v1.BackupService/ReadTables"
+	BackupService_DiffBackups_FullMethodName    = "/sitekeep.v1.BackupService/DiffBackups"
 )
 
 // BackupServiceClient is the client API for BackupService service.
@@ -55,6 +58,14 @@ type BackupServiceClient interface {
 	ReadEntry(ctx context.Context, in *ReadEntryRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadEntryResponse], error)
 	// DownloadBackup streams the tarball. The last message has the digest; a stream without it is cut off.
 	DownloadBackup(ctx context.Context, in *DownloadBackupRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadBackupResponse], error)
+	// ListTables streams what the dump of a backup makes: tables, views and sequences, in its order.
+	ListTables(ctx context.Context, in *ListTablesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListTablesResponse], error)
+	// ReadTables streams the SQL of some tables: the session's settings, the tables, and the end of the dump. A client
+	// of the database can import it. The last message has the digest; a stream without it is cut off.
+	ReadTables(ctx context.Context, in *ReadTablesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadTablesResponse], error)
+	// DiffBackups streams in what two backups differ: paths in their order, then tables. The last message has the sums;
+	// a stream without them is cut off. Times of directories alone are no difference.
+	DiffBackups(ctx context.Context, in *DiffBackupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiffBackupsResponse], error)
 }
 
 type backupServiceClient struct {
@@ -182,6 +193,63 @@ func (c *backupServiceClient) DownloadBackup(ctx context.Context, in *DownloadBa
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BackupService_DownloadBackupClient = grpc.ServerStreamingClient[DownloadBackupResponse]
 
+func (c *backupServiceClient) ListTables(ctx context.Context, in *ListTablesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListTablesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &BackupService_ServiceDesc.Streams[3], BackupService_ListTables_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ListTablesRequest, ListTablesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BackupService_ListTablesClient = grpc.ServerStreamingClient[ListTablesResponse]
+
+func (c *backupServiceClient) ReadTables(ctx context.Context, in *ReadTablesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadTablesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &BackupService_ServiceDesc.Streams[4], BackupService_ReadTables_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadTablesRequest, ReadTablesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BackupService_ReadTablesClient = grpc.ServerStreamingClient[ReadTablesResponse]
+
+func (c *backupServiceClient) DiffBackups(ctx context.Context, in *DiffBackupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiffBackupsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &BackupService_ServiceDesc.Streams[5], BackupService_DiffBackups_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DiffBackupsRequest, DiffBackupsResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BackupService_DiffBackupsClient = grpc.ServerStreamingClient[DiffBackupsResponse]
+
 // BackupServiceServer is the server API for BackupService service.
 // All implementations must embed UnimplementedBackupServiceServer
 // for forward compatibility.
@@ -207,6 +275,14 @@ type BackupServiceServer interface {
 	ReadEntry(*ReadEntryRequest, grpc.ServerStreamingServer[ReadEntryResponse]) error
 	// DownloadBackup streams the tarball. The last message has the digest; a stream without it is cut off.
 	DownloadBackup(*DownloadBackupRequest, grpc.ServerStreamingServer[DownloadBackupResponse]) error
+	// ListTables streams what the dump of a backup makes: tables, views and sequences, in its order.
+	ListTables(*ListTablesRequest, grpc.ServerStreamingServer[ListTablesResponse]) error
+	// ReadTables streams the SQL of some tables: the session's settings, the tables, and the end of the dump. A client
+	// of the database can import it. The last message has the digest; a stream without it is cut off.
+	ReadTables(*ReadTablesRequest, grpc.ServerStreamingServer[ReadTablesResponse]) error
+	// DiffBackups streams in what two backups differ: paths in their order, then tables. The last message has the sums;
+	// a stream without them is cut off. Times of directories alone are no difference.
+	DiffBackups(*DiffBackupsRequest, grpc.ServerStreamingServer[DiffBackupsResponse]) error
 	mustEmbedUnimplementedBackupServiceServer()
 }
 
@@ -243,6 +319,15 @@ func (UnimplementedBackupServiceServer) ReadEntry(*ReadEntryRequest, grpc.Server
 }
 func (UnimplementedBackupServiceServer) DownloadBackup(*DownloadBackupRequest, grpc.ServerStreamingServer[DownloadBackupResponse]) error {
 	return status.Error(codes.Unimplemented, "method DownloadBackup not implemented")
+}
+func (UnimplementedBackupServiceServer) ListTables(*ListTablesRequest, grpc.ServerStreamingServer[ListTablesResponse]) error {
+	return status.Error(codes.Unimplemented, "method ListTables not implemented")
+}
+func (UnimplementedBackupServiceServer) ReadTables(*ReadTablesRequest, grpc.ServerStreamingServer[ReadTablesResponse]) error {
+	return status.Error(codes.Unimplemented, "method ReadTables not implemented")
+}
+func (UnimplementedBackupServiceServer) DiffBackups(*DiffBackupsRequest, grpc.ServerStreamingServer[DiffBackupsResponse]) error {
+	return status.Error(codes.Unimplemented, "method DiffBackups not implemented")
 }
 func (UnimplementedBackupServiceServer) mustEmbedUnimplementedBackupServiceServer() {}
 func (UnimplementedBackupServiceServer) testEmbeddedByValue()                       {}
@@ -406,6 +491,39 @@ func _BackupService_DownloadBackup_Handler(srv interface{}, stream grpc.ServerSt
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BackupService_DownloadBackupServer = grpc.ServerStreamingServer[DownloadBackupResponse]
 
+func _BackupService_ListTables_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ListTablesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(BackupServiceServer).ListTables(m, &grpc.GenericServerStream[ListTablesRequest, ListTablesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BackupService_ListTablesServer = grpc.ServerStreamingServer[ListTablesResponse]
+
+func _BackupService_ReadTables_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReadTablesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(BackupServiceServer).ReadTables(m, &grpc.GenericServerStream[ReadTablesRequest, ReadTablesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BackupService_ReadTablesServer = grpc.ServerStreamingServer[ReadTablesResponse]
+
+func _BackupService_DiffBackups_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DiffBackupsRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(BackupServiceServer).DiffBackups(m, &grpc.GenericServerStream[DiffBackupsRequest, DiffBackupsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BackupService_DiffBackupsServer = grpc.ServerStreamingServer[DiffBackupsResponse]
+
 // BackupService_ServiceDesc is the grpc.ServiceDesc for BackupService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -452,6 +570,21 @@ var BackupService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "DownloadBackup",
 			Handler:       _BackupService_DownloadBackup_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ListTables",
+			Handler:       _BackupService_ListTables_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "ReadTables",
+			Handler:       _BackupService_ReadTables_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "DiffBackups",
+			Handler:       _BackupService_DiffBackups_Handler,
 			ServerStreams: true,
 		},
 	},
