@@ -32,8 +32,13 @@ type RestoreSiteRequest struct {
 	// Wait for the site if another task holds it, instead of failing with ABORTED.
 	Queue bool `protobuf:"varint,4,opt,name=queue,proto3" json:"queue,omitempty"`
 	// Restore only the files, or only the database.
-	FilesOnly     bool `protobuf:"varint,5,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
-	DbOnly        bool `protobuf:"varint,6,opt,name=db_only,json=dbOnly,proto3" json:"db_only,omitempty"`
+	FilesOnly bool `protobuf:"varint,5,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
+	DbOnly    bool `protobuf:"varint,6,opt,name=db_only,json=dbOnly,proto3" json:"db_only,omitempty"`
+	// Restore only these paths, as they were in the backup: names or globs, without "./" in front. Files below a named
+	// directory that the backup does not have go. One that matches nothing in the backup is NOT_FOUND.
+	Paths [][]byte `protobuf:"bytes,7,rep,name=paths,proto3" json:"paths,omitempty"`
+	// Restore only these tables: names or globs. The rest of the live database stays.
+	Tables        []string `protobuf:"bytes,8,rep,name=tables,proto3" json:"tables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -110,6 +115,20 @@ func (x *RestoreSiteRequest) GetDbOnly() bool {
 	return false
 }
 
+func (x *RestoreSiteRequest) GetPaths() [][]byte {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *RestoreSiteRequest) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
 type RestoreSiteResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
@@ -155,11 +174,14 @@ func (x *RestoreSiteResponse) GetTask() *Task {
 }
 
 type PlanRestoreRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
-	Backup        string                 `protobuf:"bytes,2,opt,name=backup,proto3" json:"backup,omitempty"`
-	FilesOnly     bool                   `protobuf:"varint,3,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
-	DbOnly        bool                   `protobuf:"varint,4,opt,name=db_only,json=dbOnly,proto3" json:"db_only,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Site      string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Backup    string                 `protobuf:"bytes,2,opt,name=backup,proto3" json:"backup,omitempty"`
+	FilesOnly bool                   `protobuf:"varint,3,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
+	DbOnly    bool                   `protobuf:"varint,4,opt,name=db_only,json=dbOnly,proto3" json:"db_only,omitempty"`
+	// As in RestoreSiteRequest.
+	Paths         [][]byte `protobuf:"bytes,5,rep,name=paths,proto3" json:"paths,omitempty"`
+	Tables        []string `protobuf:"bytes,6,rep,name=tables,proto3" json:"tables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -220,6 +242,20 @@ func (x *PlanRestoreRequest) GetDbOnly() bool {
 		return x.DbOnly
 	}
 	return false
+}
+
+func (x *PlanRestoreRequest) GetPaths() [][]byte {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *PlanRestoreRequest) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
 }
 
 type PlanRestoreResponse struct {
@@ -458,7 +494,7 @@ var File_sitekeep_v1_restore_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\n" +
-	"\x19sitekeep/v1/restore.proto\x12\vsitekeep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16sitekeep/v1/task.proto\"\xbf\x01\n" +
+	"\x19sitekeep/v1/restore.proto\x12\vsitekeep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16sitekeep/v1/task.proto\"\xed\x01\n" +
 	"\x12RestoreSiteRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x16\n" +
 	"\x06backup\x18\x02 \x01(\tR\x06backup\x12/\n" +
@@ -466,15 +502,19 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\x05queue\x18\x04 \x01(\bR\x05queue\x12\x1d\n" +
 	"\n" +
 	"files_only\x18\x05 \x01(\bR\tfilesOnly\x12\x17\n" +
-	"\adb_only\x18\x06 \x01(\bR\x06dbOnly\"<\n" +
+	"\adb_only\x18\x06 \x01(\bR\x06dbOnly\x12\x14\n" +
+	"\x05paths\x18\a \x03(\fR\x05paths\x12\x16\n" +
+	"\x06tables\x18\b \x03(\tR\x06tables\"<\n" +
 	"\x13RestoreSiteResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"x\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\xa6\x01\n" +
 	"\x12PlanRestoreRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x16\n" +
 	"\x06backup\x18\x02 \x01(\tR\x06backup\x12\x1d\n" +
 	"\n" +
 	"files_only\x18\x03 \x01(\bR\tfilesOnly\x12\x17\n" +
-	"\adb_only\x18\x04 \x01(\bR\x06dbOnly\"v\n" +
+	"\adb_only\x18\x04 \x01(\bR\x06dbOnly\x12\x14\n" +
+	"\x05paths\x18\x05 \x03(\fR\x05paths\x12\x16\n" +
+	"\x06tables\x18\x06 \x03(\tR\x06tables\"v\n" +
 	"\x13PlanRestoreResponse\x12+\n" +
 	"\x05steps\x18\x01 \x03(\v2\x15.sitekeep.v1.PlanStepR\x05steps\x12\x1a\n" +
 	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x12\x16\n" +

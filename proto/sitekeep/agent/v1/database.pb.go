@@ -1121,6 +1121,464 @@ func (x *DropDatabaseResponse) GetWarnings() []string {
 	return nil
 }
 
+type InspectTablesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Tables        []string               `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectTablesRequest) Reset() {
+	*x = InspectTablesRequest{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectTablesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectTablesRequest) ProtoMessage() {}
+
+func (x *InspectTablesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectTablesRequest.ProtoReflect.Descriptor instead.
+func (*InspectTablesRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *InspectTablesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InspectTablesRequest) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+// Trigger is what makes one again.
+type Trigger struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "BEFORE" or "AFTER".
+	Timing string `protobuf:"bytes,2,opt,name=timing,proto3" json:"timing,omitempty"`
+	// "INSERT", "UPDATE" or "DELETE".
+	Event string `protobuf:"bytes,3,opt,name=event,proto3" json:"event,omitempty"`
+	// What it does, as SQL.
+	Statement string `protobuf:"bytes,4,opt,name=statement,proto3" json:"statement,omitempty"`
+	SqlMode   string `protobuf:"bytes,5,opt,name=sql_mode,json=sqlMode,proto3" json:"sql_mode,omitempty"`
+	Collation string `protobuf:"bytes,6,opt,name=collation,proto3" json:"collation,omitempty"`
+	// user@host.
+	Definer       string `protobuf:"bytes,7,opt,name=definer,proto3" json:"definer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Trigger) Reset() {
+	*x = Trigger{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Trigger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Trigger) ProtoMessage() {}
+
+func (x *Trigger) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
+func (*Trigger) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Trigger) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Trigger) GetTiming() string {
+	if x != nil {
+		return x.Timing
+	}
+	return ""
+}
+
+func (x *Trigger) GetEvent() string {
+	if x != nil {
+		return x.Event
+	}
+	return ""
+}
+
+func (x *Trigger) GetStatement() string {
+	if x != nil {
+		return x.Statement
+	}
+	return ""
+}
+
+func (x *Trigger) GetSqlMode() string {
+	if x != nil {
+		return x.SqlMode
+	}
+	return ""
+}
+
+func (x *Trigger) GetCollation() string {
+	if x != nil {
+		return x.Collation
+	}
+	return ""
+}
+
+func (x *Trigger) GetDefiner() string {
+	if x != nil {
+		return x.Definer
+	}
+	return ""
+}
+
+type TableDetail struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "table", "view" or "sequence"; empty if it is not there.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// In the order in which they fire.
+	Triggers []*Trigger `protobuf:"bytes,3,rep,name=triggers,proto3" json:"triggers,omitempty"`
+	// Tables that foreign keys bind it to, in either direction, but itself. With "database." before those of another one.
+	Related       []string `protobuf:"bytes,4,rep,name=related,proto3" json:"related,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableDetail) Reset() {
+	*x = TableDetail{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableDetail) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableDetail) ProtoMessage() {}
+
+func (x *TableDetail) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableDetail.ProtoReflect.Descriptor instead.
+func (*TableDetail) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *TableDetail) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TableDetail) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *TableDetail) GetTriggers() []*Trigger {
+	if x != nil {
+		return x.Triggers
+	}
+	return nil
+}
+
+func (x *TableDetail) GetRelated() []string {
+	if x != nil {
+		return x.Related
+	}
+	return nil
+}
+
+type InspectTablesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tables        []*TableDetail         `protobuf:"bytes,1,rep,name=tables,proto3" json:"tables,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectTablesResponse) Reset() {
+	*x = InspectTablesResponse{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectTablesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectTablesResponse) ProtoMessage() {}
+
+func (x *InspectTablesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectTablesResponse.ProtoReflect.Descriptor instead.
+func (*InspectTablesResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *InspectTablesResponse) GetTables() []*TableDetail {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+type ExchangeTablesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The live database.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Where the new tables are.
+	Scratch string       `protobuf:"bytes,2,opt,name=scratch,proto3" json:"scratch,omitempty"`
+	Tables  []*TableSwap `protobuf:"bytes,3,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Bring the old tables back.
+	Back bool `protobuf:"varint,4,opt,name=back,proto3" json:"back,omitempty"`
+	// As whom triggers run that the live database did not have: an account of this user.
+	User string `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`
+	// Where the old tables go; it is made if it is not there.
+	Kept          string `protobuf:"bytes,6,opt,name=kept,proto3" json:"kept,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExchangeTablesRequest) Reset() {
+	*x = ExchangeTablesRequest{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExchangeTablesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExchangeTablesRequest) ProtoMessage() {}
+
+func (x *ExchangeTablesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExchangeTablesRequest.ProtoReflect.Descriptor instead.
+func (*ExchangeTablesRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ExchangeTablesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ExchangeTablesRequest) GetScratch() string {
+	if x != nil {
+		return x.Scratch
+	}
+	return ""
+}
+
+func (x *ExchangeTablesRequest) GetTables() []*TableSwap {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *ExchangeTablesRequest) GetBack() bool {
+	if x != nil {
+		return x.Back
+	}
+	return false
+}
+
+func (x *ExchangeTablesRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ExchangeTablesRequest) GetKept() string {
+	if x != nil {
+		return x.Kept
+	}
+	return ""
+}
+
+type TableSwap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Whether there is an old table.
+	Existed       bool       `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
+	OldTriggers   []*Trigger `protobuf:"bytes,3,rep,name=old_triggers,json=oldTriggers,proto3" json:"old_triggers,omitempty"`
+	NewTriggers   []*Trigger `protobuf:"bytes,4,rep,name=new_triggers,json=newTriggers,proto3" json:"new_triggers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableSwap) Reset() {
+	*x = TableSwap{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableSwap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableSwap) ProtoMessage() {}
+
+func (x *TableSwap) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableSwap.ProtoReflect.Descriptor instead.
+func (*TableSwap) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TableSwap) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TableSwap) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
+}
+
+func (x *TableSwap) GetOldTriggers() []*Trigger {
+	if x != nil {
+		return x.OldTriggers
+	}
+	return nil
+}
+
+func (x *TableSwap) GetNewTriggers() []*Trigger {
+	if x != nil {
+		return x.NewTriggers
+	}
+	return nil
+}
+
+type ExchangeTablesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExchangeTablesResponse) Reset() {
+	*x = ExchangeTablesResponse{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExchangeTablesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExchangeTablesResponse) ProtoMessage() {}
+
+func (x *ExchangeTablesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExchangeTablesResponse.ProtoReflect.Descriptor instead.
+func (*ExchangeTablesResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{20}
+}
+
 var File_sitekeep_agent_v1_database_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
@@ -1207,13 +1665,46 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\x05hosts\x18\x03 \x03(\tR\x05hosts\"L\n" +
 	"\x14DropDatabaseResponse\x12\x18\n" +
 	"\aexisted\x18\x01 \x01(\bR\aexisted\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings2\xe1\x03\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"B\n" +
+	"\x14InspectTablesRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06tables\x18\x02 \x03(\tR\x06tables\"\xbc\x01\n" +
+	"\aTrigger\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06timing\x18\x02 \x01(\tR\x06timing\x12\x14\n" +
+	"\x05event\x18\x03 \x01(\tR\x05event\x12\x1c\n" +
+	"\tstatement\x18\x04 \x01(\tR\tstatement\x12\x19\n" +
+	"\bsql_mode\x18\x05 \x01(\tR\asqlMode\x12\x1c\n" +
+	"\tcollation\x18\x06 \x01(\tR\tcollation\x12\x18\n" +
+	"\adefiner\x18\a \x01(\tR\adefiner\"\x87\x01\n" +
+	"\vTableDetail\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x126\n" +
+	"\btriggers\x18\x03 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\btriggers\x12\x18\n" +
+	"\arelated\x18\x04 \x03(\tR\arelated\"O\n" +
+	"\x15InspectTablesResponse\x126\n" +
+	"\x06tables\x18\x01 \x03(\v2\x1e.sitekeep.agent.v1.TableDetailR\x06tables\"\xb7\x01\n" +
+	"\x15ExchangeTablesRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\ascratch\x18\x02 \x01(\tR\ascratch\x124\n" +
+	"\x06tables\x18\x03 \x03(\v2\x1c.sitekeep.agent.v1.TableSwapR\x06tables\x12\x12\n" +
+	"\x04back\x18\x04 \x01(\bR\x04back\x12\x12\n" +
+	"\x04user\x18\x05 \x01(\tR\x04user\x12\x12\n" +
+	"\x04kept\x18\x06 \x01(\tR\x04kept\"\xb7\x01\n" +
+	"\tTableSwap\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aexisted\x18\x02 \x01(\bR\aexisted\x12=\n" +
+	"\fold_triggers\x18\x03 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\voldTriggers\x12=\n" +
+	"\fnew_triggers\x18\x04 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\vnewTriggers\"\x18\n" +
+	"\x16ExchangeTablesResponse2\xac\x05\n" +
 	"\x0fDatabaseService\x12h\n" +
 	"\x0fInspectDatabase\x12).sitekeep.agent.v1.InspectDatabaseRequest\x1a*.sitekeep.agent.v1.InspectDatabaseResponse\x12K\n" +
 	"\x04Dump\x12\x1e.sitekeep.agent.v1.DumpRequest\x1a\x1f.sitekeep.agent.v1.DumpResponse(\x010\x01\x12e\n" +
 	"\x0eCreateDatabase\x12(.sitekeep.agent.v1.CreateDatabaseRequest\x1a).sitekeep.agent.v1.CreateDatabaseResponse\x12O\n" +
 	"\x06Import\x12 .sitekeep.agent.v1.ImportRequest\x1a!.sitekeep.agent.v1.ImportResponse(\x01\x12_\n" +
-	"\fDropDatabase\x12&.sitekeep.agent.v1.DropDatabaseRequest\x1a'.sitekeep.agent.v1.DropDatabaseResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
+	"\fDropDatabase\x12&.sitekeep.agent.v1.DropDatabaseRequest\x1a'.sitekeep.agent.v1.DropDatabaseResponse\x12b\n" +
+	"\rInspectTables\x12'.sitekeep.agent.v1.InspectTablesRequest\x1a(.sitekeep.agent.v1.InspectTablesResponse\x12e\n" +
+	"\x0eExchangeTables\x12(.sitekeep.agent.v1.ExchangeTablesRequest\x1a).sitekeep.agent.v1.ExchangeTablesResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sitekeep_agent_v1_database_proto_rawDescOnce sync.Once
@@ -1227,7 +1718,7 @@ func file_sitekeep_agent_v1_database_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_database_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*InspectDatabaseRequest)(nil),  // 0: sitekeep.agent.v1.InspectDatabaseRequest
 	(*InspectDatabaseResponse)(nil), // 1: sitekeep.agent.v1.InspectDatabaseResponse
@@ -1243,43 +1734,59 @@ var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*ImportResponse)(nil),          // 11: sitekeep.agent.v1.ImportResponse
 	(*DropDatabaseRequest)(nil),     // 12: sitekeep.agent.v1.DropDatabaseRequest
 	(*DropDatabaseResponse)(nil),    // 13: sitekeep.agent.v1.DropDatabaseResponse
-	(*BaseIndex)(nil),               // 14: sitekeep.agent.v1.BaseIndex
-	(*StreamEnd)(nil),               // 15: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),                   // 16: sitekeep.agent.v1.Frame
-	(*Reference)(nil),               // 17: sitekeep.agent.v1.Reference
-	(*Warning)(nil),                 // 18: sitekeep.agent.v1.Warning
-	(*StreamSummary)(nil),           // 19: sitekeep.agent.v1.StreamSummary
+	(*InspectTablesRequest)(nil),    // 14: sitekeep.agent.v1.InspectTablesRequest
+	(*Trigger)(nil),                 // 15: sitekeep.agent.v1.Trigger
+	(*TableDetail)(nil),             // 16: sitekeep.agent.v1.TableDetail
+	(*InspectTablesResponse)(nil),   // 17: sitekeep.agent.v1.InspectTablesResponse
+	(*ExchangeTablesRequest)(nil),   // 18: sitekeep.agent.v1.ExchangeTablesRequest
+	(*TableSwap)(nil),               // 19: sitekeep.agent.v1.TableSwap
+	(*ExchangeTablesResponse)(nil),  // 20: sitekeep.agent.v1.ExchangeTablesResponse
+	(*BaseIndex)(nil),               // 21: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),               // 22: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                   // 23: sitekeep.agent.v1.Frame
+	(*Reference)(nil),               // 24: sitekeep.agent.v1.Reference
+	(*Warning)(nil),                 // 25: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),           // 26: sitekeep.agent.v1.StreamSummary
 }
 var file_sitekeep_agent_v1_database_proto_depIdxs = []int32{
 	2,  // 0: sitekeep.agent.v1.InspectDatabaseResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
 	3,  // 1: sitekeep.agent.v1.DumpRequest.header:type_name -> sitekeep.agent.v1.DumpHeader
-	14, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	15, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	16, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	17, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	18, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	21, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	22, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	23, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	24, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	25, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
 	6,  // 7: sitekeep.agent.v1.DumpResponse.summary:type_name -> sitekeep.agent.v1.DumpSummary
-	19, // 8: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
+	26, // 8: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
 	2,  // 9: sitekeep.agent.v1.DumpSummary.tables:type_name -> sitekeep.agent.v1.TableInfo
 	9,  // 10: sitekeep.agent.v1.ImportRequest.header:type_name -> sitekeep.agent.v1.ImportHeader
-	16, // 11: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	15, // 12: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	23, // 11: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	22, // 12: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
 	2,  // 13: sitekeep.agent.v1.ImportResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
-	0,  // 14: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
-	4,  // 15: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
-	7,  // 16: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
-	10, // 17: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
-	12, // 18: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
-	1,  // 19: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
-	5,  // 20: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
-	8,  // 21: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
-	11, // 22: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
-	13, // 23: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
-	19, // [19:24] is the sub-list for method output_type
-	14, // [14:19] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	15, // 14: sitekeep.agent.v1.TableDetail.triggers:type_name -> sitekeep.agent.v1.Trigger
+	16, // 15: sitekeep.agent.v1.InspectTablesResponse.tables:type_name -> sitekeep.agent.v1.TableDetail
+	19, // 16: sitekeep.agent.v1.ExchangeTablesRequest.tables:type_name -> sitekeep.agent.v1.TableSwap
+	15, // 17: sitekeep.agent.v1.TableSwap.old_triggers:type_name -> sitekeep.agent.v1.Trigger
+	15, // 18: sitekeep.agent.v1.TableSwap.new_triggers:type_name -> sitekeep.agent.v1.Trigger
+	0,  // 19: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
+	4,  // 20: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
+	7,  // 21: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
+	10, // 22: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
+	12, // 23: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
+	14, // 24: sitekeep.agent.v1.DatabaseService.InspectTables:input_type -> sitekeep.agent.v1.InspectTablesRequest
+	18, // 25: sitekeep.agent.v1.DatabaseService.ExchangeTables:input_type -> sitekeep.agent.v1.ExchangeTablesRequest
+	1,  // 26: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
+	5,  // 27: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
+	8,  // 28: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
+	11, // 29: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
+	13, // 30: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
+	17, // 31: sitekeep.agent.v1.DatabaseService.InspectTables:output_type -> sitekeep.agent.v1.InspectTablesResponse
+	20, // 32: sitekeep.agent.v1.DatabaseService.ExchangeTables:output_type -> sitekeep.agent.v1.ExchangeTablesResponse
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_database_proto_init() }
@@ -1310,7 +1817,7 @@ func file_sitekeep_agent_v1_database_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_database_proto_rawDesc), len(file_sitekeep_agent_v1_database_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,8 @@ const (
 	DatabaseService_CreateDatabase_FullMethodName  = "/sitekeep.agent.v1.DatabaseService/CreateDatabase"
 	DatabaseService_Import_FullMethodName          = "/sitekeep.agent.v1.DatabaseService/Import"
 	DatabaseService_DropDatabase_FullMethodName    = "/sitekeep.agent.v1.DatabaseService/DropDatabase"
+	DatabaseService_InspectTables_FullMethodName   = "/sitekeep.agent.v1.DatabaseService/InspectTables"
+	DatabaseService_ExchangeTables_FullMethodName  = "/sitekeep.agent.v1.DatabaseService/ExchangeTables"
 )
 
 // DatabaseServiceClient is the client API for DatabaseService service.
@@ -45,6 +47,12 @@ type DatabaseServiceClient interface {
 	Import(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportRequest, ImportResponse], error)
 	// DropDatabase removes a database and accounts. What is not there is no error.
 	DropDatabase(ctx context.Context, in *DropDatabaseRequest, opts ...grpc.CallOption) (*DropDatabaseResponse, error)
+	// InspectTables tells of some tables what an exchange needs to know. One that is not there has no kind.
+	InspectTables(ctx context.Context, in *InspectTablesRequest, opts ...grpc.CallOption) (*InspectTablesResponse, error)
+	// ExchangeTables puts tables of one database in place of those of another by one RENAME TABLE, or takes that back.
+	// It looks where each table lies and moves only what is not there yet: so it may be repeated, also after it was
+	// broken off.
+	ExchangeTables(ctx context.Context, in *ExchangeTablesRequest, opts ...grpc.CallOption) (*ExchangeTablesResponse, error)
 }
 
 type databaseServiceClient struct {
@@ -111,6 +119,26 @@ func (c *databaseServiceClient) DropDatabase(ctx context.Context, in *DropDataba
 	return out, nil
 }
 
+func (c *databaseServiceClient) InspectTables(ctx context.Context, in *InspectTablesRequest, opts ...grpc.CallOption) (*InspectTablesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InspectTablesResponse)
+	err := c.cc.Invoke(ctx, DatabaseService_InspectTables_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *databaseServiceClient) ExchangeTables(ctx context.Context, in *ExchangeTablesRequest, opts ...grpc.CallOption) (*ExchangeTablesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExchangeTablesResponse)
+	err := c.cc.Invoke(ctx, DatabaseService_ExchangeTables_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DatabaseServiceServer is the server API for DatabaseService service.
 // All implementations must embed UnimplementedDatabaseServiceServer
 // for forward compatibility.
@@ -130,6 +158,12 @@ type DatabaseServiceServer interface {
 	Import(grpc.ClientStreamingServer[ImportRequest, ImportResponse]) error
 	// DropDatabase removes a database and accounts. What is not there is no error.
 	DropDatabase(context.Context, *DropDatabaseRequest) (*DropDatabaseResponse, error)
+	// InspectTables tells of some tables what an exchange needs to know. One that is not there has no kind.
+	InspectTables(context.Context, *InspectTablesRequest) (*InspectTablesResponse, error)
+	// ExchangeTables puts tables of one database in place of those of another by one RENAME TABLE, or takes that back.
+	// It looks where each table lies and moves only what is not there yet: so it may be repeated, also after it was
+	// broken off.
+	ExchangeTables(context.Context, *ExchangeTablesRequest) (*ExchangeTablesResponse, error)
 	mustEmbedUnimplementedDatabaseServiceServer()
 }
 
@@ -154,6 +188,12 @@ func (UnimplementedDatabaseServiceServer) Import(grpc.ClientStreamingServer[Impo
 }
 func (UnimplementedDatabaseServiceServer) DropDatabase(context.Context, *DropDatabaseRequest) (*DropDatabaseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DropDatabase not implemented")
+}
+func (UnimplementedDatabaseServiceServer) InspectTables(context.Context, *InspectTablesRequest) (*InspectTablesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method InspectTables not implemented")
+}
+func (UnimplementedDatabaseServiceServer) ExchangeTables(context.Context, *ExchangeTablesRequest) (*ExchangeTablesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExchangeTables not implemented")
 }
 func (UnimplementedDatabaseServiceServer) mustEmbedUnimplementedDatabaseServiceServer() {}
 func (UnimplementedDatabaseServiceServer) testEmbeddedByValue()                         {}
@@ -244,6 +284,42 @@ func _DatabaseService_DropDatabase_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DatabaseService_InspectTables_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InspectTablesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DatabaseServiceServer).InspectTables(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DatabaseService_InspectTables_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DatabaseServiceServer).InspectTables(ctx, req.(*InspectTablesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DatabaseService_ExchangeTables_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExchangeTablesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DatabaseServiceServer).ExchangeTables(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DatabaseService_ExchangeTables_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DatabaseServiceServer).ExchangeTables(ctx, req.(*ExchangeTablesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DatabaseService_ServiceDesc is the grpc.ServiceDesc for DatabaseService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -262,6 +338,14 @@ var DatabaseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DropDatabase",
 			Handler:    _DatabaseService_DropDatabase_Handler,
+		},
+		{
+			MethodName: "InspectTables",
+			Handler:    _DatabaseService_InspectTables_Handler,
+		},
+		{
+			MethodName: "ExchangeTables",
+			Handler:    _DatabaseService_ExchangeTables_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

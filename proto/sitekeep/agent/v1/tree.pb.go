@@ -473,7 +473,9 @@ type WriteTreeHeader struct {
 	// "tar.zst" or "tar.gz".
 	Format string `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
 	// The tarball holds no dump, so that its ./database.sql is a file of the site.
-	NoDump        bool `protobuf:"varint,4,opt,name=no_dump,json=noDump,proto3" json:"no_dump,omitempty"`
+	NoDump bool `protobuf:"varint,4,opt,name=no_dump,json=noDump,proto3" json:"no_dump,omitempty"`
+	// If there are any: only these paths ("./a/b"), what is below them, and the directories above them.
+	Select        [][]byte `protobuf:"bytes,5,rep,name=select,proto3" json:"select,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -534,6 +536,13 @@ func (x *WriteTreeHeader) GetNoDump() bool {
 		return x.NoDump
 	}
 	return false
+}
+
+func (x *WriteTreeHeader) GetSelect() [][]byte {
+	if x != nil {
+		return x.Select
+	}
+	return nil
 }
 
 type WriteTreeRequest struct {
@@ -916,6 +925,280 @@ func (x *RemoveStagingResponse) GetExisted() bool {
 	return false
 }
 
+type InspectPathsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Task  string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	// "./a/b".
+	Paths         [][]byte `protobuf:"bytes,3,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectPathsRequest) Reset() {
+	*x = InspectPathsRequest{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectPathsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectPathsRequest) ProtoMessage() {}
+
+func (x *InspectPathsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectPathsRequest.ProtoReflect.Descriptor instead.
+func (*InspectPathsRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *InspectPathsRequest) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *InspectPathsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *InspectPathsRequest) GetPaths() [][]byte {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+type InspectPathsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each path asked for, in their order.
+	Paths         []*PathState `protobuf:"bytes,1,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectPathsResponse) Reset() {
+	*x = InspectPathsResponse{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectPathsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectPathsResponse) ProtoMessage() {}
+
+func (x *InspectPathsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectPathsResponse.ProtoReflect.Descriptor instead.
+func (*InspectPathsResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *InspectPathsResponse) GetPaths() []*PathState {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+type PathState struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The path asked for, or the topmost directory above it that is missing in the live tree.
+	Path []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// 0 if it is not there.
+	LiveInode     uint64 `protobuf:"varint,2,opt,name=live_inode,json=liveInode,proto3" json:"live_inode,omitempty"`
+	StagedInode   uint64 `protobuf:"varint,3,opt,name=staged_inode,json=stagedInode,proto3" json:"staged_inode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PathState) Reset() {
+	*x = PathState{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PathState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PathState) ProtoMessage() {}
+
+func (x *PathState) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PathState.ProtoReflect.Descriptor instead.
+func (*PathState) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *PathState) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *PathState) GetLiveInode() uint64 {
+	if x != nil {
+		return x.LiveInode
+	}
+	return 0
+}
+
+func (x *PathState) GetStagedInode() uint64 {
+	if x != nil {
+		return x.StagedInode
+	}
+	return 0
+}
+
+type ExchangePathsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Task  string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	// With the inodes from before the exchange, in both directions.
+	Paths []*PathState `protobuf:"bytes,3,rep,name=paths,proto3" json:"paths,omitempty"`
+	// Bring the old ones back.
+	Back          bool `protobuf:"varint,4,opt,name=back,proto3" json:"back,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExchangePathsRequest) Reset() {
+	*x = ExchangePathsRequest{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExchangePathsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExchangePathsRequest) ProtoMessage() {}
+
+func (x *ExchangePathsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExchangePathsRequest.ProtoReflect.Descriptor instead.
+func (*ExchangePathsRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ExchangePathsRequest) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *ExchangePathsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *ExchangePathsRequest) GetPaths() []*PathState {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+func (x *ExchangePathsRequest) GetBack() bool {
+	if x != nil {
+		return x.Back
+	}
+	return false
+}
+
+type ExchangePathsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExchangePathsResponse) Reset() {
+	*x = ExchangePathsResponse{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExchangePathsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExchangePathsResponse) ProtoMessage() {}
+
+func (x *ExchangePathsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExchangePathsResponse.ProtoReflect.Descriptor instead.
+func (*ExchangePathsResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{16}
+}
+
 var File_sitekeep_agent_v1_tree_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
@@ -951,12 +1234,13 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\treference\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.ReferenceH\x00R\treference\x126\n" +
 	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12<\n" +
 	"\asummary\x18\x04 \x01(\v2 .sitekeep.agent.v1.StreamSummaryH\x00R\asummaryB\t\n" +
-	"\amessage\"\x86\x01\n" +
+	"\amessage\"\x9e\x01\n" +
 	"\x0fWriteTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +
 	"\x06format\x18\x03 \x01(\tR\x06format\x12\x17\n" +
-	"\ano_dump\x18\x04 \x01(\bR\x06noDump\"\xbf\x01\n" +
+	"\ano_dump\x18\x04 \x01(\bR\x06noDump\x12\x16\n" +
+	"\x06select\x18\x05 \x03(\fR\x06select\"\xbf\x01\n" +
 	"\x10WriteTreeRequest\x12<\n" +
 	"\x06header\x18\x01 \x01(\v2\".sitekeep.agent.v1.WriteTreeHeaderH\x00R\x06header\x120\n" +
 	"\x05frame\x18\x02 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x120\n" +
@@ -980,13 +1264,32 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\n" +
 	"live_inode\x18\x03 \x01(\x04R\tliveInode\"1\n" +
 	"\x15RemoveStagingResponse\x12\x18\n" +
-	"\aexisted\x18\x01 \x01(\bR\aexisted2\xe3\x03\n" +
+	"\aexisted\x18\x01 \x01(\bR\aexisted\"o\n" +
+	"\x13InspectPathsRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x12\x14\n" +
+	"\x05paths\x18\x03 \x03(\fR\x05paths\"J\n" +
+	"\x14InspectPathsResponse\x122\n" +
+	"\x05paths\x18\x01 \x03(\v2\x1c.sitekeep.agent.v1.PathStateR\x05paths\"a\n" +
+	"\tPathState\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x1d\n" +
+	"\n" +
+	"live_inode\x18\x02 \x01(\x04R\tliveInode\x12!\n" +
+	"\fstaged_inode\x18\x03 \x01(\x04R\vstagedInode\"\xa2\x01\n" +
+	"\x14ExchangePathsRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x122\n" +
+	"\x05paths\x18\x03 \x03(\v2\x1c.sitekeep.agent.v1.PathStateR\x05paths\x12\x12\n" +
+	"\x04back\x18\x04 \x01(\bR\x04back\"\x17\n" +
+	"\x15ExchangePathsResponse2\xa8\x05\n" +
 	"\vTreeService\x12\\\n" +
 	"\vInspectTree\x12%.sitekeep.agent.v1.InspectTreeRequest\x1a&.sitekeep.agent.v1.InspectTreeResponse\x12W\n" +
 	"\bReadTree\x12\".sitekeep.agent.v1.ReadTreeRequest\x1a#.sitekeep.agent.v1.ReadTreeResponse(\x010\x01\x12X\n" +
 	"\tWriteTree\x12#.sitekeep.agent.v1.WriteTreeRequest\x1a$.sitekeep.agent.v1.WriteTreeResponse(\x01\x12_\n" +
 	"\fExchangeTree\x12&.sitekeep.agent.v1.ExchangeTreeRequest\x1a'.sitekeep.agent.v1.ExchangeTreeResponse\x12b\n" +
-	"\rRemoveStaging\x12'.sitekeep.agent.v1.RemoveStagingRequest\x1a(.sitekeep.agent.v1.RemoveStagingResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
+	"\rRemoveStaging\x12'.sitekeep.agent.v1.RemoveStagingRequest\x1a(.sitekeep.agent.v1.RemoveStagingResponse\x12_\n" +
+	"\fInspectPaths\x12&.sitekeep.agent.v1.InspectPathsRequest\x1a'.sitekeep.agent.v1.InspectPathsResponse\x12b\n" +
+	"\rExchangePaths\x12'.sitekeep.agent.v1.ExchangePathsRequest\x1a(.sitekeep.agent.v1.ExchangePathsResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sitekeep_agent_v1_tree_proto_rawDescOnce sync.Once
@@ -1000,7 +1303,7 @@ func file_sitekeep_agent_v1_tree_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_tree_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_tree_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_sitekeep_agent_v1_tree_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_sitekeep_agent_v1_tree_proto_goTypes = []any{
 	(*InspectTreeRequest)(nil),    // 0: sitekeep.agent.v1.InspectTreeRequest
 	(*InspectTreeResponse)(nil),   // 1: sitekeep.agent.v1.InspectTreeResponse
@@ -1014,47 +1317,60 @@ var file_sitekeep_agent_v1_tree_proto_goTypes = []any{
 	(*ExchangeTreeResponse)(nil),  // 9: sitekeep.agent.v1.ExchangeTreeResponse
 	(*RemoveStagingRequest)(nil),  // 10: sitekeep.agent.v1.RemoveStagingRequest
 	(*RemoveStagingResponse)(nil), // 11: sitekeep.agent.v1.RemoveStagingResponse
-	(*SiteRef)(nil),               // 12: sitekeep.agent.v1.SiteRef
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*BaseIndex)(nil),             // 14: sitekeep.agent.v1.BaseIndex
-	(*StreamEnd)(nil),             // 15: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),                 // 16: sitekeep.agent.v1.Frame
-	(*Reference)(nil),             // 17: sitekeep.agent.v1.Reference
-	(*Warning)(nil),               // 18: sitekeep.agent.v1.Warning
-	(*StreamSummary)(nil),         // 19: sitekeep.agent.v1.StreamSummary
+	(*InspectPathsRequest)(nil),   // 12: sitekeep.agent.v1.InspectPathsRequest
+	(*InspectPathsResponse)(nil),  // 13: sitekeep.agent.v1.InspectPathsResponse
+	(*PathState)(nil),             // 14: sitekeep.agent.v1.PathState
+	(*ExchangePathsRequest)(nil),  // 15: sitekeep.agent.v1.ExchangePathsRequest
+	(*ExchangePathsResponse)(nil), // 16: sitekeep.agent.v1.ExchangePathsResponse
+	(*SiteRef)(nil),               // 17: sitekeep.agent.v1.SiteRef
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*BaseIndex)(nil),             // 19: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),             // 20: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                 // 21: sitekeep.agent.v1.Frame
+	(*Reference)(nil),             // 22: sitekeep.agent.v1.Reference
+	(*Warning)(nil),               // 23: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),         // 24: sitekeep.agent.v1.StreamSummary
 }
 var file_sitekeep_agent_v1_tree_proto_depIdxs = []int32{
-	12, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	12, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	13, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
+	17, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	17, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	18, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
 	2,  // 3: sitekeep.agent.v1.ReadTreeRequest.header:type_name -> sitekeep.agent.v1.ReadTreeHeader
-	14, // 4: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	15, // 5: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	16, // 6: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	17, // 7: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	18, // 8: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
-	19, // 9: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
-	12, // 10: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	19, // 4: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	20, // 5: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	21, // 6: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	22, // 7: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	23, // 8: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	24, // 9: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
+	17, // 10: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
 	5,  // 11: sitekeep.agent.v1.WriteTreeRequest.header:type_name -> sitekeep.agent.v1.WriteTreeHeader
-	16, // 12: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	15, // 13: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	12, // 14: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	12, // 15: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	0,  // 16: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
-	3,  // 17: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
-	6,  // 18: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
-	8,  // 19: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
-	10, // 20: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
-	1,  // 21: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
-	4,  // 22: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
-	7,  // 23: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
-	9,  // 24: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
-	11, // 25: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
-	21, // [21:26] is the sub-list for method output_type
-	16, // [16:21] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	21, // 12: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	20, // 13: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	17, // 14: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	17, // 15: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	17, // 16: sitekeep.agent.v1.InspectPathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	14, // 17: sitekeep.agent.v1.InspectPathsResponse.paths:type_name -> sitekeep.agent.v1.PathState
+	17, // 18: sitekeep.agent.v1.ExchangePathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	14, // 19: sitekeep.agent.v1.ExchangePathsRequest.paths:type_name -> sitekeep.agent.v1.PathState
+	0,  // 20: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
+	3,  // 21: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
+	6,  // 22: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
+	8,  // 23: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
+	10, // 24: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
+	12, // 25: sitekeep.agent.v1.TreeService.InspectPaths:input_type -> sitekeep.agent.v1.InspectPathsRequest
+	15, // 26: sitekeep.agent.v1.TreeService.ExchangePaths:input_type -> sitekeep.agent.v1.ExchangePathsRequest
+	1,  // 27: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
+	4,  // 28: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
+	7,  // 29: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
+	9,  // 30: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
+	11, // 31: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
+	13, // 32: sitekeep.agent.v1.TreeService.InspectPaths:output_type -> sitekeep.agent.v1.InspectPathsResponse
+	16, // 33: sitekeep.agent.v1.TreeService.ExchangePaths:output_type -> sitekeep.agent.v1.ExchangePathsResponse
+	27, // [27:34] is the sub-list for method output_type
+	20, // [20:27] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_tree_proto_init() }
@@ -1086,7 +1402,7 @@ func file_sitekeep_agent_v1_tree_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_tree_proto_rawDesc), len(file_sitekeep_agent_v1_tree_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,8 @@ const (
 	TreeService_WriteTree_FullMethodName     = "/sitekeep.agent.v1.TreeService/WriteTree"
 	TreeService_ExchangeTree_FullMethodName  = "/sitekeep.agent.v1.TreeService/ExchangeTree"
 	TreeService_RemoveStaging_FullMethodName = "/sitekeep.agent.v1.TreeService/RemoveStaging"
+	TreeService_InspectPaths_FullMethodName  = "/sitekeep.agent.v1.TreeService/InspectPaths"
+	TreeService_ExchangePaths_FullMethodName = "/sitekeep.agent.v1.TreeService/ExchangePaths"
 )
 
 // TreeServiceClient is the client API for TreeService service.
@@ -50,6 +52,12 @@ type TreeServiceClient interface {
 	// RemoveStaging removes the task's staging directory with all that is in it. It refuses when the tree in it is
 	// not the one that the caller names. Repeatable.
 	RemoveStaging(ctx context.Context, in *RemoveStagingRequest, opts ...grpc.CallOption) (*RemoveStagingResponse, error)
+	// InspectPaths looks at single paths of the live and of the staged tree.
+	InspectPaths(ctx context.Context, in *InspectPathsRequest, opts ...grpc.CallOption) (*InspectPathsResponse, error)
+	// ExchangePaths swaps single paths of the live and the staged tree, each atomically, or takes that back. Forward it
+	// acts only on what the inodes name. Back it brings the old ones back whatever has taken their place, which goes into
+	// the staged tree. It may be repeated, also after it was broken off.
+	ExchangePaths(ctx context.Context, in *ExchangePathsRequest, opts ...grpc.CallOption) (*ExchangePathsResponse, error)
 }
 
 type treeServiceClient struct {
@@ -116,6 +124,26 @@ func (c *treeServiceClient) RemoveStaging(ctx context.Context, in *RemoveStaging
 	return out, nil
 }
 
+func (c *treeServiceClient) InspectPaths(ctx context.Context, in *InspectPathsRequest, opts ...grpc.CallOption) (*InspectPathsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InspectPathsResponse)
+	err := c.cc.Invoke(ctx, TreeService_InspectPaths_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *treeServiceClient) ExchangePaths(ctx context.Context, in *ExchangePathsRequest, opts ...grpc.CallOption) (*ExchangePathsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExchangePathsResponse)
+	err := c.cc.Invoke(ctx, TreeService_ExchangePaths_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TreeServiceServer is the server API for TreeService service.
 // All implementations must embed UnimplementedTreeServiceServer
 // for forward compatibility.
@@ -140,6 +168,12 @@ type TreeServiceServer interface {
 	// RemoveStaging removes the task's staging directory with all that is in it. It refuses when the tree in it is
 	// not the one that the caller names. Repeatable.
 	RemoveStaging(context.Context, *RemoveStagingRequest) (*RemoveStagingResponse, error)
+	// InspectPaths looks at single paths of the live and of the staged tree.
+	InspectPaths(context.Context, *InspectPathsRequest) (*InspectPathsResponse, error)
+	// ExchangePaths swaps single paths of the live and the staged tree, each atomically, or takes that back. Forward it
+	// acts only on what the inodes name. Back it brings the old ones back whatever has taken their place, which goes into
+	// the staged tree. It may be repeated, also after it was broken off.
+	ExchangePaths(context.Context, *ExchangePathsRequest) (*ExchangePathsResponse, error)
 	mustEmbedUnimplementedTreeServiceServer()
 }
 
@@ -164,6 +198,12 @@ func (UnimplementedTreeServiceServer) ExchangeTree(context.Context, *ExchangeTre
 }
 func (UnimplementedTreeServiceServer) RemoveStaging(context.Context, *RemoveStagingRequest) (*RemoveStagingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveStaging not implemented")
+}
+func (UnimplementedTreeServiceServer) InspectPaths(context.Context, *InspectPathsRequest) (*InspectPathsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method InspectPaths not implemented")
+}
+func (UnimplementedTreeServiceServer) ExchangePaths(context.Context, *ExchangePathsRequest) (*ExchangePathsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExchangePaths not implemented")
 }
 func (UnimplementedTreeServiceServer) mustEmbedUnimplementedTreeServiceServer() {}
 func (UnimplementedTreeServiceServer) testEmbeddedByValue()                     {}
@@ -254,6 +294,42 @@ func _TreeService_RemoveStaging_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TreeService_InspectPaths_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InspectPathsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TreeServiceServer).InspectPaths(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TreeService_InspectPaths_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TreeServiceServer).InspectPaths(ctx, req.(*InspectPathsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TreeService_ExchangePaths_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExchangePathsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TreeServiceServer).ExchangePaths(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TreeService_ExchangePaths_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TreeServiceServer).ExchangePaths(ctx, req.(*ExchangePathsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TreeService_ServiceDesc is the grpc.ServiceDesc for TreeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -272,6 +348,14 @@ var TreeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveStaging",
 			Handler:    _TreeService_RemoveStaging_Handler,
+		},
+		{
+			MethodName: "InspectPaths",
+			Handler:    _TreeService_InspectPaths_Handler,
+		},
+		{
+			MethodName: "ExchangePaths",
+			Handler:    _TreeService_ExchangePaths_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
