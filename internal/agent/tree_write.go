@@ -45,6 +45,7 @@ func (s *treeService) WriteTree(stream writeTreeStream) error {
 	ctx := stream.Context()
 	inode, err := s.stager.Fill(ctx, site, header.GetTask(), func(dir *os.Root) (err error) {
 		opts := archive.ExtractOptions{WithDump: header.GetNoDump(), Warn: func(w archive.Warning) { warned.add(w.String()) }}
+		opts.Select = selection(header.GetSelect())
 		summary, err = extract(ctx, dir, format, opts, treeFrames(stream))
 		return err
 	})

@@ -155,3 +155,37 @@ type DumpRequest struct {
 	Level    int
 	Salvage  bool
 }
+
+// Trigger is what makes a trigger of a table again.
+type Trigger struct {
+	Name, Timing, Event, Statement, SQLMode, Collation, Definer string
+}
+
+// TableDetail is what an exchange of tables must know of one.
+type TableDetail struct {
+	Name     string
+	Kind     string // "table", "view" or "sequence"; "": it is not there
+	Triggers []Trigger
+	Related  []string // tables that foreign keys bind it to, but itself
+}
+
+// TableSwap is one table of an exchange, as it was before.
+type TableSwap struct {
+	Name     string
+	Existed  bool // there is an old table
+	Old, New []Trigger
+}
+
+// TableExchange puts tables of one database in place of those of another.
+type TableExchange struct {
+	Live, Scratch, Kept string // the old tables go to Kept
+	Tables              []TableSwap
+	Back                bool
+	User                string // as whom new triggers run
+}
+
+// PathState is what lies at a path of the live and of the staged tree. Path is raw bytes ("./a/b").
+type PathState struct {
+	Path         []byte
+	Live, Staged uint64 // inodes; 0: it is not there
+}

@@ -23,6 +23,15 @@ type treeWriter interface {
 	WriteTree(ctx context.Context, site model.SiteRef, task, format string, frames Frames) (inode uint64, warnings []string, err error)
 }
 
+type paths interface {
+	// WritePaths makes a staged tree of some paths alone, with what is below them.
+	WritePaths(ctx context.Context, site model.SiteRef, task, format string, paths [][]byte, frames Frames) (warnings []string, err error)
+	// InspectPaths tells of each path what lies there; a directory above it that is missing stands for it.
+	InspectPaths(ctx context.Context, site model.SiteRef, task string, paths [][]byte) ([]model.PathState, error)
+	// ExchangePaths swaps them, or takes that back. It may be repeated.
+	ExchangePaths(ctx context.Context, site model.SiteRef, task string, paths []model.PathState, back bool) error
+}
+
 type settings interface {
 	// ReadSettings reads the live tree's settings, or with a task the staged tree's. Nil: the kind keeps none.
 	ReadSettings(ctx context.Context, site model.SiteRef, task string) (*model.DatabaseSettings, error)
@@ -75,6 +84,7 @@ type Web interface {
 	inspector
 	trees
 	treeWriter
+	paths
 	settings
 	stagedSettings
 	liveSettings
@@ -96,11 +106,19 @@ type importer interface {
 	Import(ctx context.Context, db model.NewDatabase, format string, frames Frames) (model.ImportSummary, error)
 }
 
+type tables interface {
+	// InspectTables tells of each table what is there.
+	InspectTables(ctx context.Context, database string, tables []string) ([]model.TableDetail, error)
+	// ExchangeTables puts tables of one database in place of those of another, or takes that back. It may be repeated.
+	ExchangeTables(ctx context.Context, x model.TableExchange) error
+}
+
 // DB is the agent of a database server.
 type DB interface {
 	inspector
 	databases
 	importer
+	tables
 }
 
 // Agents finds the agents of servers. Errors are of the kinds Unreachable, NotFound and Permission (revoked).

@@ -84,6 +84,61 @@ func (a *webAgent) WriteTree(ctx context.Context, site model.SiteRef, task, _ st
 	return inode, nil, err
 }
 
+// pathInode stands for what lies at the chosen path: it is what the tree's content says.
+func pathInode(t *tree) uint64 {
+	switch {
+	case t == nil || t.content == "":
+		return 0
+	case t.content == "restored":
+		return 4711
+	}
+	return 4712
+}
+
+func (a *webAgent) WritePaths(ctx context.Context, site model.SiteRef, task, _ string, paths [][]byte, frames Frames) (warnings []string, err error) {
+	return nil, a.act(ctx, "write paths",
+		func() error { a.s.staging[key(site, task)] = &staging{half: true}; return nil },
+		func() error {
+			n := 0
+			for _, err := range frames {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			if len(paths) == 0 || n == 0 {
+				return errs.New(errs.Usage, "", "%d paths in %d frames", len(paths), n)
+			}
+			a.s.staging[key(site, task)] = &staging{tree: &tree{content: "restored"}}
+			return nil
+		})
+}
+
+func (a *webAgent) InspectPaths(ctx context.Context, site model.SiteRef, task string, paths [][]byte) (out []model.PathState, err error) {
+	err = a.look(ctx, "inspect paths", func() error {
+		for _, p := range paths {
+			out = append(out, model.PathState{Path: p, Live: pathInode(a.s.live[site.Name]), Staged: pathInode(a.staged(site, task))})
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (a *webAgent) ExchangePaths(ctx context.Context, site model.SiteRef, task string, paths []model.PathState, back bool) error {
+	return a.act(ctx, "exchange paths", func() error {
+		live, staged := a.s.live[site.Name], a.staged(site, task)
+		was := paths[0]
+		switch {
+		case back && pathInode(live) == was.Live, !back && pathInode(live) == was.Staged:
+			return nil
+		case staged == nil || pathInode(live) != was.Live && pathInode(live) != was.Staged:
+			return errs.New(errs.Precondition, "", "exchange of paths: %d and %d", pathInode(live), pathInode(staged))
+		}
+		live.content, staged.content = staged.content, live.content
+		return nil
+	})
+}
+
 func (a *webAgent) ExchangeTree(ctx context.Context, site model.SiteRef, task string, live, staged uint64) error {
 	return a.act(ctx, "exchange tree", func() error {
 		nowLive, nowStaged := a.s.live[site.Name], a.staged(site, task)
@@ -384,4 +439,43 @@ func (a *dbAgent) Import(ctx context.Context, db model.NewDatabase, _ string, fr
 
 func restoredTables() []model.Table {
 	return []model.Table{{Name: "posts", Rows: 2}, {Name: "users", Rows: 1}}
+}
+
+func (a *dbAgent) InspectTables(ctx context.Context, database string, tables []string) (out []model.TableDetail, err error) {
+	err = a.look(ctx, "db1 inspect tables", func() error {
+		for _, name := range tables {
+			t := model.TableDetail{Name: name}
+			if d := a.dbs[database]; d != nil && d.content != "" {
+				t.Kind = "table"
+			}
+			out = append(out, t)
+		}
+		return nil
+	})
+	return out, err
+}
+
+func (a *dbAgent) ExchangeTables(ctx context.Context, x model.TableExchange) error {
+	if x.Back && a.dbs[x.Scratch] == nil {
+		return nil
+	}
+	return a.act(ctx, "exchange tables",
+		func() error {
+			if a.dbs[x.Kept] == nil && !x.Back {
+				a.dbs[x.Kept] = &database{}
+			}
+			a.dbs[x.Live].bare = true
+			return nil
+		},
+		func() error {
+			live, scratch, kept := a.dbs[x.Live], a.dbs[x.Scratch], a.dbs[x.Kept]
+			switch {
+			case !x.Back && kept.content == "":
+				kept.content, live.content, scratch.content = live.content, scratch.content, ""
+			case x.Back && kept != nil && kept.content != "":
+				kept.content, live.content, scratch.content = "", kept.content, live.content
+			}
+			return nil
+		},
+		func() error { a.dbs[x.Live].bare = false; return nil })
 }

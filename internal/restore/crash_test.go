@@ -12,6 +12,9 @@ func kindsOfRestores() map[string]quirks {
 		"files and database": {},
 		"files only":         {part: FilesOnly},
 		"database only":      {part: DatabaseOnly},
+		"tables":             {part: Selected, tables: "post*"},
+		"paths":              {part: Selected, paths: "files/*.php"},
+		"paths and tables":   {part: Selected, paths: "files", tables: "users"},
 		"no root, external vhost, shared database": {noRoot: true, external: true, shared: true},
 	}
 }
@@ -53,7 +56,7 @@ func TestStepsKeepTheirContract(t *testing.T) {
 func TestADoThatIsRepeatedEndsTheSame(t *testing.T) {
 	f := newFixture(t)
 	for name, q := range kindsOfRestores() {
-		for _, filling := range []string{"push_files", "import_dump", "write_settings", "carry_settings"} {
+		for _, filling := range []string{"push_files", "import_dump", "push_paths", "import_tables", "write_settings", "carry_settings"} {
 			want, places := doStep(t, f, q, filling)
 			if places == nil {
 				continue // the plan has no such step

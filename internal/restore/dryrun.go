@@ -88,7 +88,7 @@ func (r *run) onDB(undo, format string, args ...any) PreviewStep {
 // Describe says what the step does.
 func (s checkEverything) Describe() PreviewStep {
 	p := s.onWeb(false, "", "see that agents, room, versions and the backup are as the restore needs them")
-	if s.basis.WithDatabase() {
+	if s.basis.WithDatabase() || s.basis.WithTables() {
 		p.Servers = append(p.Servers[:len(p.Servers):len(p.Servers)], s.basis.Site.DBServer)
 	}
 	return p
@@ -170,4 +170,30 @@ func (s verifySite) Describe() PreviewStep {
 // Describe says what the step does.
 func (s endMaintenance) Describe() PreviewStep {
 	return s.onWeb(false, "answer 503 again while the rest is undone", "let visitors in")
+}
+
+// Describe says what the step does.
+func (s importTables) Describe() PreviewStep {
+	return s.onDB("drop the new database", "import the tables %s, %s of SQL, and compare rows with the backup",
+		strings.Join(s.basis.Tables, ", "), size(int64(s.basis.DumpBytes)))
+}
+
+// Describe says what the step does.
+func (s exchangeTables) Describe() PreviewStep {
+	p := s.onDB("exchange them back", "exchange the tables of %s with the restored ones, all by one statement; keep the old ones in %s",
+		s.basis.Site.Database.Name, s.basis.keptDatabase())
+	p.Downtime = true
+	return p
+}
+
+// Describe says what the step does.
+func (s pushPaths) Describe() PreviewStep {
+	return s.onWeb(false, "remove the staging directory", "write %s beside %s, in %s", s.basis.describePaths(), s.basis.Site.Root, s.stagingDir())
+}
+
+// Describe says what the step does.
+func (s exchangePaths) Describe() PreviewStep {
+	return s.onWeb(true, "exchange them back, reload PHP",
+		"exchange %s in %s with what was restored, each atomically; what is below them and not in the backup goes; reload web server and PHP",
+		s.basis.describePathNames(), s.basis.Site.Root)
 }

@@ -142,11 +142,23 @@ func (f *fixture) restorer(w *world) *Restorer {
 		Now: func() time.Time { return time.Unix(1e9, 0) }})
 }
 
+// request asks for what the world is about.
+func (q quirks) request(id string, grace time.Duration) Request {
+	out := Request{Site: siteName, Backup: id, Grace: grace, Part: q.part}
+	if q.paths != "" {
+		out.Paths = [][]byte{[]byte(q.paths)}
+	}
+	if q.tables != "" {
+		out.Tables = []string{q.tables}
+	}
+	return out
+}
+
 // basis is what every restore of a world begins with.
 func (f *fixture) basis(t testing.TB, q quirks) Basis {
 	t.Helper()
 	w := newWorld(sagatest.NewFaults(), q)
-	b, err := f.restorer(w).Plan(t.Context(), newTask, Request{Site: siteName, Backup: f.backup.ID, Part: q.part})
+	b, err := f.restorer(w).Plan(t.Context(), newTask, q.request(f.backup.ID, 0))
 	must(t, err)
 	return *b
 }

@@ -200,7 +200,7 @@ func (g *game) until(call func(*Restorer) (*Outcome, error)) (out *Outcome, err 
 
 func (g *game) restore(task string, grace time.Duration) (*Outcome, error) {
 	return g.until(func(r *Restorer) (*Outcome, error) {
-		return r.restore(g.Context(), task, Request{Site: siteName, Backup: g.rig.f.backup.ID, Grace: grace, Part: g.q.part}, g.log)
+		return r.restore(g.Context(), task, g.q.request(g.rig.f.backup.ID, grace), g.log)
 	})
 }
 

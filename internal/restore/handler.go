@@ -70,6 +70,8 @@ func (r *Restorer) begin(ctx context.Context, task string, q Request, log Log) (
 func (b *Basis) describe() string {
 	files, sql := size(int64(b.TreeBytes))+" of files", size(int64(b.DumpBytes))+" of SQL"
 	switch {
+	case b.Part == Selected:
+		return b.describeSelection()
 	case b.WithFiles() && b.WithDatabase():
 		return files + ", " + sql
 	case b.WithDatabase():
@@ -125,10 +127,10 @@ func (r *Restorer) newRun(task string, basis Basis, log Log) (*run, error) {
 
 // sent is how many plain bytes go to agents.
 func (b *Basis) sent() (n int64) {
-	if b.WithFiles() {
+	if b.WithFiles() || b.WithPaths() {
 		n = int64(b.TreeBytes) * int64(len(b.Site.WebServers))
 	}
-	if b.WithDatabase() {
+	if b.WithDatabase() || b.WithTables() {
 		n += int64(b.DumpBytes)
 	}
 	return n

@@ -52,7 +52,7 @@ func (m *meter) add(n int64) {
 	defer m.mu.Unlock()
 	m.done += n
 	var names []string
-	for _, s := range []string{"push files", "import dump"} {
+	for _, s := range []string{"push files", "push paths", "import dump", "import tables"} {
 		if m.steps[s] {
 			names = append(names, s)
 		}

@@ -14,13 +14,14 @@ func (r *run) stages() [][]option {
 	files, database := b.WithFiles(), b.WithDatabase()
 	return [][]option{
 		{{true, checkEverything{run: r}}},
-		{{database, createDatabase{run: r}}},
-		{{files, pushFiles{run: r}}, {database, importDump{run: r}}},
+		{{database || b.WithTables(), createDatabase{run: r}}},
+		{{files, pushFiles{run: r}}, {database, importDump{run: r}}, {b.WithPaths(), pushPaths{run: r}}, {b.WithTables(), importTables{run: r}}},
 		{{database, retireDatabase{run: r}}},
 		{{files && database, writeSettings{run: r}}, {b.carries(), carrySettings{run: r}}},
 		{{true, beginMaintenance{run: r}}},
 		{{true, safetyBackup{run: r}}},
-		{{files, exchangeTrees{run: r}}, {!files, switchSettings{run: r}}},
+		{{files, exchangeTrees{run: r}}, {database && !files, switchSettings{run: r}}, {b.WithTables(), exchangeTables{run: r}}},
+		{{b.WithPaths(), exchangePaths{run: r}}},
 		{{files, writeVhost{run: r}}},
 		{{true, verifySite{run: r}}},
 		{{true, endMaintenance{run: r}}},
@@ -28,7 +29,7 @@ func (r *run) stages() [][]option {
 }
 
 // carries reports whether restored files have to be told of the live database.
-func (b *Basis) carries() bool { return b.Part == FilesOnly && b.Site.DBServer != "" }
+func (b *Basis) carries() bool { return b.Part == FilesOnly && b.Site.DBServer != "" || b.Carry }
 
 // plan is what this restore does.
 func (r *run) plan() saga.Plan {

@@ -38,6 +38,7 @@ const (
 	Whole        Part = ""
 	FilesOnly    Part = "files"    // they go on with the live database
 	DatabaseOnly Part = "database" // the live files go on with it
+	Selected     Part = "selected" // some paths and some tables; everything else stays
 )
 
 // Request is what somebody asked for. It holds no secret.
@@ -46,6 +47,9 @@ type Request struct {
 	Backup string // an id
 	Grace  time.Duration
 	Part   Part `json:",omitempty"`
+	// Names and globs, with Selected. Those of paths are of any bytes.
+	Paths  [][]byte `json:",omitempty"`
+	Tables []string `json:",omitempty"`
 }
 
 // Basis is everything a plan is made from. It is the memo of the first step, so
@@ -67,13 +71,26 @@ type Basis struct {
 	NewDatabase string        // name of the new database and of its user
 	NewHost     string        // host:port of the database server for web servers
 	Grace       time.Duration // 0: what was replaced goes at once
+	// With Selected: what the names and globs mean in the backup. TreeBytes, Entries and DumpBytes are theirs then.
+	Paths  [][]byte `json:",omitempty"` // "./a/b"
+	Tables []string `json:",omitempty"`
+	Views  []string `json:",omitempty"` // that globs match; they stay as they are
+	Carry  bool     `json:",omitempty"` // the settings file is among the paths
 }
 
 // WithDatabase reports whether the restore brings a database back.
-func (b *Basis) WithDatabase() bool { return b.HasDump && b.Site.DBServer != "" && b.Part != FilesOnly }
+func (b *Basis) WithDatabase() bool {
+	return b.HasDump && b.Site.DBServer != "" && b.Part != FilesOnly && b.Part != Selected
+}
 
 // WithFiles reports whether the restore brings files back.
-func (b *Basis) WithFiles() bool { return b.Part != DatabaseOnly }
+func (b *Basis) WithFiles() bool { return b.Part != DatabaseOnly && b.Part != Selected }
+
+// WithPaths reports whether the restore brings single paths back.
+func (b *Basis) WithPaths() bool { return len(b.Paths) > 0 }
+
+// WithTables reports whether the restore brings single tables back.
+func (b *Basis) WithTables() bool { return len(b.Tables) > 0 }
 
 // Sites is the inventory as restores need it.
 type Sites interface {
@@ -183,12 +200,17 @@ func (r *Restorer) basis(ctx context.Context, task string, q Request, site *mode
 	if err := out.check(); err != nil {
 		return nil, err
 	}
+	if q.Part == Selected {
+		if err := r.choose(ctx, out, q, t); err != nil {
+			return nil, err
+		}
+	}
 	return out, r.findDatabaseServer(ctx, out)
 }
 
 // findDatabaseServer learns under which address web servers reach the database server.
 func (r *Restorer) findDatabaseServer(ctx context.Context, b *Basis) error {
-	if !b.WithDatabase() {
+	if !b.WithDatabase() && !b.WithTables() {
 		return nil
 	}
 	db, err := r.deps.Agents.DB(ctx, b.Site.DBServer)
@@ -206,7 +228,7 @@ func (b *Basis) check() error {
 	case b.Part == DatabaseOnly && b.Site.DBServer == "":
 		return errs.New(errs.Precondition, "restore its files: sitekeep restore "+b.Site.Name+" "+b.Backup,
 			"site %s has no database server", b.Site.Name)
-	case b.Site.DBServer != "" && !b.HasDump && b.Part != FilesOnly:
+	case b.Site.DBServer != "" && !b.HasDump && b.Part != FilesOnly && b.Part != Selected:
 		return errs.New(errs.Precondition, "restore another backup, or the files alone with --files-only; sitekeep ls shows what is in one",
 			"backup %s holds no database, and %s has one", b.Backup, b.Site.Name)
 	}

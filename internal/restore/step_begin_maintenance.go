@@ -16,6 +16,14 @@ type beginMaintenance struct {
 
 func (beginMaintenance) Name() string { return "begin_maintenance" }
 
+// UndoAfter: nobody may come in before all tables are back.
+func (s beginMaintenance) UndoAfter() []string {
+	if s.basis.WithTables() {
+		return []string{exchangeTables{}.Name()}
+	}
+	return nil
+}
+
 func (beginMaintenance) Prepare(context.Context) (saga.Memo, error) { return nil, nil }
 
 func (s beginMaintenance) Do(ctx context.Context, _ saga.Memo) error {

@@ -24,7 +24,7 @@ func (s checkEverything) Do(ctx context.Context, _ saga.Memo) error {
 	if err := s.eachWeb(ctx, s.web); err != nil {
 		return err
 	}
-	if !s.basis.WithDatabase() {
+	if !s.basis.WithDatabase() && !s.basis.WithTables() {
 		return nil
 	}
 	return s.db(ctx, func(db DB) error { return s.database(ctx, db) })
@@ -42,10 +42,16 @@ func (s checkEverything) web(ctx context.Context, server string, web Web) error 
 	if err != nil {
 		return err
 	}
-	if s.basis.WithFiles() {
-		return s.room(server, state)
+	if s.basis.WithFiles() || s.basis.WithPaths() {
+		if err := s.room(server, state); err != nil {
+			return err
+		}
 	}
-	return nil
+	if !s.basis.WithPaths() {
+		return nil
+	}
+	_, err = web.InspectPaths(ctx, s.ref(), s.task, s.basis.Paths)
+	return err
 }
 
 func (s checkEverything) room(server string, state model.TreeState) error {
@@ -75,7 +81,26 @@ func (s checkEverything) database(ctx context.Context, db DB) error {
 	if err != nil {
 		return err
 	}
-	return s.judge(state)
+	if err := s.judge(state); err != nil || !s.basis.WithTables() {
+		return err
+	}
+	return s.tables(ctx, db)
+}
+
+// tables looks at the live database that some tables are to be restored in.
+func (s checkEverything) tables(ctx context.Context, db DB) error {
+	live := s.basis.Site.Database.Name
+	state, err := db.InspectDatabase(ctx, live, nil)
+	if err != nil {
+		return err
+	}
+	if live == "" || !state.Exists {
+		return errs.New(errs.Precondition, "restore the whole database: --db-only", "the live database %q is not there", live)
+	}
+	for _, v := range s.basis.Views {
+		s.log.Warn("the view %s stays as it is: views cannot be exchanged", v)
+	}
+	return s.related(ctx, db, live)
 }
 
 func (s checkEverything) judge(state model.DatabaseState) error {

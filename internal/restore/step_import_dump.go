@@ -31,25 +31,28 @@ func (s importDump) Do(ctx context.Context, m saga.Memo) error {
 		return err
 	}
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
-		return s.db(ctx, func(db DB) error { return s.fill(ctx, db, t, s.newDatabase(known)) })
+		return s.db(ctx, func(db DB) error {
+			return s.load(ctx, db, s.newDatabase(known), s.meter.count("import dump", t.DumpFrames(ctx)), t.Facts().Tables)
+		})
 	})
 }
 
-func (s importDump) fill(ctx context.Context, db DB, t *backup.Tarball, to model.NewDatabase) error {
+// load fills an empty database and compares what is in it then with what should be.
+func (s importDump) load(ctx context.Context, db DB, to model.NewDatabase, frames Frames, want []model.Table) error {
 	if err := s.drop(ctx, db, to.Name, ""); err != nil {
 		return err
 	}
 	if err := db.CreateDatabase(ctx, to); err != nil {
 		return err
 	}
-	got, err := db.Import(ctx, to, s.basis.Format, s.meter.count("import dump", t.DumpFrames(ctx)))
+	got, err := db.Import(ctx, to, s.basis.Format, frames)
 	if err != nil {
 		return err
 	}
 	for _, w := range got.Warnings {
 		s.log.Warn("%s: %s", s.basis.Site.DBServer, w)
 	}
-	return compareTables(t.Facts().Tables, got.Tables)
+	return compareTables(want, got.Tables)
 }
 
 // compareTables holds what is in the database against what the backup says.

@@ -47,13 +47,18 @@ type world struct {
 // quirks are what is special about a world.
 type quirks struct {
 	part     Part
-	external bool // the vhost is the operator's
-	noRoot   bool // the directory is gone on web2
-	noData   bool // the old database is gone
-	shared   bool // the other site uses the same database and user
+	paths    string // with Selected: a glob, or nothing
+	tables   string // the same
+	external bool   // the vhost is the operator's
+	noRoot   bool   // the directory is gone on web2
+	noData   bool   // the old database is gone
+	shared   bool   // the other site uses the same database and user
 }
 
-type database struct{ content string }
+type database struct {
+	content string
+	bare    bool // its triggers are away
+}
 
 type account struct {
 	password string
@@ -97,7 +102,7 @@ const dbHost = "db1:3306"
 
 func newWorld(f *sagatest.Faults, q quirks) *world {
 	w := &world{f: f, quirks: q, webs: map[string]*webServer{}, accounts: map[string]*account{}, pinned: map[string]bool{},
-		dbs: map[string]*database{oldDB: {"old " + siteName}, otherDB: {"old " + otherName}}}
+		dbs: map[string]*database{oldDB: {content: "old " + siteName}, otherDB: {content: "old " + otherName}}}
 	for i, name := range []string{"web1", "web2"} {
 		s := &webServer{name: name, host: fmt.Sprintf("10.0.0.%d", i+1), live: map[string]*tree{}, staging: map[string]*staging{}, vhosts: map[string]string{},
 			saved: map[string]string{}, flags: map[string]map[string]string{siteName: {}, otherName: {}}, php: map[string]*credentials{}}
@@ -157,7 +162,14 @@ func (w *world) login(s *webServer, c *credentials) (content string, err error) 
 	case w.dbs[c.name] == nil:
 		return "", fmt.Errorf("no database %s", c.name)
 	}
-	return w.dbs[c.name].content, nil
+	return w.dbs[c.name].String(), nil
+}
+
+func (d *database) String() string {
+	if d.bare {
+		return d.content + " without triggers"
+	}
+	return d.content
 }
 
 // page is what a site answers: its files, and its database by the settings that PHP has.
@@ -198,7 +210,14 @@ func (w *world) whole(s *webServer, site, files, data string, err error) bool {
 	if w.quirks.noData || w.quirks.noRoot && s.name == "web2" { // it was broken before
 		old = old || err != nil && files != "restored"
 	}
-	want := map[Part][2]string{Whole: {"restored", "restored"}, FilesOnly: {"restored", "old " + siteName}, DatabaseOnly: {"old " + siteName, "restored"}}[w.quirks.part]
+	chosen := [2]string{"old " + siteName, "old " + siteName}
+	if w.quirks.paths != "" {
+		chosen[0] = "restored"
+	}
+	if w.quirks.tables != "" {
+		chosen[1] = "restored"
+	}
+	want := map[Part][2]string{Selected: chosen, Whole: {"restored", "restored"}, FilesOnly: {"restored", "old " + siteName}, DatabaseOnly: {"old " + siteName, "restored"}}[w.quirks.part]
 	return old || err == nil && files == want[0] && data == want[1]
 }
 
@@ -292,7 +311,7 @@ func (w *world) snapshot(hidden bool) string {
 		if hidden && name == newDB && !w.usesNew() && w.accounts[newDB+"@10.0.0.2"] != nil {
 			continue
 		}
-		add("database %s: %s", name, d.content)
+		add("database %s: %s", name, d)
 	}
 	for name, a := range w.accounts {
 		add("account %s: %s on %v", name, passwordText(a.password), a.rights)

@@ -14,14 +14,23 @@ import (
 
 // WriteTree makes a task's staged tree out of frames and returns its inode.
 func (a *Agent) WriteTree(ctx context.Context, site model.SiteRef, task, format string, frames iter.Seq2[*archive.Frame, error]) (uint64, []string, error) {
+	return a.writeTree(ctx, &agentv1.WriteTreeHeader{Site: ref(site), Task: task, Format: format, NoDump: true}, frames)
+}
+
+// WritePaths makes a staged tree out of some paths alone, with what is below them.
+func (a *Agent) WritePaths(ctx context.Context, site model.SiteRef, task, format string, paths [][]byte, frames iter.Seq2[*archive.Frame, error]) ([]string, error) {
+	_, warnings, err := a.writeTree(ctx, &agentv1.WriteTreeHeader{Site: ref(site), Task: task, Format: format, NoDump: true, Select: paths}, frames)
+	return warnings, err
+}
+
+// The frames of a tree hold no dump: what is named like it in them is a file of the site.
+func (a *Agent) writeTree(ctx context.Context, header *agentv1.WriteTreeHeader, frames iter.Seq2[*archive.Frame, error]) (uint64, []string, error) {
 	call, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := a.tree.WriteTree(call)
 	if err != nil {
 		return 0, nil, a.named(ctx, err)
 	}
-	// The frames of a tree hold no dump: what is named like it in them is a file of the site.
-	header := &agentv1.WriteTreeHeader{Site: ref(site), Task: task, Format: format, NoDump: true}
 	err = sendFrames(frames, func(f *agentv1.Frame, end *agentv1.StreamEnd) error {
 		switch {
 		case f != nil:

@@ -1,0 +1,130 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/pkg/archive"
+)
+
+// choose finds out what names and globs mean in the backup. One that matches nothing is errs.NotFound.
+func (r *Restorer) choose(ctx context.Context, b *Basis, q Request, t *backup.Tarball) error {
+	if len(q.Paths) == 0 && len(q.Tables) == 0 {
+		return errs.New(errs.Usage, "name paths or tables", "nothing is chosen")
+	}
+	b.TreeBytes, b.Entries, b.DumpBytes = 0, 0, 0
+	if len(q.Tables) > 0 {
+		if err := b.chooseTables(ctx, q, t); err != nil {
+			return err
+		}
+	}
+	if len(q.Paths) == 0 {
+		return nil
+	}
+	s, err := t.SelectPaths(ctx, b.Backup, textPaths(q.Paths))
+	if err != nil {
+		return err
+	}
+	b.Paths, b.TreeBytes, b.Entries = rawPaths(s.Paths), s.Bytes, s.Entries
+	b.Carry, err = r.carriesSettings(ctx, b)
+	return err
+}
+
+func textPaths(raw [][]byte) []string {
+	out := make([]string, len(raw))
+	for i, p := range raw {
+		out[i] = string(p)
+	}
+	return out
+}
+
+// chooseTables leaves out views that a glob matches: they cannot be renamed into another database. One that is named is
+// an error.
+func (b *Basis) chooseTables(ctx context.Context, q Request, t *backup.Tarball) error {
+	switch {
+	case b.Site.DBServer == "":
+		return errs.New(errs.Precondition, "restore files alone", "site %s has no database server", b.Site.Name)
+	case !b.HasDump:
+		return errs.New(errs.NotFound, "restore another backup", "backup %s holds no database", b.Backup)
+	}
+	tables, err := t.SelectTables(ctx, b.Backup, q.Tables)
+	if err != nil {
+		return err
+	}
+	for _, table := range tables {
+		switch {
+		case table.Kind != archive.SectionView:
+			b.Tables = append(b.Tables, table.Name)
+			b.DumpBytes += uint64(table.Bytes)
+		case slices.Contains(q.Tables, table.Name):
+			return errs.New(errs.Precondition, "print its SQL with: sitekeep cat "+b.Backup+" --table "+table.Name+"; or restore the whole database with --db-only",
+				"%s is a view, which cannot be restored by itself", table.Name)
+		default:
+			b.Views = append(b.Views, table.Name)
+		}
+	}
+	if len(b.Tables) == 0 {
+		return errs.New(errs.Precondition, "restore the whole database with --db-only", "%s match views only", strings.Join(q.Tables, ", "))
+	}
+	return nil
+}
+
+// carriesSettings reports whether the file that holds the site's settings is among the paths: its credentials stay the
+// live ones then.
+func (r *Restorer) carriesSettings(ctx context.Context, b *Basis) (bool, error) {
+	if b.Site.DBServer == "" {
+		return false, nil
+	}
+	covered := backup.Covers(b.paths())
+	var found []error
+	for _, server := range b.Site.WebServers {
+		web, err := r.deps.Agents.Web(ctx, server)
+		if err != nil {
+			return false, err
+		}
+		live, err := web.ReadSettings(ctx, b.Site.Ref(), "")
+		if err == nil && live != nil && covered("./"+path.Clean(live.File)) {
+			return true, nil
+		}
+		if errs.Temporary(err) {
+			found = append(found, err)
+		}
+	}
+	return false, errors.Join(found...)
+}
+
+// describeSelection says what comes out of the backup.
+func (b *Basis) describeSelection() string {
+	var parts []string
+	if b.WithPaths() {
+		parts = append(parts, b.describePaths())
+	}
+	if b.WithTables() {
+		parts = append(parts, fmt.Sprintf("the tables %s (%s of SQL)", strings.Join(b.Tables, ", "), size(int64(b.DumpBytes))))
+	}
+	return strings.Join(parts, ", ") + "; everything else stays"
+}
+
+func (b *Basis) describePaths() string {
+	return fmt.Sprintf("%s (%d entries, %s)", b.describePathNames(), b.Entries, size(int64(b.TreeBytes)))
+}
+
+// describePathNames names a few.
+func (b *Basis) describePathNames() string {
+	const some = 10
+	var names []string
+	for i, p := range b.Paths {
+		if i == some {
+			names = append(names, fmt.Sprintf("and %d more", len(b.Paths)-some))
+			break
+		}
+		names = append(names, strings.TrimPrefix(strings.ToValidUTF8(string(p), "\uFFFD"), "./"))
+	}
+	return strings.Join(names, ", ")
+}

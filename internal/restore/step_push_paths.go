@@ -1,0 +1,60 @@
+package restore
+
+import (
+	"context"
+
+	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/saga"
+)
+
+// pushPaths makes a staged tree of the chosen paths alone on every web server.
+type pushPaths struct {
+	*run
+	independent
+}
+
+func (pushPaths) Name() string { return "push_paths" }
+
+func (pushPaths) Prepare(context.Context) (saga.Memo, error) { return nil, nil }
+
+func (s pushPaths) Do(ctx context.Context, _ saga.Memo) error {
+	return s.withTarball(ctx, func(t *backup.Tarball) error {
+		return s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
+			paths, frames, err := t.PathFrames(ctx, s.basis.paths())
+			if err != nil {
+				return err
+			}
+			warnings, err := web.WritePaths(ctx, s.ref(), s.task, s.basis.Format, rawPaths(paths), s.meter.count("push paths", frames))
+			for _, w := range warnings {
+				s.log.Warn("%s: %s", server, w)
+			}
+			return err
+		})
+	})
+}
+
+// Undo comes after that of exchangePaths on each server: what lies in staging is the backup's.
+func (s pushPaths) Undo(ctx context.Context, _ saga.Memo) error {
+	return s.undoEach(ctx, s.Name(), func(ctx context.Context, _ string, web Web) error {
+		return web.RemoveStaging(ctx, s.ref(), s.task, 0)
+	})
+}
+
+func (s pushPaths) Manual(saga.Memo) []string {
+	var lines []string
+	for _, server := range s.basis.Site.WebServers {
+		lines = append(lines, "# on "+server+", when what was in "+s.basis.Site.Root+" is back:", "rm -rf "+quote(s.stagingDir()))
+	}
+	return lines
+}
+
+// paths are the chosen paths as text, which may be of any bytes.
+func (b *Basis) paths() []string { return textPaths(b.Paths) }
+
+func rawPaths(paths []string) [][]byte {
+	out := make([][]byte, len(paths))
+	for i, p := range paths {
+		out[i] = []byte(p)
+	}
+	return out
+}
