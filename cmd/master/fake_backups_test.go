@@ -264,18 +264,31 @@ func (m *fakeMaster) DownloadBackup(r *pb.DownloadBackupRequest, stream grpc.Ser
 	return nil
 }
 
+// parts is what a request chooses, if it does.
+func parts(paths [][]byte, tables []string) string {
+	if len(paths)+len(tables) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" paths=%q tables=%q", paths, tables)
+}
+
 func (m *fakeMaster) RestoreSite(_ context.Context, r *pb.RestoreSiteRequest) (*pb.RestoreSiteResponse, error) {
 	grace := "none"
 	if r.Grace != nil {
 		grace = r.Grace.AsDuration().String()
 	}
-	m.called("RestoreSite site=%s backup=%s grace=%s queue=%v files_only=%v db_only=%v", r.Site, r.Backup, grace, r.Queue, r.FilesOnly, r.DbOnly)
+	m.called("RestoreSite site=%s backup=%s grace=%s queue=%v files_only=%v db_only=%v%s", r.Site, r.Backup, grace, r.Queue, r.FilesOnly, r.DbOnly, parts(r.Paths, r.Tables))
+	for _, p := range r.Paths {
+		if string(p) == "nowhere" {
+			return nil, errs.New(errs.NotFound, "see: sitekeep ls -R "+r.Backup, "nothing in backup %s matches %q", r.Backup, p)
+		}
+	}
 	t, err := m.start("restore", r.Site, r.Queue)
 	return &pb.RestoreSiteResponse{Task: t}, err
 }
 
 func (m *fakeMaster) PlanRestore(_ context.Context, r *pb.PlanRestoreRequest) (*pb.PlanRestoreResponse, error) {
-	m.called("PlanRestore site=%s backup=%s files_only=%v db_only=%v", r.Site, r.Backup, r.FilesOnly, r.DbOnly)
+	m.called("PlanRestore site=%s backup=%s files_only=%v db_only=%v%s", r.Site, r.Backup, r.FilesOnly, r.DbOnly, parts(r.Paths, r.Tables))
 	plan := &pb.PlanRestoreResponse{Backup: r.Backup, Steps: []*pb.PlanStep{
 		{Name: "check", Description: "look at everything"},
 		{Name: "push_files", Servers: []string{"web1", "web2"}, Description: "send 121 MiB", Undo: "remove the staging directory"},

@@ -15,6 +15,7 @@ type restoreOptions struct {
 	taskFlags
 	undo, dryRun, yes, filesOnly, dbOnly bool
 	grace                                duration
+	paths, tables                        []string
 }
 
 func newRestoreCmd(a *app) *cobra.Command {
@@ -26,10 +27,16 @@ func newRestoreCmd(a *app) *cobra.Command {
 fails, the site ends as it was. The old directory, database and user stay for the grace time, in which --undo brings
 them back.
 
+With --path and --table only what these name comes back, and everything else stays: names or globs as in a shell, given
+several times, and together. A path is made what it was in the backup: files below a named directory that the backup does
+not have go. A name that matches nothing is refused before anything changes. Views stay as they are.
+
 On a terminal it asks before it begins; elsewhere, or with --yes, it does not.`,
 		Example: `  sitekeep restore example.com latest
   sitekeep restore example.com example.com-20261123.001336 --dry-run
   sitekeep restore example.com example.com-20261123.001336 --yes --grace 7d
+  sitekeep restore example.com latest --path wp-content/uploads/2026 --path 'wp-content/plugins/*/readme.txt'
+  sitekeep restore example.com latest --table wp_posts --table wp_postmeta
   sitekeep restore --undo example.com`,
 		Args:              arguments(1, 2),
 		ValidArgsFunction: a.complete(siteNames, backupIDs),
@@ -39,6 +46,8 @@ On a terminal it asks before it begins; elsewhere, or with --yes, it does not.`,
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print the plan and change nothing")
 	flags.BoolVar(&o.filesOnly, "files-only", false, "restore the files and leave the database")
 	flags.BoolVar(&o.dbOnly, "db-only", false, "restore the database and leave the files")
+	flags.StringArrayVar(&o.paths, "path", nil, "restore this `path` or glob alone; may be given several times")
+	flags.StringArrayVar(&o.tables, "table", nil, "restore this `table` or glob alone; may be given several times")
 	flags.Var(&o.grace, "grace", "how long the old site is kept for --undo: 24h, 7d; 0s: not at all (default 24h)")
 	yesFlag(cmd, &o.yes)
 	o.add(cmd, true)
@@ -59,16 +68,30 @@ On a terminal it asks before it begins; elsewhere, or with --yes, it does not.`,
 func (o *restoreOptions) check(args []string) error {
 	bad := func(format string, args ...any) error { return usageError("sitekeep restore", format, args...) }
 	switch {
-	case o.undo && (len(args) > 1 || o.dryRun || o.filesOnly || o.dbOnly || o.grace.given || o.queue):
+	case o.undo && (len(args) > 1 || o.dryRun || o.filesOnly || o.dbOnly || o.selects() || o.grace.given || o.queue):
 		return bad("--undo takes a site, --yes and --detach, and nothing else")
 	case !o.undo && len(args) < 2:
 		return bad("say which backup is to be restored: an id, or latest")
 	case o.filesOnly && o.dbOnly:
 		return bad("--files-only and --db-only exclude each other")
+	case (o.filesOnly || o.dbOnly) && o.selects():
+		return bad("--path and --table exclude --files-only and --db-only")
 	case o.dryRun && (o.detach || o.queue || o.grace.given):
 		return bad("--dry-run starts nothing: --detach, --queue and --grace mean nothing with it")
 	}
 	return nil
+}
+
+// selects reports whether only some paths or tables are meant.
+func (o *restoreOptions) selects() bool { return len(o.paths)+len(o.tables) > 0 }
+
+// rawPaths are the paths as a request has them: bytes as they came.
+func (o *restoreOptions) rawPaths() [][]byte {
+	var out [][]byte
+	for _, p := range o.paths {
+		out = append(out, []byte(p))
+	}
+	return out
 }
 
 // backupOf finds the backup that is meant, so that what is confirmed is what is restored.
@@ -88,7 +111,8 @@ func (a *app) restore(ctx context.Context, c *client, o *restoreOptions, site, n
 	if err := a.confirm(ctx, o.yes, o.explain(site, backup), "Restore it?"); err != nil {
 		return err
 	}
-	request := &sitekeepv1.RestoreSiteRequest{Site: site, Backup: backup.GetId(), Queue: o.queue, FilesOnly: o.filesOnly, DbOnly: o.dbOnly}
+	request := &sitekeepv1.RestoreSiteRequest{Site: site, Backup: backup.GetId(), Queue: o.queue, FilesOnly: o.filesOnly, DbOnly: o.dbOnly,
+		Paths: o.rawPaths(), Tables: o.tables}
 	if o.grace.given {
 		request.Grace = durationpb.New(o.grace.value)
 	}
@@ -109,6 +133,8 @@ func (a *app) restore(ctx context.Context, c *client, o *restoreOptions, site, n
 func (o *restoreOptions) explain(site string, backup *sitekeepv1.Backup) string {
 	what := "the files and the database"
 	switch {
+	case o.selects():
+		what = o.selection()
 	case o.filesOnly:
 		what = "the files, not the database,"
 	case o.dbOnly:
@@ -124,6 +150,22 @@ func (o *restoreOptions) explain(site string, backup *sitekeepv1.Backup) string 
 		return text + "The old site is removed at once and cannot be brought back with --undo."
 	}
 	return text + "The old site is kept for " + kept + " and can be brought back with --undo."
+}
+
+// selection names what comes back.
+func (o *restoreOptions) selection() string {
+	var parts []string
+	if len(o.paths) > 0 {
+		names := make([]string, len(o.paths))
+		for i, p := range o.paths {
+			names[i] = escaped(p)
+		}
+		parts = append(parts, "the paths "+strings.Join(names, " "))
+	}
+	if len(o.tables) > 0 {
+		parts = append(parts, "the tables "+printable(strings.Join(o.tables, " ")))
+	}
+	return strings.Join(parts, " and ") + ", nothing else,"
 }
 
 func (a *app) undoRestore(ctx context.Context, c *client, o *restoreOptions, site string) error {
@@ -146,7 +188,7 @@ func (a *app) planRestore(ctx context.Context, c *client, o *restoreOptions, arg
 		return err
 	}
 	plan, err := c.restores.PlanRestore(ctx, &sitekeepv1.PlanRestoreRequest{
-		Site: args[0], Backup: backup.GetId(), FilesOnly: o.filesOnly, DbOnly: o.dbOnly,
+		Site: args[0], Backup: backup.GetId(), FilesOnly: o.filesOnly, DbOnly: o.dbOnly, Paths: o.rawPaths(), Tables: o.tables,
 	})
 	if err != nil {
 		return err

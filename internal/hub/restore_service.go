@@ -23,7 +23,7 @@ type restoreService struct {
 }
 
 func (s *restoreService) RestoreSite(ctx context.Context, q *sitekeepv1.RestoreSiteRequest) (*sitekeepv1.RestoreSiteResponse, error) {
-	part, err := partOf(q.FilesOnly, q.DbOnly)
+	part, err := partOf(q)
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +38,11 @@ func (s *restoreService) RestoreSite(ctx context.Context, q *sitekeepv1.RestoreS
 	if grace < 0 || grace > longestGrace {
 		return nil, errs.New(errs.Usage, "give 0s to 90d", "a grace time of %s is not possible", grace)
 	}
+	if err := s.Restorer.CheckSelection(ctx, &b, q.Paths, q.Tables); err != nil {
+		return nil, err
+	}
 	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{
-		Kind: model.TaskRestore, Site: q.Site, Queue: q.Queue, Spec: restore.Request{Site: q.Site, Backup: b.ID, Grace: grace, Part: part},
+		Kind: model.TaskRestore, Site: q.Site, Queue: q.Queue, Spec: restore.Request{Site: q.Site, Backup: b.ID, Grace: grace, Part: part, Paths: q.Paths, Tables: q.Tables},
 	})
 	if err != nil {
 		return nil, err
@@ -47,13 +50,27 @@ func (s *restoreService) RestoreSite(ctx context.Context, q *sitekeepv1.RestoreS
 	return &sitekeepv1.RestoreSiteResponse{Task: taskToProto(&t)}, nil
 }
 
-func partOf(files, database bool) (restore.Part, error) {
+// asksForPart is a request to restore, or to say what that would do.
+type asksForPart interface {
+	GetFilesOnly() bool
+	GetDbOnly() bool
+	GetPaths() [][]byte
+	GetTables() []string
+}
+
+func partOf(q asksForPart) (restore.Part, error) {
+	selected := len(q.GetPaths())+len(q.GetTables()) > 0
 	switch {
-	case files && database:
+	case selected && (q.GetFilesOnly() || q.GetDbOnly()):
+		return "", errs.New(errs.Usage, "leave files only and database only out to restore paths and tables alone",
+			"files only and database only exclude paths and tables")
+	case selected:
+		return restore.Selected, nil
+	case q.GetFilesOnly() && q.GetDbOnly():
 		return "", errs.New(errs.Usage, "leave both out to restore files and database", "files only and database only exclude each other")
-	case files:
+	case q.GetFilesOnly():
 		return restore.FilesOnly, nil
-	case database:
+	case q.GetDbOnly():
 		return restore.DatabaseOnly, nil
 	}
 	return restore.Whole, nil
@@ -72,7 +89,7 @@ func (s *restoreService) backupOf(ctx context.Context, site, id string) (model.B
 }
 
 func (s *restoreService) PlanRestore(ctx context.Context, q *sitekeepv1.PlanRestoreRequest) (*sitekeepv1.PlanRestoreResponse, error) {
-	part, err := partOf(q.FilesOnly, q.DbOnly)
+	part, err := partOf(q)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +97,9 @@ func (s *restoreService) PlanRestore(ctx context.Context, q *sitekeepv1.PlanRest
 	if err != nil {
 		return nil, err
 	}
-	plan, err := s.Restorer.DryRun(ctx, ulid.Make().String(), restore.Request{Site: q.Site, Backup: b.ID, Grace: restore.DefaultGrace, Part: part})
+	plan, err := s.Restorer.DryRun(ctx, ulid.Make().String(), restore.Request{
+		Site: q.Site, Backup: b.ID, Grace: restore.DefaultGrace, Part: part, Paths: q.Paths, Tables: q.Tables,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -28,8 +28,11 @@ func TestCrashTable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := sagatest.Config{New: f.worlds(t, q, false), Depth: 2, Budget: 150}
-			if q == (quirks{}) {
+			switch {
+			case q == (quirks{}):
 				c.Depth, c.Budget = 3, 600
+			case q.part == Selected:
+				c.Budget = 60
 			}
 			r := sagatest.CrashTable(t, c)
 			if r.Places < 100 {

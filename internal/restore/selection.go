@@ -10,6 +10,7 @@ import (
 
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/pkg/archive"
 )
 
@@ -33,6 +34,27 @@ func (r *Restorer) choose(ctx context.Context, b *Basis, q Request, t *backup.Ta
 	}
 	b.Paths, b.TreeBytes, b.Entries = rawPaths(s.Paths), s.Bytes, s.Entries
 	b.Carry, err = r.carriesSettings(ctx, b)
+	return err
+}
+
+// CheckSelection refuses names and globs that match nothing in a backup: errs.NotFound. None at all is no selection.
+func (r *Restorer) CheckSelection(ctx context.Context, b *model.Backup, paths [][]byte, tables []string) error {
+	if len(paths)+len(tables) == 0 {
+		return nil
+	}
+	t, err := r.deps.Backups.Open(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	if len(paths) > 0 {
+		if _, err := t.SelectPaths(ctx, b.ID, textPaths(paths)); err != nil {
+			return err
+		}
+	}
+	if len(tables) > 0 {
+		_, err = t.SelectTables(ctx, b.ID, tables)
+	}
 	return err
 }
 
