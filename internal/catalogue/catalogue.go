@@ -43,11 +43,14 @@ type Also func(ctx context.Context, tx *Tx) error
 // the file (mode 0600) and its directory (0700) if they are not there. A
 // catalogue that a newer version has written is refused with errs.Precondition.
 func Open(ctx context.Context, path string) (*Catalogue, error) {
+	path, err := filepath.Abs(path) // a relative one would be taken for a host in SQLite's URI
+	if err != nil {
+		return nil, fmt.Errorf("open catalogue: %w", err)
+	}
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
 	c := &Catalogue{}
-	var err error
 	if c.write, err = sql.Open("sqlite", dsn(path, "synchronous(FULL)")); err != nil {
 		return nil, fmt.Errorf("open catalogue %s: %w", path, err)
 	}

@@ -167,7 +167,7 @@ func classify(err error) error {
 	case sqlite3.SQLITE_FULL:
 		return errs.New(errs.NoSpace, "free some room on the file system of the data directory", "catalogue: %w", err)
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return errs.New(errs.Corrupt, "stop the master and put a good copy of catalogue.db in its place; the tarballs in the store were not touched", "catalogue: %w", err)
+		return errs.New(errs.Corrupt, "stop the master and put a good copy of catalogue.db in its place, or move it away and run: sitekeep catalogue rebuild; the tarballs in the store were not touched", "catalogue: %w", err)
 	case sqlite3.SQLITE_BUSY:
 		return errs.New(errs.Unreachable, "end the program that holds the catalogue open", "catalogue: %w", err)
 	}

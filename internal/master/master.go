@@ -125,7 +125,8 @@ func (m *Master) openData(ctx context.Context) (err error) {
 		m.o.Log.Info("removed what an interrupted backup left", "file", name)
 	}
 	for _, e := range report.Unlisted {
-		m.o.Log.Warn("the catalogue does not list a backup that is in the store", "backup", e.ID)
+		m.o.Log.Warn("the catalogue does not list a backup that is in the store", "backup", e.ID,
+			"hint", "stop the master and run: sitekeep catalogue rebuild")
 	}
 	for _, id := range report.Missing {
 		m.o.Log.Error("a backup's tarball is gone", "backup", id)

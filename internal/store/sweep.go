@@ -37,7 +37,7 @@ func (l *Local) Sweep(ctx context.Context, known Known) (Report, error) {
 		return Report{}, fmt.Errorf("look through the store: %w", err)
 	}
 	if s.listed == 0 && s.unlisted > 0 {
-		return s.Report, errs.New(errs.Precondition, "stop the master and put a copy of catalogue.db back into the data directory; the tarballs were not touched, and tar reads them without it",
+		return s.Report, errs.New(errs.Precondition, "put a copy of catalogue.db back into the data directory, or make the list out of the store with: sitekeep catalogue rebuild; the tarballs were not touched, and tar reads them without it",
 			"the catalogue lists none of the %d backups in %s", s.unlisted, l.dir)
 	}
 	if err := l.carryOut(ctx, s); err != nil {
