@@ -24,7 +24,7 @@ difference. The exit status is 0 whether they differ or not.` + latestHelp,
 		Example: `  sitekeep diff example.com-20261122.001336 example.com-20261123.001336
   sitekeep diff --stat example.com-20261122.001336 example.com-latest`,
 		Args:              arguments(2, 2),
-		ValidArgsFunction: a.complete(backupIDs, backupIDs),
+		ValidArgsFunction: a.complete(backupIDs),
 	}
 	cmd.Flags().BoolVar(&stat, "stat", false, "only the sums")
 	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {

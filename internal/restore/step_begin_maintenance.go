@@ -9,14 +9,11 @@ import (
 
 // beginMaintenance makes every web server answer 503, under a lease that runs
 // out by itself if the master dies before anything was exchanged.
-type beginMaintenance struct {
-	*run
-	independent
-}
+type beginMaintenance struct{ *run }
 
 func (beginMaintenance) Name() string { return "begin_maintenance" }
 
-// UndoAfter: nobody may come in before all tables are back.
+// UndoAfter: on each server by itself, see undoEach; but nobody may come in anywhere before all tables are back.
 func (s beginMaintenance) UndoAfter() []string {
 	if s.basis.WithTables() {
 		return []string{exchangeTables{}.Name()}
