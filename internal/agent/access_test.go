@@ -53,6 +53,14 @@ func siteCalls() []call {
 			_, err := r.tree.ExchangeTree(ctx, &agentv1.ExchangeTreeRequest{Site: s, Task: task, LiveInode: 1, StagedInode: 2})
 			return err
 		}},
+		{"InspectPaths", false, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
+			_, err := r.tree.InspectPaths(ctx, &agentv1.InspectPathsRequest{Site: s, Task: task, Paths: [][]byte{[]byte("./a")}})
+			return err
+		}},
+		{"ExchangePaths", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
+			_, err := r.tree.ExchangePaths(ctx, &agentv1.ExchangePathsRequest{Site: s, Task: task, Paths: []*agentv1.PathState{{Path: []byte("./a"), LiveInode: 1, StagedInode: 2}}})
+			return err
+		}},
 		{"RemoveStaging", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
 			_, err := r.tree.RemoveStaging(ctx, &agentv1.RemoveStagingRequest{Site: s, Task: task})
 			return err

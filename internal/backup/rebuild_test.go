@@ -90,10 +90,12 @@ func TestRebuildWithoutSidecars(t *testing.T) {
 	bare, torn, foreign, moved, going, broken := r.made(), r.made(), r.made(), r.made(), r.made(), r.made()
 	want := *bare
 	r.must(os.Remove(r.sidecar(bare.ID)))
-	r.must(os.WriteFile(r.sidecar(torn.ID), []byte(`{"backup":`), 0o600))
 	other, err := os.ReadFile(r.sidecar(moved.ID))
 	r.must(err)
 	r.must(os.WriteFile(r.sidecar(foreign.ID), other, 0o600))
+	own, err := os.ReadFile(r.sidecar(torn.ID))
+	r.must(err)
+	r.must(os.WriteFile(r.sidecar(torn.ID), bytes.Replace(own, []byte(torn.Digest), []byte(foreign.Digest), 1), 0o600))
 	renamed := strings.Replace(r.path(moved.ID), moved.ID, "example.com-20200101.000000", 1)
 	r.must(os.Rename(r.path(moved.ID), renamed))
 	r.must(os.Link(r.path(going.ID), r.path(going.ID)+".deleted"))

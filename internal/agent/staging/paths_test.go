@@ -143,6 +143,13 @@ func TestPathsStayInTheSite(t *testing.T) {
 	}
 	ino := inode(t, "/etc/passwd")
 	if err := p.stager.ExchangePaths(t.Context(), p.site, task, []staging.PathState{{Name: "out/passwd", Live: ino, Staged: inode(t, p.stagingDir()+"/x/out/passwd")}}, false); err == nil {
-		t.Error("it followed a link")
+		t.Error("it followed a link out of the site")
+	}
+	// One that was put there after the look, and stays in the site, is not followed either.
+	check(t, os.Symlink("dir", p.www+"/x/ln"))
+	lay(t, p.stagingDir()+"/x", "new", "ln/extra")
+	inner := staging.PathState{Name: "ln/extra", Live: inode(t, p.www+"/x/dir/extra"), Staged: inode(t, p.stagingDir()+"/x/ln/extra")}
+	if err := p.stager.ExchangePaths(t.Context(), p.site, task, []staging.PathState{inner}, false); err == nil || p.contents() != oldContents {
+		t.Errorf("it followed a link: %v, %q", err, p.contents())
 	}
 }
