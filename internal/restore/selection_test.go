@@ -180,3 +180,27 @@ func TestChosenPartsGoThroughTheirLife(t *testing.T) {
 		t.Errorf("finished there is still\n%s", strings.Join(now, "\n"))
 	}
 }
+
+// TestNobodyComesInBeforeTablesAreBack: with the paths taken back and the tables not yet, the lease does not run out by itself.
+func TestNobodyComesInBeforeTablesAreBack(t *testing.T) {
+	f := newFixture(t)
+	for tables, want := range map[string]string{"users": "held", "": "short"} {
+		w := f.worlds(t, quirks{part: Selected, paths: "files", tables: tables}, false)(sagatest.NewFaults()).(*sagaWorld)
+	steps:
+		for _, stage := range w.Plan().Stages {
+			for _, step := range stage {
+				m, err := step.Prepare(t.Context())
+				must(t, err)
+				must(t, step.Do(t.Context(), m))
+				if step.Name() != (exchangePaths{}).Name() {
+					continue
+				}
+				must(t, step.Undo(t.Context(), m))
+				if got := w.webs["web1"].flags[siteName][newTask]; got != want {
+					t.Errorf("tables %q: the lease is %q", tables, got)
+				}
+				break steps
+			}
+		}
+	}
+}
