@@ -4,8 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"io"
+	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,6 +30,17 @@ type ImportOptions struct {
 	// NoEndMark accepts a dump without the end mark of mysqldump, e.g. one
 	// made by another program. A truncated one is then not noticed.
 	NoEndMark bool
+	// Parallel is through how many connections the rows of large tables go in;
+	// 0: as many as there are cores, at most 4. The result does not depend on it.
+	Parallel int
+	// MaxRunning, if not 0, makes the import stand back while more than this
+	// many threads of other clients run on the server (Threads_running).
+	MaxRunning int
+	// Tables, if not empty, are the tables and sequences, by exact name, that
+	// are imported: structure, rows and triggers. Nothing else in the dump runs
+	// but what sets the session, and all sequences, which columns may need. A
+	// table that the dump does not have fails the import.
+	Tables []string
 	// Progress, if set, is called from one goroutine, at most a few times a second.
 	Progress func(ImportProgress)
 }
@@ -36,7 +48,7 @@ type ImportOptions struct {
 // ImportProgress says how far an import is.
 type ImportProgress struct {
 	Section    Section
-	Bytes      int64 // of the dump, executed so far
+	Bytes      int64 // of the dump, executed or under way
 	Statements int64
 	Rows       int64
 }
@@ -58,6 +70,8 @@ const (
 	opImport = "import"
 	// importAhead is how many statements, of about 1 MiB, are read ahead of the server.
 	importAhead = 2
+	// mostParallel bounds ImportOptions.Parallel's default: beyond it the server's log is the brake.
+	mostParallel = 4
 	// progressEvery is the least time between two reports.
 	progressEvery = 250 * time.Millisecond
 )
@@ -74,12 +88,12 @@ func (in *Instance) Import(ctx context.Context, o ImportOptions, r io.Reader) (I
 	if err := checkImport(o); err != nil {
 		return ImportSummary{}, err
 	}
-	im := &importer{in: in, o: o}
-	server, err := in.importServer(ctx, o)
-	if err != nil {
+	im := newImporter(in, o)
+	var err error
+	if im.server, err = in.importServer(ctx, o); err != nil {
 		return ImportSummary{}, err
 	}
-	err = im.run(ctx, server, r)
+	err = im.run(ctx, r)
 	sum := ImportSummary{
 		Sections: im.tally.sections, Bytes: im.tally.total.Bytes,
 		Statements: im.tally.total.Statements, Rows: im.tally.total.Rows,
@@ -107,21 +121,36 @@ func checkImport(o ImportOptions) error {
 }
 
 // importer is one import on its way. The fields below "executes" belong to the
-// goroutine that talks to the server, those below "reads" to the one that reads.
+// goroutine that executes the dump, those below "reads" to the one that reads.
 type importer struct {
-	in   *Instance
-	o    ImportOptions
-	conn *sql.Conn
-	id   int64 // of the connection
+	in     *Instance
+	o      ImportOptions
+	server Server // as the account of the import
+	db     *sql.DB
+	packet int // the longest statement that the server takes, in bytes
+	degree int
+
+	mu     sync.Mutex // guards warn and warned
+	warn   warnings
+	warned map[string]bool
 
 	// executes
-	tally    tally
-	warn     warnings
-	warned   map[string]bool
-	dirty    bool // rows that are not committed
-	definer  bool // something was made that has a definer
-	spared   bool // see sparingly
-	reported time.Time
+	main       *session
+	pool       *pool // nil until there are rows for it
+	tally      tally
+	settings   []order // SETs of the dump so far
+	table      *tablePlan
+	last       Section         // of the last statement that ran on main
+	done       int64           // number of the last statement that was begun
+	created    map[string]bool // empty tables of ours
+	planned    map[string]bool // tables that had a plan: InnoDB's
+	keying     map[string]bool // tables whose keys are being added
+	asIs       map[string]bool // heads of INSERTs without a plan
+	references bool            // a foreign key was made
+	definer    bool            // something was made that has a definer
+	spared     bool            // see sparingly
+	reported   time.Time
+	looked     time.Time // at Threads_running
 
 	// reads
 	split  *splitter
@@ -130,68 +159,76 @@ type importer struct {
 	policy policy
 	ended  bool
 	count  int64
+	chosen map[string]bool // of ImportOptions.Tables: whether it was found
+}
+
+func newImporter(in *Instance, o ImportOptions) *importer {
+	im := &importer{
+		in: in, o: o, degree: o.Parallel,
+		created: map[string]bool{}, planned: map[string]bool{}, keying: map[string]bool{}, asIs: map[string]bool{},
+	}
+	if im.degree <= 0 {
+		im.degree = min(runtime.NumCPU(), mostParallel)
+	}
+	for _, name := range o.Tables {
+		if im.chosen == nil {
+			im.chosen = map[string]bool{}
+		}
+		im.chosen[name] = false
+	}
+	return im
 }
 
 // run logs in and imports.
-func (im *importer) run(ctx context.Context, s Server, r io.Reader) error {
-	db, err := s.open(im.o.Database)
+func (im *importer) run(ctx context.Context, r io.Reader) error {
+	db, err := im.server.open(im.o.Database)
 	if err != nil {
 		return err
 	}
 	defer db.Close() //nolint:errcheck // everything is committed by then, or worthless
-	im.conn, err = db.Conn(ctx)
-	if err != nil {
-		return fail("log in for import", s.User, scrubErr(err, s.Password))
+	im.db = db
+	db.SetMaxOpenConns(im.degree + 1)
+	if im.main, err = im.newSession(ctx); err != nil {
+		return err
 	}
-	defer im.conn.Close() //nolint:errcheck // the pool closes it for good
-	limit, err := im.prepare(ctx)
-	if err != nil {
+	defer im.main.close()
+	if err := im.prepare(ctx); err != nil {
 		return err
 	}
 	im.split = newSplitter(r, im.in.version.skips)
-	im.split.pieces, im.split.limit = false, limit
+	im.split.pieces, im.split.limit = false, im.packet
 	im.filter = filter{lex: &im.split.lex}
 	im.policy = policy{lex: &im.split.lex, database: im.o.Database}
-	if err := im.flow(ctx); err != nil {
-		im.kill(ctx)
-		return err
+	err = im.flow(ctx)
+	sessions := []*session{im.main}
+	if im.pool != nil {
+		sessions = append(sessions, im.pool.sessions...)
 	}
-	return nil
-}
-
-// sessionSettings are for speed and for long waits; the dump's own come later.
-// Timeouts are the longest that every server takes.
-var sessionSettings = []string{
-	"SET SESSION unique_checks=0, foreign_key_checks=0, sql_mode='NO_AUTO_VALUE_ON_ZERO', autocommit=0",
-	"SET SESSION wait_timeout=86400, net_read_timeout=3600, net_write_timeout=3600",
-}
-
-// prepare refuses an account that can do more than it should, and sets up the
-// session. It returns the longest statement that the server takes.
-func (im *importer) prepare(ctx context.Context) (int, error) {
-	rows, err := im.conn.QueryContext(ctx, "SHOW GRANTS")
 	if err != nil {
-		return 0, fail(opImport, im.o.Database, err)
+		im.kill(ctx, sessions)
+	}
+	return err
+}
+
+// prepare refuses an account that can do more than it should, and learns how
+// long a statement the server takes.
+func (im *importer) prepare(ctx context.Context) error {
+	rows, err := im.main.conn.QueryContext(ctx, "SHOW GRANTS")
+	if err != nil {
+		return fail(opImport, im.o.Database, err)
 	}
 	lines, err := scanColumn(rows)
 	if err != nil {
-		return 0, fail(opImport, im.o.Database, err)
+		return fail(opImport, im.o.Database, err)
 	}
 	if beyond, ok := confined(parseGrants(lines), im.o.Database); !ok {
-		return 0, failAs(KindRefused, opImport, im.o.Database, "use an account that has rights on this database alone",
+		return failAs(KindRefused, opImport, im.o.Database, "use an account that has rights on this database alone",
 			"the account also has rights on %s", beyond)
 	}
-	for _, q := range sessionSettings {
-		if _, err := im.conn.ExecContext(ctx, q); err != nil {
-			return 0, fail(opImport, im.o.Database, err)
-		}
+	if err := im.main.conn.QueryRowContext(ctx, "SELECT @@max_allowed_packet").Scan(&im.packet); err != nil {
+		return fail(opImport, im.o.Database, err)
 	}
-	var limit int
-	err = im.conn.QueryRowContext(ctx, "SELECT CONNECTION_ID(), @@max_allowed_packet").Scan(&im.id, &limit)
-	if err != nil {
-		return 0, fail(opImport, im.o.Database, err)
-	}
-	return limit, nil
+	return nil
 }
 
 func scanColumn(rows *sql.Rows) ([]string, error) {
@@ -215,20 +252,19 @@ func (im *importer) flow(ctx context.Context) error {
 		defer close(queue)
 		return im.read(ctx, queue)
 	})
-	g.Go(func() error {
+	g.Go(func() (err error) {
+		defer func() {
+			if im.pool != nil {
+				err = firstError(im.pool.stop(err != nil), err)
+			}
+		}()
 		for o := range queue {
+			im.done = o.number
 			if err := im.execute(ctx, o); err != nil {
 				return err
 			}
 		}
-		return im.commit(ctx)
+		return firstError(im.finish(ctx), im.settleKeys())
 	})
 	return g.Wait()
-}
-
-// kill ends on the server what a failed import may have left running there.
-func (im *importer) kill(ctx context.Context) {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), detached)
-	defer stop()
-	_ = im.in.exec(ctx, fmt.Sprintf("KILL %d", im.id)) // it may be gone already
 }

@@ -3,33 +3,25 @@ package dbdump
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 )
 
-// execute runs one order on the server and counts it.
+// execute runs one order on the server and counts it. Rows may still be on
+// their way then, through other sessions: what comes after them waits as far as
+// it must.
 func (im *importer) execute(ctx context.Context, o order) error {
 	if o.err != nil {
-		return o.err
+		return firstError(im.settleRows(ctx), o.err)
 	}
 	if o.begins {
-		if err := im.commit(ctx); err != nil {
-			return err
-		}
 		im.tally.begin(o.section)
-		if err := im.sparingly(ctx, o.section); err != nil {
+		if err := im.sparingly(ctx, o); err != nil {
 			return err
 		}
 	}
 	if o.sql != "" {
-		if _, err := im.conn.ExecContext(ctx, o.sql); err != nil {
-			return im.statementFailed(o, err)
-		}
-		im.dirty = im.dirty || o.insert
-		im.definer = im.definer || o.definer
-	}
-	if o.insert {
-		if err := im.noteWarnings(ctx, o); err != nil {
+		if err := im.dispatch(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -38,33 +30,200 @@ func (im *importer) execute(ctx context.Context, o order) error {
 	return nil
 }
 
+// dispatch chooses where a statement runs.
+func (im *importer) dispatch(ctx context.Context, o order) error {
+	if !o.insert || o.section != im.last {
+		if err := im.finish(ctx); err != nil {
+			return err
+		}
+	}
+	im.last = o.section
+	if o.insert {
+		return im.dispatchRows(ctx, o)
+	}
+	if o.toggle && im.planned[o.name] {
+		return nil // InnoDB knows no disabled keys
+	}
+	if err := im.settleFor(o); err != nil {
+		return err
+	}
+	im.note(o)
+	return im.main.exec(ctx, o)
+}
+
+func (im *importer) dispatchRows(ctx context.Context, o order) error {
+	p, err := im.planFor(ctx, o)
+	switch {
+	case err != nil:
+		return fail(opImport, im.subject(o.section), err)
+	case p == nil:
+		return im.main.exec(ctx, o)
+	case p.fan && im.degree > 1:
+		return im.fanOut(ctx, o, p)
+	}
+	return im.main.rows(ctx, o, p)
+}
+
+// note remembers what later statements depend on.
+func (im *importer) note(o order) {
+	im.definer = im.definer || o.definer
+	im.references = im.references || o.references
+	switch {
+	case o.verb == "SET":
+		im.settings = append(im.settings, o)
+	case o.verb == "CREATE" && o.object == "TABLE":
+		im.created[o.name] = true
+	case o.verb == "ALTER" || o.verb == "DROP":
+		if !o.toggle {
+			delete(im.created, o.name)
+		}
+	}
+}
+
+// planFor returns the plan for an INSERT's table, or nil. What was begun for
+// another table is finished.
+func (im *importer) planFor(ctx context.Context, o order) (*tablePlan, error) {
+	if im.table != nil && strings.HasPrefix(o.sql, im.table.text) {
+		return im.table, nil
+	}
+	if err := im.finish(ctx); err != nil {
+		return nil, err
+	}
+	if len(o.sql) < leastBatch {
+		return nil, nil
+	}
+	h, ok := parseInsertHead(o)
+	if !ok || im.asIs[h.text] {
+		return nil, nil
+	}
+	if im.keying[h.table] { // its keys are being added
+		if err := im.settleKeys(); err != nil {
+			return nil, err
+		}
+	}
+	p, err := im.plan(ctx, o, h)
+	if err != nil || p == nil {
+		im.asIs[h.text] = true
+		return nil, err
+	}
+	im.table, im.planned[h.table] = p, true
+	delete(im.created, h.table)
+	return p, nil
+}
+
+// fanOut gives rows to the next free worker.
+func (im *importer) fanOut(ctx context.Context, o order, p *tablePlan) error {
+	if im.pool == nil {
+		if err := im.startPool(ctx, im.degree); err != nil {
+			return err
+		}
+	}
+	if err := im.yield(ctx); err != nil {
+		return err
+	}
+	return im.pool.submit(ctx, job{order: o, plan: p, settings: im.settings})
+}
+
+const (
+	lookEvery  = 500 * time.Millisecond // at Threads_running
+	backOff    = 100 * time.Millisecond
+	mostPauses = 50 // for one batch: a server that is always busy gets an import all the same
+)
+
+// yield stands back while the server has more to do than ImportOptions.MaxRunning.
+func (im *importer) yield(ctx context.Context) error {
+	if im.o.MaxRunning == 0 || time.Since(im.looked) < lookEvery {
+		return nil
+	}
+	busy, err := im.busy(ctx, im.degree)
+	for i := 0; err == nil && busy && i < mostPauses; i++ {
+		im.pool.rows.Wait()
+		select {
+		case <-ctx.Done():
+			return fail(opImport, im.o.Database, context.Cause(ctx))
+		case <-time.After(backOff):
+		}
+		busy, err = im.busy(ctx, len(im.keying))
+	}
+	im.looked = time.Now()
+	return err
+}
+
+// busy reports whether more than MaxRunning threads run beside ours and the one that asks.
+func (im *importer) busy(ctx context.Context, ours int) (bool, error) {
+	var name string
+	var running int
+	err := im.main.conn.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Threads_running'").Scan(&name, &running)
+	if err != nil {
+		return false, fail(opImport, im.o.Database, err)
+	}
+	return running-1-ours > im.o.MaxRunning, nil
+}
+
+// finish waits for the rows of the current table, commits them and has its keys added.
+func (im *importer) finish(ctx context.Context) error {
+	p := im.table
+	im.table = nil
+	if err := im.settleRows(ctx); err != nil || p == nil || p.keys.add == "" {
+		return err
+	}
+	if im.pool == nil {
+		return im.main.addKeys(ctx, p)
+	}
+	im.keying[p.table] = true
+	return im.pool.submit(ctx, job{plan: p, keys: true, settings: im.settings, order: order{number: im.done}})
+}
+
+// settleRows waits for all rows that are on their way and commits them.
+func (im *importer) settleRows(ctx context.Context) error {
+	of := im.current()
+	if im.pool != nil {
+		if err := im.pool.settle(ctx, of); err != nil {
+			return err
+		}
+	}
+	return im.main.commit(ctx, of)
+}
+
+// current is the section that is being executed.
+func (im *importer) current() Section {
+	if n := len(im.tally.sections); n > 0 {
+		return im.tally.sections[n-1].Section
+	}
+	return Section{}
+}
+
+func (im *importer) settleKeys() error {
+	clear(im.keying)
+	if im.pool == nil {
+		return nil
+	}
+	return im.pool.settleKeys()
+}
+
+// settleFor waits for the keys that are being added, unless a statement can
+// have nothing to do with their tables.
+func (im *importer) settleFor(o order) error {
+	apart := o.verb == "SET" || o.object == "TABLE" && !o.references
+	if len(im.keying) == 0 || apart && !im.keying[o.name] {
+		return nil
+	}
+	return im.settleKeys()
+}
+
 // sparingly takes back the unique_checks=0 of the dump's preamble on MariaDB
 // 10.6 and later. There it makes InnoDB load whole transactions in bulk, which
 // is no faster and takes more than twice the server's CPU (9 s instead of 21 s
 // for 222 MB), and a restore pushes files at the same time.
-func (im *importer) sparingly(ctx context.Context, s Section) error {
+func (im *importer) sparingly(ctx context.Context, o order) error {
 	v := im.in.version
-	if im.spared || s.Kind == SectionPreamble || v.Flavour != MariaDB || !v.AtLeast(10, 6, 0) {
+	if im.spared || o.section.Kind == SectionPreamble || v.Flavour != MariaDB || !v.AtLeast(10, 6, 0) {
 		return nil
 	}
 	im.spared = true
-	if _, err := im.conn.ExecContext(ctx, "SET SESSION unique_checks=1"); err != nil {
-		return fail(opImport, im.o.Database, err)
-	}
-	return nil
-}
-
-// commit ends the transaction of a table: one for each costs fewer syncs than
-// one for each statement.
-func (im *importer) commit(ctx context.Context) error {
-	if !im.dirty {
-		return nil
-	}
-	im.dirty = false
-	if _, err := im.conn.ExecContext(ctx, "COMMIT"); err != nil {
-		return im.statementFailed(order{section: im.tally.sections[len(im.tally.sections)-1].Section, sql: "COMMIT"}, err)
-	}
-	return nil
+	set := order{section: o.section, sql: "SET SESSION unique_checks=1", verb: "SET"}
+	im.note(set)
+	return im.main.exec(ctx, set)
 }
 
 const hintStatement = "the dump does not fit this database server: compare versions, collations and sql_mode"
@@ -79,50 +238,6 @@ func (im *importer) statementFailed(o order, err error) error {
 		f.hint = "the dump reaches for something outside of its database: check where it comes from"
 	}
 	return failAs(f.kind, opImport, im.subject(o.section), f.hint, "statement %d: %w: %s", o.number, err, excerpt([]byte(o.sql)))
-}
-
-// errGenerated is ER_WARNING_NON_DEFAULT_VALUE_FOR_GENERATED_COLUMN: mariadb-dump
-// writes values for them, which the server computes anew.
-const errGenerated = 1906
-
-// noteWarnings reports, once for a table and number, that the server changed a value.
-func (im *importer) noteWarnings(ctx context.Context, o order) error {
-	var n int
-	if err := im.conn.QueryRowContext(ctx, "SELECT @@warning_count").Scan(&n); err != nil {
-		return im.statementFailed(o, err)
-	}
-	if n == 0 {
-		return nil
-	}
-	rows, err := im.conn.QueryContext(ctx, "SHOW WARNINGS LIMIT 100")
-	if err != nil {
-		return im.statementFailed(o, err)
-	}
-	defer rows.Close() //nolint:errcheck // Err tells
-	for rows.Next() {
-		var level, message string
-		var code int
-		if err := rows.Scan(&level, &code, &message); err != nil {
-			return im.statementFailed(o, err)
-		}
-		im.noteWarning(o.section.Name, level, code, message)
-	}
-	if err := rows.Err(); err != nil {
-		return im.statementFailed(o, err)
-	}
-	return nil
-}
-
-func (im *importer) noteWarning(table, level string, code int, message string) {
-	key := fmt.Sprintf("%s\x00%d", table, code)
-	if code == errGenerated || level == "Note" || im.warned[key] {
-		return
-	}
-	if im.warned == nil {
-		im.warned = map[string]bool{}
-	}
-	im.warned[key] = true
-	im.warn.add(WarnData, table, fmt.Sprintf("%s (%d), perhaps in more rows", message, code))
 }
 
 func (im *importer) report(s Section) {

@@ -18,6 +18,12 @@ type order struct {
 	rows    int64
 	insert  bool
 	definer bool // it makes something that has a definer
+	// What it does, in capitals, and to what.
+	verb, object, name string
+	references         bool // it may make a foreign key
+	toggle             bool // ALTER TABLE ... DISABLE or ENABLE KEYS
+	// The modes under which it was read.
+	noBackslash, ansiQuotes bool
 }
 
 // read cuts the dump into orders. What is wrong with the dump goes to the queue
@@ -68,7 +74,7 @@ func (im *importer) readFailed(ctx context.Context, err error) error {
 
 func (im *importer) checkEnd() error {
 	if im.ended || im.o.NoEndMark {
-		return nil
+		return im.checkChosen()
 	}
 	return failAs(KindIncomplete, opImport, im.o.Database, "take another backup: this dump is cut off",
 		"the dump ends in %s without its end mark", im.track.cur)
@@ -98,6 +104,10 @@ func (im *importer) order(c chunk) (order, error) {
 	if len(stmt) == 0 || h.verb == "LOCK" || h.verb == "UNLOCK" || im.filter.dropped(stmt, h) {
 		return o, nil // nobody else is in this database, and locks would shut out sequences
 	}
+	if !im.wanted(o.section, h) {
+		o.rows = 0
+		return o, nil
+	}
 	im.count++
 	o.number = im.count
 	out := stmt
@@ -109,9 +119,33 @@ func (im *importer) order(c chunk) (order, error) {
 		return o, failAs(KindRefused, opImport, im.subject(o.section), "check where this dump comes from",
 			"statement %d is refused: %w: %s", o.number, err, excerpt(out))
 	}
+	o.describe(lex, out, h)
 	o.sql = string(out)
 	o.definer = h.verb == "CREATE" && hasDefiner(h.object) && o.section.Kind != SectionPlaceholder
 	return o, nil
+}
+
+// describe notes what a statement does.
+func (o *order) describe(lex *scanner, stmt []byte, h head) {
+	o.verb, o.object, o.name = h.verb, h.object, h.name
+	o.noBackslash, o.ansiQuotes = lex.noBackslash, lex.ansiQuotes
+	if h.object != "TABLE" || o.insert {
+		return
+	}
+	o.references = containsFold(stmt, "REFERENCES")
+	o.toggle = h.verb == "ALTER" && togglesKeys(lex, stmt)
+}
+
+// togglesKeys reports whether a statement is ALTER TABLE name DISABLE KEYS, or ENABLE KEYS.
+func togglesKeys(lex *scanner, stmt []byte) bool {
+	var all []token
+	ts := lex.tokens(stmt)
+	for t, ok := ts.next(); ok && len(all) < 6; t, ok = ts.next() {
+		if t.kind != tokOpen && t.kind != tokClose {
+			all = append(all, t)
+		}
+	}
+	return len(all) == 5 && all[3].isAny(stmt, "DISABLE", "ENABLE") && all[4].is(stmt, "KEYS")
 }
 
 // passive handles what is not for the server.
