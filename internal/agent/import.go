@@ -14,6 +14,10 @@ import (
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
 
+// mostParallel bounds what a master may ask of a database server: each
+// connection keeps about 8 MiB of the agent's memory.
+const mostParallel = 8
+
 type importStream = grpc.ClientStreamingServer[agentv1.ImportRequest, agentv1.ImportResponse]
 
 // Import executes the dump as it comes and answers with what is in the database then.
@@ -51,6 +55,7 @@ func runImport(ctx context.Context, in *dbdump.Instance, header *agentv1.ImportH
 	}
 	summary, err := in.Import(ctx, dbdump.ImportOptions{
 		Database: header.GetName(), User: header.GetUser(), Password: dbdump.NewSecret(header.GetPassword()),
+		Parallel: int(min(header.GetParallel(), mostParallel)), Tables: header.GetTables(),
 	}, plain)
 	if closeErr := plain.Close(); err == nil {
 		err = closeErr

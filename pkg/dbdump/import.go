@@ -140,15 +140,15 @@ type importer struct {
 	tally      tally
 	settings   []order // SETs of the dump so far
 	table      *tablePlan
-	last       Section         // of the last statement that ran on main
-	done       int64           // number of the last statement that was begun
-	created    map[string]bool // empty tables of ours
-	planned    map[string]bool // tables that had a plan: InnoDB's
-	keying     map[string]bool // tables whose keys are being added
-	asIs       map[string]bool // heads of INSERTs without a plan
-	references bool            // a foreign key was made
-	definer    bool            // something was made that has a definer
-	spared     bool            // see sparingly
+	last       Section               // of the last statement that ran on main
+	done       int64                 // number of the last statement that was begun
+	created    map[string]bool       // empty tables of ours
+	planned    map[string]*tablePlan // tables that had a plan, which are InnoDB's
+	keying     map[string]bool       // tables whose keys are being added
+	asIs       map[string]bool       // heads of INSERTs without a plan
+	references bool                  // a foreign key was made
+	definer    bool                  // something was made that has a definer
+	spared     bool                  // see sparingly
 	reported   time.Time
 	looked     time.Time // at Threads_running
 
@@ -165,7 +165,7 @@ type importer struct {
 func newImporter(in *Instance, o ImportOptions) *importer {
 	im := &importer{
 		in: in, o: o, degree: o.Parallel,
-		created: map[string]bool{}, planned: map[string]bool{}, keying: map[string]bool{}, asIs: map[string]bool{},
+		created: map[string]bool{}, planned: map[string]*tablePlan{}, keying: map[string]bool{}, asIs: map[string]bool{},
 	}
 	if im.degree <= 0 {
 		im.degree = min(runtime.NumCPU(), mostParallel)

@@ -41,7 +41,7 @@ func (im *importer) dispatch(ctx context.Context, o order) error {
 	if o.insert {
 		return im.dispatchRows(ctx, o)
 	}
-	if o.toggle && im.planned[o.name] {
+	if o.toggle && im.planned[o.name] != nil {
 		return nil // InnoDB knows no disabled keys
 	}
 	if err := im.settleFor(o); err != nil {
@@ -106,7 +106,7 @@ func (im *importer) planFor(ctx context.Context, o order) (*tablePlan, error) {
 		im.asIs[h.text] = true
 		return nil, err
 	}
-	im.table, im.planned[h.table] = p, true
+	im.table, im.planned[h.table] = p, p
 	delete(im.created, h.table)
 	return p, nil
 }
@@ -176,13 +176,12 @@ func (im *importer) finish(ctx context.Context) error {
 
 // settleRows waits for all rows that are on their way and commits them.
 func (im *importer) settleRows(ctx context.Context) error {
-	of := im.current()
 	if im.pool != nil {
-		if err := im.pool.settle(ctx, of); err != nil {
+		if err := im.pool.settle(); err != nil {
 			return err
 		}
 	}
-	return im.main.commit(ctx, of)
+	return im.main.commit(ctx, im.current())
 }
 
 // current is the section that is being executed.

@@ -26,7 +26,7 @@ const (
 	// leastBatch is how long an INSERT is, in bytes, before it is worth a look at its table.
 	leastBatch = 32 << 10
 	// mostParams is how many values one execution hands over; the protocol ends at 65,535.
-	mostParams = 8192
+	mostParams = 2048
 )
 
 // plainCharsets are those in which no byte of a longer character is a quote or

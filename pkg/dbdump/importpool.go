@@ -66,17 +66,33 @@ func (p *pool) stop(failed bool) error {
 }
 
 // work does jobs until there are no more. After a failure they are only taken.
+// It commits before it rests: a row that another worker is about to add may
+// have to wait for that.
 func (p *pool) work(ctx context.Context, s *session) {
 	defer s.close()
-	for j := range p.jobs {
+	j, more := <-p.jobs
+	for more {
 		if p.err() == nil {
 			p.note(j.order.number, p.do(ctx, s, j))
 		}
-		if j.keys {
-			p.keying.Done()
-		} else {
-			p.rows.Done()
+		var next job
+		select {
+		case next, more = <-p.jobs:
+			p.done(j)
+		default:
+			p.note(j.order.number, s.commit(ctx, j.order.section))
+			p.done(j)
+			next, more = <-p.jobs
 		}
+		j = next
+	}
+}
+
+func (p *pool) done(j job) {
+	if j.keys {
+		p.keying.Done()
+	} else {
+		p.rows.Done()
 	}
 }
 
@@ -110,34 +126,24 @@ func (p *pool) err() error {
 
 // submit hands a job to the next free worker.
 func (p *pool) submit(ctx context.Context, j job) error {
-	done := p.rows.Done
-	p.rows.Add(1)
 	if j.keys {
-		p.rows.Done()
 		p.keying.Add(1)
-		done = p.keying.Done
+	} else {
+		p.rows.Add(1)
 	}
 	select {
 	case p.jobs <- j:
 		return p.err()
 	case <-ctx.Done():
-		done()
+		p.done(j)
 		return fail(opImport, p.im.o.Database, context.Cause(ctx))
 	}
 }
 
-// settle waits until all rows are in, and commits them.
-func (p *pool) settle(ctx context.Context, of Section) error {
+// settle waits until all rows are in and committed.
+func (p *pool) settle() error {
 	p.rows.Wait()
-	if err := p.err(); err != nil {
-		return err
-	}
-	for _, s := range p.sessions {
-		if err := s.commit(ctx, of); err != nil {
-			return err
-		}
-	}
-	return nil
+	return p.err()
 }
 
 // settleKeys waits until all keys are added.

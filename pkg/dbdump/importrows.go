@@ -208,7 +208,8 @@ func plainNumber(s string, c rowColumn) (driver.Value, error) {
 	if c.class != classDecimal && c.class != classFloat {
 		return nil, errNotPlain
 	}
-	if _, err := strconv.ParseFloat(s, 64); err != nil {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || f == 0 && s[0] == '-' { // a literal -0.0 is 0, a text is not
 		return nil, errNotPlain
 	}
 	return s, nil
@@ -234,45 +235,31 @@ func (r *rowReader) text() (driver.Value, error) {
 // escapedText reads a text with escapes or doubled quotes (dev.mysql.com/doc,
 // String Literals): \% and \_ keep their backslash.
 func (r *rowReader) escapedText(from int, quote byte) (driver.Value, error) {
+	backslash := byte('\\')
+	if r.noBackslash {
+		backslash = quote
+	}
 	out := make([]byte, 0, 2*strings.IndexByte(r.s[from:], quote)+16)
-	for i := from; i < len(r.s); {
-		n := strings.IndexAny(r.s[i:min(len(r.s), i+16)], stops(quote, r.noBackslash))
-		if n < 0 {
-			n = min(len(r.s), i+16) - i
-			out = append(out, r.s[i:i+n]...)
-			i += n
-			continue
+	for i := from; ; {
+		plain := i
+		for i < len(r.s) && r.s[i] != quote && r.s[i] != backslash {
+			i++
 		}
-		out = append(out, r.s[i:i+n]...)
-		i += n
-		switch {
-		case r.s[i] == '\\' && i+1 < len(r.s):
-			out = append(out, unescaped(r.s[i+1])...)
+		out = append(out, r.s[plain:i]...)
+		switch rest := r.s[i:]; {
+		case len(rest) > 1 && rest[0] != quote:
+			out = append(out, escapes[rest[1]]...)
 			i += 2
-		case r.s[i] == quote && i+1 < len(r.s) && r.s[i+1] == quote:
+		case len(rest) > 1 && rest[1] == quote:
 			out = append(out, quote)
 			i += 2
-		case r.s[i] == quote:
+		case len(rest) > 0 && rest[0] == quote:
 			r.pos = i + 1
 			return string(out), nil
 		default:
 			return nil, errNotPlain
 		}
 	}
-	return nil, errNotPlain
-}
-
-// stops are the bytes that mean something within a text.
-func stops(quote byte, noBackslash bool) string {
-	switch {
-	case quote == '"' && noBackslash:
-		return `"`
-	case quote == '"':
-		return `"\`
-	case noBackslash:
-		return `'`
-	}
-	return `'\`
 }
 
 // escapes has what a backslash and a byte stand for.
@@ -287,8 +274,6 @@ var escapes = func() (t [256]string) {
 	}
 	return t
 }()
-
-func unescaped(c byte) string { return escapes[c] }
 
 func unhex(s string) (driver.Value, error) {
 	if len(s)%2 != 0 {

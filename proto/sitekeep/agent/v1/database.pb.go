@@ -774,8 +774,12 @@ type ImportHeader struct {
 	// "tar.zst" or "tar.gz".
 	Format string `protobuf:"bytes,2,opt,name=format,proto3" json:"format,omitempty"`
 	// The account made by CreateDatabase: the import runs as it, so that it can touch nothing else and owns what it makes.
-	User          string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
-	Password      string `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
+	User     string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
+	Password string `protobuf:"bytes,4,opt,name=password,proto3" json:"password,omitempty"`
+	// Through how many connections the rows of large tables go in; 0: by the server's cores, at most 4.
+	Parallel uint32 `protobuf:"varint,5,opt,name=parallel,proto3" json:"parallel,omitempty"`
+	// Exact names of the tables to import, and nothing else of the dump; empty: all of it.
+	Tables        []string `protobuf:"bytes,6,rep,name=tables,proto3" json:"tables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -836,6 +840,20 @@ func (x *ImportHeader) GetPassword() string {
 		return x.Password
 	}
 	return ""
+}
+
+func (x *ImportHeader) GetParallel() uint32 {
+	if x != nil {
+		return x.Parallel
+	}
+	return 0
+}
+
+func (x *ImportHeader) GetTables() []string {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
 }
 
 type ImportRequest struct {
@@ -1641,12 +1659,14 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\bpassword\x18\x05 \x01(\tB\x03\x80\x01\x01R\bpassword\x12\x14\n" +
 	"\x05hosts\x18\x06 \x03(\tR\x05hosts\x12\x14\n" +
 	"\x05adopt\x18\a \x01(\bR\x05adopt\"\x18\n" +
-	"\x16CreateDatabaseResponse\"o\n" +
+	"\x16CreateDatabaseResponse\"\xa3\x01\n" +
 	"\fImportHeader\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12\x1f\n" +
-	"\bpassword\x18\x04 \x01(\tB\x03\x80\x01\x01R\bpassword\"\xb9\x01\n" +
+	"\bpassword\x18\x04 \x01(\tB\x03\x80\x01\x01R\bpassword\x12\x1a\n" +
+	"\bparallel\x18\x05 \x01(\rR\bparallel\x12\x16\n" +
+	"\x06tables\x18\x06 \x03(\tR\x06tables\"\xb9\x01\n" +
 	"\rImportRequest\x129\n" +
 	"\x06header\x18\x01 \x01(\v2\x1f.sitekeep.agent.v1.ImportHeaderH\x00R\x06header\x120\n" +
 	"\x05frame\x18\x02 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x120\n" +
