@@ -193,6 +193,9 @@ func plainNumber(s string, c rowColumn) (driver.Value, error) {
 		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 			return n, nil
 		}
+		if n, err := strconv.ParseUint(s, 10, 64); err == nil {
+			return n, nil
+		}
 	}
 	if len(s) > longestNumber || s[len(s)-1] == '.' {
 		return nil, errNotPlain

@@ -45,8 +45,9 @@ func TestRowReader(t *testing.T) {
 		{"INSERT INTO t VALUES (b'101',b'100000001',5)", []rowColumn{bit, bit, bit}, []driver.Value{[]byte{5}, []byte{1, 1}, int64(5)}},
 		{"INSERT INTO t VALUES (1.50,-0.1,1e10,-1.5E-7,.5)", []rowColumn{dec, flo, flo, flo, flo}, nil},
 		{"INSERT INTO t VALUES (1.50,-0.1,1e10,-1.5E-7,7)", []rowColumn{dec, flo, flo, flo, dec}, []driver.Value{"1.50", "-0.1", "1e10", "-1.5E-7", int64(7)}},
-		{"INSERT INTO t VALUES (18446744073709551615)", []rowColumn{dec}, []driver.Value{"18446744073709551615"}},
-		{"INSERT INTO t VALUES (18446744073709551615)", []rowColumn{other}, nil},
+		{"INSERT INTO t VALUES (18446744073709551615)", []rowColumn{other}, []driver.Value{uint64(1<<64 - 1)}},
+		{"INSERT INTO t VALUES (18446744073709551616)", []rowColumn{dec}, []driver.Value{"18446744073709551616"}},
+		{"INSERT INTO t VALUES (18446744073709551616)", []rowColumn{other}, nil},
 		{"INSERT INTO t VALUES (-0.0)", []rowColumn{flo}, nil}, // as a text it would keep its sign
 		{"INSERT INTO t VALUES (1e3)", []rowColumn{dec}, nil},
 		{"INSERT INTO t VALUES (1.5)", []rowColumn{other}, nil},

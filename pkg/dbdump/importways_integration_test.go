@@ -40,6 +40,11 @@ func clientDump(t testing.TB, m *mariadb, database string, flags ...string) []by
 	return out
 }
 
+// digested are the columns of tables whose CHECKSUM differs though their rows
+// are the same: the times of system versions are in it, and for generated
+// columns it depends on whether the INSERT named them.
+var digested = map[string]string{"history": "id, t", "made": "id, a, twice, thrice, secret, t", "plainmade": "id, a, twice"}
+
 // state is what two databases must have in common.
 func state(t testing.TB, m *mariadb, in *Instance, database string) map[string]string {
 	t.Helper()
@@ -63,6 +68,10 @@ func state(t testing.TB, m *mariadb, in *Instance, database string) map[string]s
 			t.Fatal(err)
 		}
 		s[ti.Name] = fmt.Sprintf("%s %d", create, sums[ti.Name])
+		if columns := digested[ti.Name]; columns != "" {
+			digest := names(t, db, "SELECT CONCAT(COUNT(*), ' ', BIT_XOR(CRC32(CONCAT_WS('|', "+columns+")))) FROM "+ti.Name)
+			s[ti.Name] = create + fmt.Sprint(digest)
+		}
 	}
 	s["order of heap"] = fmt.Sprint(names(t, db, "SELECT a FROM heap IGNORE INDEX (a)"))
 	return s

@@ -1,11 +1,12 @@
 SET NAMES utf8mb4;
+SET foreign_key_checks = 0;
 SET time_zone = '+00:00';
 CREATE TABLE nums (id int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY, t tinyint, s smallint unsigned, m mediumint, b bigint unsigned, d decimal(20,5), f float, g double, one bit(1), twelve bit(12), most bit(64), y year, yes bool, KEY (t), KEY named (d, f) COMMENT 'x, y', UNIQUE KEY (b)) ENGINE=InnoDB;
 INSERT INTO nums SELECT n, n % 100 - 50, n, -n, 18446744073709551615 - n, IF(n % 7, (n - 5000) / 3, NULL), (n - 5000) / 7, SQRT(n) * POW(10, n % 300), n % 2, n % 4096, CAST(-n AS unsigned), IF(n % 50, 1901 + n % 200, 0), n % 2 FROM (SELECT CAST(seq AS signed) AS n FROM seq_1_to_9000) AS s;
 CREATE TABLE texts (id int NOT NULL PRIMARY KEY, c char(20), v varchar(100) COLLATE utf8mb4_bin, l varchar(100) CHARACTER SET latin1, a varchar(100) CHARACTER SET ascii COLLATE ascii_bin, w varchar(50) CHARACTER SET utf16, e enum('a','it''s','ü'), s set('x','y','z'), j json, body longtext, KEY (c), KEY byv (v(10)), KEY (l, a)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4;
 INSERT INTO texts SELECT seq, IF(seq % 9, CONCAT('c', seq), NULL), CONCAT(CHAR(seq % 128 USING utf8mb4), '\\', seq, '''"`;\n\r\t%_'), CONCAT('äöü', seq), 'N', CONCAT('€😀', seq), 1 + seq % 3, seq % 8, JSON_OBJECT('k"\\', seq, 'ü', '\n'), REPEAT(CONCAT('-- Dump completed\n/*!50001 CREATE DEFINER=`x`@`y` */;', seq, ''');\\'), 4) FROM seq_1_to_8000;
 CREATE TABLE bytes (id int NOT NULL PRIMARY KEY, fixed binary(6), v varbinary(64), b longblob, p point, i inet6, u uuid, KEY (v)) ENGINE=InnoDB;
-INSERT INTO bytes SELECT seq, UNHEX(SUBSTR(MD5(seq), 1, 8)), IF(seq % 5, UNHEX(SHA2(seq, 256)), ''), UNHEX(REPEAT(SHA2(seq, 512), 5)), IF(seq % 3, POINT(seq, seq / -7), NULL), CONCAT('2001:db8::', HEX(seq)), MD5(seq) FROM seq_1_to_3000;
+INSERT INTO bytes SELECT seq, UNHEX(SUBSTR(MD5(seq), 1, 8)), IF(seq % 5, UNHEX(SHA2(seq, 256)), ''), UNHEX(REPEAT(SHA2(seq, 512), 5)), IF(seq % 3, POINT(seq, seq / -7), NULL), CONCAT('2001:db8::', HEX(seq)), CONCAT('0000000000001000800000', LPAD(HEX(seq), 10, '0')) FROM seq_1_to_3000;
 CREATE TABLE times (id int NOT NULL PRIMARY KEY, d date, dt datetime(6), ts timestamp(3) NULL, ti time, z datetime DEFAULT '0000-00-00 00:00:00', KEY (dt)) ENGINE=InnoDB;
 INSERT INTO times SELECT seq, '2000-01-01' + INTERVAL seq DAY, '1999-12-31 23:59:59.000001' + INTERVAL seq * 77777 MICROSECOND, FROM_UNIXTIME(1600000000 + seq * 0.001), SEC_TO_TIME(CAST(seq AS signed) - 4000), 0 FROM seq_1_to_8000;
 CREATE TABLE made (id int NOT NULL PRIMARY KEY, a int CHECK (a < 1000000), twice int GENERATED ALWAYS AS (a * 2) STORED, thrice int AS (a * 3) VIRTUAL, secret int INVISIBLE DEFAULT 7, t varchar(50) DEFAULT (UUID()), KEY (twice), KEY (thrice)) ENGINE=InnoDB;
