@@ -89,44 +89,48 @@ type tableColumn struct {
 	generated             bool
 }
 
-// planColumns matches the columns of the INSERT with those of the table.
+// planColumns matches the columns of the INSERT with those of the table. It
+// returns false where they do not fit, or where the server numbers the rows.
 func (im *importer) planColumns(ctx context.Context, p *tablePlan) (bool, error) {
 	all, err := im.tableColumns(ctx, p.table)
 	if err != nil {
 		return false, err
 	}
-	chosen := all
-	if p.insertHead.columns != nil {
-		chosen = nil
-		for _, name := range p.insertHead.columns {
-			i := slices.IndexFunc(all, func(c tableColumn) bool { return strings.EqualFold(c.name, name) })
-			if i < 0 {
-				return false, nil
-			}
-			chosen = append(chosen, all[i])
-		}
-	} else {
-		chosen = slices.DeleteFunc(slices.Clone(all), func(c tableColumn) bool { return strings.Contains(c.extra, "INVISIBLE") })
+	chosen, ok := chooseColumns(all, p.insertHead.columns)
+	if !ok || slices.ContainsFunc(all, tableColumn.numbers) != slices.ContainsFunc(chosen, tableColumn.numbers) {
+		return false, nil
 	}
 	var names []string
-	numbered := false
 	for _, c := range chosen {
-		rc := rowColumn{class: classOf(c.dataType), drop: c.generated, auto: strings.Contains(c.extra, "auto_increment")}
-		p.columns = append(p.columns, rc)
-		if !rc.drop {
+		p.columns = append(p.columns, rowColumn{class: classOf(c.dataType), drop: c.generated, auto: c.numbers()})
+		if !c.generated {
 			names = append(names, QuoteIdent(c.name))
-		}
-		numbered = numbered || rc.auto
-	}
-	for _, c := range all {
-		if strings.Contains(c.extra, "auto_increment") && !numbered {
-			return false, nil // each row's number depends on the one before
 		}
 	}
 	p.params = len(names)
 	p.insert = "INSERT INTO " + QuoteIdent(p.table) + " (" + strings.Join(names, ",") + ") VALUES "
 	return p.params > 0 && p.params <= mostParams, nil
 }
+
+// chooseColumns returns the columns of these names, in their order; without
+// names all that are visible. It returns false if there is no such column.
+func chooseColumns(all []tableColumn, names []string) ([]tableColumn, bool) {
+	if names == nil {
+		return slices.DeleteFunc(slices.Clone(all), func(c tableColumn) bool { return strings.Contains(c.extra, "INVISIBLE") }), true
+	}
+	chosen := make([]tableColumn, 0, len(names))
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(c tableColumn) bool { return strings.EqualFold(c.name, name) })
+		if i < 0 {
+			return nil, false
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, true
+}
+
+// numbers reports whether it is the AUTO_INCREMENT column.
+func (c tableColumn) numbers() bool { return strings.Contains(c.extra, "auto_increment") }
 
 func (im *importer) tableColumns(ctx context.Context, table string) ([]tableColumn, error) {
 	rows, err := im.main.conn.QueryContext(ctx, `SELECT COLUMN_NAME, LOWER(DATA_TYPE), EXTRA, COALESCE(GENERATION_EXPRESSION, '') <> ''

@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -359,5 +361,67 @@ func TestImportStandsBack(t *testing.T) {
 	}
 	if d := time.Since(start); d < mostPauses*backOff {
 		t.Errorf("it did not stand back: %s", d)
+	}
+}
+
+// The server goes while rows are on their way through several connections.
+func TestServerKilledDuringParallelImport(t *testing.T) {
+	m, err := startMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.stop()
+	in := m.open(t, m.server(), Options{})
+	m.exec(t, "CREATE DATABASE doomed")
+	killed := false
+	r := &hooked{Reader: strings.NewReader(bulk("")), at: 1 << 20, do: func() {
+		killed = true
+		m.kill()
+	}}
+	o := ImportOptions{Database: "doomed", TemporaryUser: "imp_test", Parallel: 3}
+	before := runtime.NumGoroutine()
+	_, err = in.Import(ctx, o, r)
+	if KindOf(err) != KindUnreachable || HintOf(err) == "" || !killed {
+		t.Errorf("%s %v", KindOf(err), err)
+	}
+	in.Close()
+	for i := 0; runtime.NumGoroutine() > before && i < 500; i++ {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if n := runtime.NumGoroutine(); n > before {
+		t.Errorf("%d goroutines, %d before", n, before)
+	}
+}
+
+// hooked calls do once, after so many bytes.
+type hooked struct {
+	io.Reader
+	at int
+	do func()
+}
+
+func (h *hooked) Read(p []byte) (int, error) {
+	n, err := h.Reader.Read(p[:min(len(p), 4096)])
+	if h.at -= n; h.at <= 0 && h.do != nil {
+		h.do()
+		h.do = nil
+	}
+	return n, err
+}
+
+// MariaDB's better plugin for passwords, where the server has it.
+func TestEd25519Account(t *testing.T) {
+	m := bed(t)
+	m.fresh(t, "byed", "utf8mb4")
+	m.exec(t, "INSTALL SONAME 'auth_ed25519'", "CREATE USER ed@localhost IDENTIFIED VIA ed25519 USING PASSWORD('it''s 100%')", "GRANT ALL PRIVILEGES ON byed.* TO ed@localhost")
+	t.Cleanup(func() { m.exec(t, "DROP USER ed@localhost", "UNINSTALL SONAME 'auth_ed25519'") })
+	in := m.open(t, m.server(), Options{})
+	o := ImportOptions{Database: "byed", User: "ed", Password: NewSecret("it's 100%"), Parallel: 2}
+	if _, err := in.Import(ctx, o, strings.NewReader(bulk(""))); err != nil {
+		t.Error(err)
+	}
+	o.Password = NewSecret("it's 100")
+	if _, err := in.Import(ctx, o, strings.NewReader(endLine)); KindOf(err) != KindAccessDenied || strings.Contains(err.Error(), "it's") {
+		t.Errorf("wrong password: %v", err)
 	}
 }
