@@ -135,29 +135,30 @@ func (im *importer) yield(ctx context.Context) error {
 	if im.o.MaxRunning == 0 || time.Since(im.looked) < lookEvery {
 		return nil
 	}
-	busy, err := im.busy(ctx, im.degree)
+	im.pool.rows.Wait() // so that what runs is not ours
+	busy, err := im.busy(ctx)
 	for i := 0; err == nil && busy && i < mostPauses; i++ {
-		im.pool.rows.Wait()
 		select {
 		case <-ctx.Done():
 			return fail(opImport, im.o.Database, context.Cause(ctx))
 		case <-time.After(backOff):
 		}
-		busy, err = im.busy(ctx, len(im.keying))
+		busy, err = im.busy(ctx)
 	}
 	im.looked = time.Now()
 	return err
 }
 
-// busy reports whether more than MaxRunning threads run beside ours and the one that asks.
-func (im *importer) busy(ctx context.Context, ours int) (bool, error) {
+// busy reports whether more than MaxRunning threads run beside the one that
+// asks and those that add keys for us.
+func (im *importer) busy(ctx context.Context) (bool, error) {
 	var name string
 	var running int
 	err := im.main.conn.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Threads_running'").Scan(&name, &running)
 	if err != nil {
 		return false, fail(opImport, im.o.Database, err)
 	}
-	return running-1-ours > im.o.MaxRunning, nil
+	return running-1-len(im.keying) > im.o.MaxRunning, nil
 }
 
 // finish waits for the rows of the current table, commits them and has its keys added.
