@@ -19,8 +19,12 @@ type Earlier struct{ Restore string }
 // undoDescription is that of the backup which an undo takes first.
 const undoDescription = "Generated before a restore was undone"
 
-// endTimeout bounds letting visitors in again after an undo that did not begin.
-const endTimeout = 30 * time.Second
+// Letting visitors in again after an undo that did not begin is tried endAttempts times, and for at most endTimeout.
+const (
+	endAttempts = 30
+	endEvery    = time.Second
+	endTimeout  = time.Minute
+)
 
 // Undo is the handler of undo tasks: within the grace time it brings back what a restore replaced.
 func (r *Restorer) Undo(ctx context.Context, t *tasks.Run) (any, error) {
@@ -32,7 +36,8 @@ func (r *Restorer) Undo(ctx context.Context, t *tasks.Run) (any, error) {
 }
 
 func (r *Restorer) undo(ctx context.Context, task string, q Earlier, log Log) (*Outcome, error) {
-	g, err := r.deps.Graces.Grace(ctx, q.Restore)
+	// What has been begun comes to its end, cancelled or not: see the journal and the grace time whatever ctx says.
+	g, err := r.deps.Graces.Grace(context.WithoutCancel(ctx), q.Restore)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +56,7 @@ func (r *Restorer) undo(ctx context.Context, task string, q Earlier, log Log) (*
 			return nil, err
 		}
 		if err := r.claim(ctx, w); err != nil {
-			w.letIn(ctx)
+			r.letIn(ctx, w)
 			return nil, err
 		}
 	}
@@ -85,7 +90,7 @@ func (r *Restorer) keepBeforeUndo(ctx context.Context, w *run, task string) (id 
 	w.downtime.begin()
 	defer func() {
 		if err != nil {
-			w.letIn(ctx)
+			r.letIn(ctx, w)
 		}
 	}()
 	if err := w.eachWeb(ctx, w.begin(leaseTime)); err != nil {
@@ -104,13 +109,23 @@ func (r *Restorer) keepBeforeUndo(ctx context.Context, w *run, task string) (id 
 }
 
 // letIn ends a maintenance that nothing came of.
-func (r *run) letIn(ctx context.Context) {
-	r.lease.Stop()
-	defer r.downtime.end()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+func (r *Restorer) letIn(ctx context.Context, w *run) {
+	w.lease.Stop()
+	defer w.downtime.end()
+	if err := r.endPatiently(context.WithoutCancel(ctx), w); err != nil {
+		w.log.Warn("the maintenance ends by itself within %s: %v", leaseTime, err)
+	}
+}
+
+// endPatiently asks an agent that is away again for a while: one that has died is started again in a moment.
+func (r *Restorer) endPatiently(ctx context.Context, w *run) error {
+	ctx, cancel := context.WithTimeout(ctx, endTimeout)
 	defer cancel()
-	if err := r.eachWeb(ctx, r.end); err != nil {
-		r.log.Warn("the maintenance ends by itself within %s: %v", leaseTime, err)
+	for n := 1; ; n++ {
+		err := w.eachWeb(ctx, w.end)
+		if err == nil || n == endAttempts || !errs.Temporary(err) || r.sleep(ctx, endEvery) != nil {
+			return err
+		}
 	}
 }
 
@@ -124,7 +139,7 @@ func (r *Restorer) Finish(ctx context.Context, t *tasks.Run) (any, error) {
 }
 
 func (r *Restorer) finish(ctx context.Context, q Earlier, log Log) (*Outcome, error) {
-	g, err := r.deps.Graces.Grace(ctx, q.Restore)
+	g, err := r.deps.Graces.Grace(context.WithoutCancel(ctx), q.Restore)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +183,7 @@ func (r *Restorer) confirm(ctx context.Context, open []catalogue.Grace, log Log)
 
 // earlier makes the run of a restore that is in its grace time.
 func (r *Restorer) earlier(ctx context.Context, g catalogue.Grace, log Log) (*run, saga.State, error) {
-	state, err := saga.Inspect(ctx, r.journal(g.TaskID, nil))
+	state, err := saga.Inspect(context.WithoutCancel(ctx), r.journal(g.TaskID, nil))
 	if err != nil {
 		return nil, state, err
 	}

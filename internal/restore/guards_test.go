@@ -113,6 +113,20 @@ func TestUndoOfASiteThatWasRemoved(t *testing.T) {
 	g.is("undone", o.undone)
 }
 
+// TestUndoThatDoesNotBeginLetsVisitorsIn: its safety backup fails with an agent that has died and is back a moment later.
+func TestUndoThatDoesNotBeginLetsVisitorsIn(t *testing.T) {
+	r := newRig(t)
+	o := r.learn(quirks{})
+	g := r.newGame(quirks{}, sagatest.Fault{Life: 1, Place: "safety backup 0/1", Mode: sagatest.Fail},
+		sagatest.Fault{Life: 1, Place: "web2 end maintenance 0/1", Mode: sagatest.Flaky})
+	g.restored(grace)
+	g.faults.Restart()
+	if _, err := g.undo(g.second(), g.first()); err == nil {
+		t.Fatal("the undo had no safety backup and went on")
+	}
+	g.is("not undone", o.committed)
+}
+
 // TestSomebodyElsesDirectoryIsNotRemoved: what lies in staging after the commit and is not the old tree stays.
 func TestSomebodyElsesDirectoryIsNotRemoved(t *testing.T) {
 	r := newRig(t)

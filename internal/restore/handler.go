@@ -25,7 +25,8 @@ func (r *Restorer) Restore(ctx context.Context, t *tasks.Run) (any, error) {
 
 // restore begins a restore, or goes on with one whose journal has begun.
 func (r *Restorer) restore(ctx context.Context, task string, q Request, log Log) (*Outcome, error) {
-	state, err := saga.Inspect(ctx, r.journal(task, nil))
+	// A task that was cancelled before the master died may have begun all the same: its journal is read whatever ctx says.
+	state, err := saga.Inspect(context.WithoutCancel(ctx), r.journal(task, nil))
 	if err != nil {
 		return nil, err
 	}

@@ -245,6 +245,38 @@ func TestCancelledWhileAServerIsAway(t *testing.T) {
 	g.is("cancelled", o.old)
 }
 
+// TestCancelledBeforeTheMasterDied: a master that starts finds a task that is cancelled already, and brings to its end
+// all the same what the journal says has been begun.
+func TestCancelledBeforeTheMasterDied(t *testing.T) {
+	r := newRig(t)
+	o := r.learn(quirks{})
+	cancelled, cancel := context.WithCancelCause(t.Context())
+	cancel(tasks.ErrCancelled)
+
+	g := r.newGame(quirks{}, sagatest.Fault{Place: "web2 exchange tree 1/1", Mode: sagatest.Crash})
+	request := Request{Site: siteName, Backup: g.rig.f.backup.ID}
+	if _, err := g.master().restore(t.Context(), g.first(), request, g.log); err == nil || !g.faults.Dead() {
+		t.Fatalf("the master did not die: %v", err)
+	}
+	g.faults.Restart()
+	if _, err := g.master().restore(cancelled, g.first(), request, g.log); !errs.Is(err, errs.Cancelled) {
+		t.Errorf("error = %v\n%s", err, g.log)
+	}
+	g.is("cancelled", o.old)
+
+	g = r.newGame(quirks{}, sagatest.Fault{Life: 1, Place: "web2 exchange tree 1/1", Mode: sagatest.Crash})
+	g.restored(grace)
+	g.faults.Restart()
+	if _, err := g.master().undo(t.Context(), g.second(), Earlier{g.first()}, g.log); err == nil || !g.faults.Dead() {
+		t.Fatalf("the master did not die: %v", err)
+	}
+	g.faults.Restart()
+	if _, err := g.master().undo(cancelled, g.second(), Earlier{g.first()}, g.log); err != nil {
+		t.Errorf("%v\n%s", err, g.log)
+	}
+	g.is("undone", o.undone)
+}
+
 // TestOneOfTwoServersIsAway: the other one serves the old site again meanwhile, and nothing that the one that is away may
 // need has gone. What was waited for is said once, not at each try.
 func TestOneOfTwoServersIsAway(t *testing.T) {
