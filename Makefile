@@ -63,6 +63,11 @@ demo: deps build ## a real site, backed up, wrecked and restored; KEEP=1 leaves 
 bench: deps-bench build ## side by side with the tools people use today
 	@SITEKEEP_BIN=bin $(GO) run ./test/bench $(BENCH)
 
+# For example: make chaos CHAOS="-seed 7 -only cancel"
+.PHONY: chaos
+chaos: deps ## breaks restores in every way, an hour long; zero mixed states
+	@$(GO) run ./test/chaos $(CHAOS)
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin dist

@@ -38,6 +38,7 @@ type Bed struct {
 	closers  []func() error
 	children []*Process
 	used     map[netip.Addr]bool
+	views    map[string]view // by part
 }
 
 // Start makes a bed below dir, which is made when it is missing and must be
@@ -65,7 +66,7 @@ func Start(ctx context.Context, dir string, log io.Writer) (*Bed, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bed{dir: abs, log: log, guard: g, used: map[netip.Addr]bool{}}, nil
+	return &Bed{dir: abs, log: log, guard: g, used: map[netip.Addr]bool{}, views: map[string]view{}}, nil
 }
 
 // Dir is the directory of the bed; everybody may enter it.
@@ -122,6 +123,9 @@ func (b *Bed) LeaveRunning() (string, error) {
 	}
 	return path, nil
 }
+
+// OnClose has f called by [Bed.Close], after what was started later has ended.
+func (b *Bed) OnClose(f func() error) { b.onClose(f) }
 
 func (b *Bed) onClose(f func() error) {
 	b.mu.Lock()

@@ -117,3 +117,26 @@ func missing(a, b *Inventory) []string {
 	}
 	return out
 }
+
+// Nameless is an inventory in which a site's database and its accounts have no
+// name. Grants stand as whom they are for and on what. A local account beside
+// that for the web server is the same account.
+func (inv *Inventory) Nameless(database string) *Inventory {
+	out := *inv
+	names := strings.NewReplacer(strings.ReplaceAll(database, "_", `\_`), "<site>", database, "<site>")
+	site := func(list []string) []string {
+		list = slices.Clone(list)
+		for i, v := range list {
+			if _, on, found := strings.Cut(v, " ON "); found {
+				v = strings.TrimSuffix(on, " WITH GRANT OPTION")
+			}
+			if v = names.Replace(v); strings.Contains(v, "<site>") {
+				v = strings.ReplaceAll(v, "localhost", "127.0.0.1")
+			}
+			list[i] = v
+		}
+		return list
+	}
+	out.Databases, out.Users, out.Grants = site(inv.Databases), site(inv.Users), site(inv.Grants)
+	return &out
+}

@@ -121,12 +121,13 @@ func (p *Process) spawn() error {
 	if p.spec.Before != nil {
 		p.spec.Before()
 	}
-	cmd := exec.Command(p.spec.Argv[0], p.spec.Argv[1:]...)
+	argv := p.bed.elsewhere(p.spec)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(bareEnv(), p.spec.Env...)
 	cmd.Dir = p.spec.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if p.spec.Nobody {
+	if p.spec.Nobody && len(argv) == len(p.spec.Argv) {
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: Nobody, Gid: Nogroup}
 	}
 	if err := cmd.Start(); err != nil {

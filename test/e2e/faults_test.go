@@ -220,19 +220,7 @@ func TestFullStore(t *testing.T) {
 // same path, until the end of the test.
 func (s *stage) onSmallDisk(dir, size string, uid, gid int) {
 	s.t.Helper()
-	aside := dir + ".aside"
-	s.must(os.Rename(dir, aside))
-	s.must(os.Mkdir(dir, 0o755))
-	s.must(unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%s,mode=0755,uid=%d,gid=%d", size, uid, gid)))
-	s.t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			s.t.Errorf("unmount %s: %v", dir, err)
-		}
-	})
-	if out, err := exec.CommandContext(s.t.Context(), "cp", "-a", aside+"/.", dir).CombinedOutput(); err != nil {
-		s.t.Fatalf("cp: %v: %s", err, out)
-	}
-	s.must(os.RemoveAll(aside))
+	s.must(s.OnTmpfs(s.t.Context(), dir, "size="+size, uid, gid))
 }
 
 // setReserve writes how many bytes the master leaves free.

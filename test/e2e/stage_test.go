@@ -228,32 +228,9 @@ func (s *stage) inventory() *bed.Inventory {
 func (s *stage) nothingLeft(before *bed.Inventory, database string) {
 	s.t.Helper()
 	now := bed.Must(s.site.ReadConfig())(s.t)["DB_NAME"]
-	if d := unnamed(before, database).Diff(unnamed(s.inventory(), now)); d != "" {
+	if d := before.Nameless(database).Diff(s.inventory().Nameless(now)); d != "" {
 		s.t.Errorf("on the servers something came or went (database was %s, is %s):\n%s", database, now, d)
 	}
-}
-
-// unnamed is an inventory in which the site's database and its accounts have
-// no name. Grants stand as whom they are for and on what. A local account
-// beside that for the web server is the same account.
-func unnamed(inv *bed.Inventory, database string) *bed.Inventory {
-	out := *inv
-	names := strings.NewReplacer(strings.ReplaceAll(database, "_", `\_`), "<site>", database, "<site>")
-	site := func(list []string) []string {
-		list = slices.Clone(list)
-		for i, v := range list {
-			if _, on, found := strings.Cut(v, " ON "); found {
-				v = strings.TrimSuffix(on, " WITH GRANT OPTION")
-			}
-			if v = names.Replace(v); strings.Contains(v, "<site>") {
-				v = strings.ReplaceAll(v, "localhost", "127.0.0.1")
-			}
-			list[i] = v
-		}
-		return list
-	}
-	out.Databases, out.Users, out.Grants = site(inv.Databases), site(inv.Users), site(inv.Grants)
-	return &out
 }
 
 // change makes the site another one, that serves all the same: a post is
