@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -70,9 +71,24 @@ func statements(sow, gather string) (_, _ func(context.Context, *rig) error) {
 	return run(sow), run(gather)
 }
 
+// paths plants a file. What is left of its directory's time, and what an agent
+// has made of the file (of a flag, that who has its word sees the site), goes
+// with it.
 func paths(path func(r *rig) string) (_, _ func(context.Context, *rig) error) {
-	return func(_ context.Context, r *rig) error { return os.WriteFile(path(r), []byte("x"), 0o644) },
-		func(_ context.Context, r *rig) error { return os.Remove(path(r)) }
+	var before os.FileInfo
+	sow := func(_ context.Context, r *rig) (err error) {
+		if before, err = os.Stat(filepath.Dir(path(r))); err != nil {
+			return err
+		}
+		return os.WriteFile(path(r), []byte("x"), 0o644)
+	}
+	return sow, func(_ context.Context, r *rig) error {
+		found, err := filepath.Glob(path(r) + "*")
+		for _, f := range found {
+			err = errors.Join(err, os.Remove(f))
+		}
+		return errors.Join(err, os.Chtimes(filepath.Dir(path(r)), before.ModTime(), before.ModTime()))
+	}
 }
 
 func plants() []plant {
