@@ -64,7 +64,14 @@ func (a *area) swap(live, staged uint64) error {
 	case staged == 0:
 		from, to, flags = a.parent, a.dir, unix.RENAME_NOREPLACE
 	}
-	return a.explainSwap(rename(from, to, a.site.Base(), flags))
+	times, err := a.swapTimes()
+	if err != nil {
+		return err
+	}
+	if err := rename(from, to, a.site.Base(), flags); err != nil {
+		return a.explainSwap(err)
+	}
+	return a.setTimes(times)
 }
 
 func rename(from, to *os.Root, name string, flags uint) error {

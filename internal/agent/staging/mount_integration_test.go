@@ -4,8 +4,10 @@ package staging_test
 
 import (
 	"os"
+	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 )
@@ -32,6 +34,49 @@ func TestMountPointsAreRefused(t *testing.T) {
 	}
 	t.Log(err)
 	p.want("old", "new")
+}
+
+// XFS changes the time of a directory that gets another parent: it is brought back, there and with the undo.
+func TestExchangeKeepsTimesOnXFS(t *testing.T) {
+	p := newPlace(t)
+	onXFS(t, p.www)
+	live, staged := p.live("old"), p.staged("new")
+	of := map[string]time.Time{"old": time.Unix(1e9, 1), "new": time.Unix(1e9, 2)}
+	times := func(live, staged string) {
+		t.Helper()
+		for path, want := range map[string]time.Time{p.www + "/x": of[live], p.stagingDir() + "/x": of[staged]} {
+			if info, err := os.Stat(path); err != nil || !info.ModTime().Equal(want) {
+				t.Errorf("%s: %v, %v; want %v", path, info.ModTime(), err, want)
+			}
+		}
+	}
+	fatal(t, os.Chtimes(p.www+"/x", time.Time{}, of["old"]))
+	fatal(t, os.Chtimes(p.stagingDir()+"/x", time.Time{}, of["new"]))
+	fatal(t, p.stager.Exchange(t.Context(), p.site, task, live, staged))
+	times("new", "old")
+	fatal(t, p.stager.Exchange(t.Context(), p.site, task, staged, live))
+	times("old", "new")
+}
+
+func fatal(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// onXFS mounts a new XFS until the end of the test.
+func onXFS(t *testing.T, dir string) {
+	t.Helper()
+	image := t.TempDir() + "/image"
+	fatal(t, os.WriteFile(image, nil, 0o600))
+	fatal(t, os.Truncate(image, 512<<20))
+	for _, argv := range [][]string{{"mkfs.xfs", "-q", image}, {"mount", "-o", "loop", image, dir}} {
+		if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", argv[0], err, out)
+		}
+	}
+	t.Cleanup(func() { fatal(t, syscall.Unmount(dir, 0)) })
 }
 
 // A full file system is said to be one, and nothing is left in it.
