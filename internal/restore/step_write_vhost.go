@@ -47,6 +47,16 @@ func (s writeVhost) Finish(ctx context.Context, _ saga.Memo) error {
 	})
 }
 
+// Manual is for a web server whose configuration does not pass its test, for whatever reason: the old virtual host is in
+// its place then, and only not loaded.
+func (s writeVhost) Manual(saga.Memo) []string {
+	var lines []string
+	for _, server := range s.basis.Site.WebServers {
+		lines = append(lines, "# on "+server+", when what the test complains of is mended:", "nginx -t && nginx -s reload")
+	}
+	return lines
+}
+
 func (r *run) external() bool { return r.basis.Site.Vhost == model.VhostExternal }
 
 // reload lets web server and PHP forget what they have read.

@@ -229,7 +229,7 @@ func (m *Manager) outcome(t model.Task, out outcome, cause error) model.Task {
 	}
 	t.Error, t.ErrorKind, t.Hint = clean(err.Error()), errs.KindOf(err).String(), clean(errs.HintOf(err))
 	if t.State == model.TaskNeedsOperator {
-		t.Hint = "run the commands at the end of: sitekeep task log " + t.ID
+		t.Hint = "run the commands at the end of: sitekeep task log " + t.ID + ", then: sitekeep task retry " + t.ID
 	}
 	return t
 }

@@ -111,6 +111,35 @@ func layMariaDB(ctx context.Context, m *MariaDB, template string) error {
 	return chownNobody(m.Dir, filepath.Join(m.Dir, "tmp"), m.initFile())
 }
 
+// ReplaceMariaDB puts an empty server with the same address and the same root
+// in the place of one: all its databases and users are gone.
+func (b *Bed) ReplaceMariaDB(ctx context.Context, m *MariaDB) error {
+	template, err := b.mariadbTemplate(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.Stop(); err != nil {
+		return err
+	}
+	data := filepath.Join(m.Dir, "data")
+	old, err := filepath.Glob(data + "/*")
+	if err != nil {
+		return err
+	}
+	for _, path := range append(old, filepath.Join(m.Dir, "tmp")) {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	if err := layMariaDB(ctx, m, template); err != nil {
+		return fmt.Errorf("%s: %w", m.Name(), err)
+	}
+	if err := m.Start(ctx); err != nil {
+		return err
+	}
+	return os.Truncate(m.initFile(), 0)
+}
+
 func (m *MariaDB) initFile() string { return filepath.Join(m.Dir, "init.sql") }
 
 func (b *Bed) mariadbTemplate(ctx context.Context) (string, error) {
