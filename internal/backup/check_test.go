@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/store"
@@ -230,6 +231,31 @@ func TestSafety(t *testing.T) {
 	for id, want := range map[string]bool{one.ID: false, other.ID: true} {
 		if b, err := r.book.Backup(t.Context(), id); err != nil || b.Pinned != want {
 			t.Errorf("%s pinned = %v, %v", id, b.Pinned, err)
+		}
+	}
+}
+
+// TestSafetyOfAFailedRestoreIsLetGoByTheNext: what a restore that failed has left pinned, the next one on the site lets
+// go when it is confirmed; nothing newer, and nothing that somebody has pinned.
+func TestSafetyOfAFailedRestoreIsLetGoByTheNext(t *testing.T) {
+	r := newRig(t)
+	l := &backup.Library{Shelf: r.book, Store: r.shelf, Maker: r.maker}
+	want := map[string]bool{}
+	for _, task := range []string{"FAILED", "PINNED", "NEXT", "NEWER"} {
+		b, err := l.Safety(t.Context(), &r.site, task, "before", r.log)
+		r.must(err)
+		want[b.ID] = task == "PINNED" || task == "NEWER"
+		if task == "PINNED" {
+			yes, reason := true, "pinned by the gardener"
+			_, err := r.book.UpdateBackup(t.Context(), b.ID, catalogue.BackupChange{Pinned: &yes, PinReason: &reason})
+			r.must(err)
+		}
+		r.now = r.now.Add(time.Minute)
+	}
+	r.must(l.UnpinSafety(t.Context(), r.site.Name, "NEXT"))
+	for id, pinned := range want {
+		if b, err := r.book.Backup(t.Context(), id); err != nil || b.Pinned != pinned {
+			t.Errorf("%s of task %s: pinned = %v, %v; want %v", id, b.TaskID, b.Pinned, err, pinned)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -28,7 +29,8 @@ func (l *Library) Open(ctx context.Context, b *model.Backup) (*Tarball, error) {
 }
 
 // Safety backs the site up as it is, whatever its state, and pins the backup
-// until UnpinSafety. A second call with the same task returns the first one's backup.
+// until UnpinSafety: that of a restore which fails is for the next one to let go.
+// A second call with the same task returns the first one's backup.
 func (l *Library) Safety(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error) {
 	b, err := l.ofTask(ctx, site.Name, task)
 	if err != nil || b != nil {
@@ -36,7 +38,7 @@ func (l *Library) Safety(ctx context.Context, site *model.Site, task, descriptio
 	}
 	return l.Maker.Make(ctx, Request{
 		Site: *site, Task: task, Description: description, Format: DefaultFormat, Origin: model.OriginSafety,
-		Salvage: true, PinReason: "safety backup of task " + task,
+		Salvage: true, PinReason: pinReason(task),
 	}, log)
 }
 
@@ -54,13 +56,27 @@ func (l *Library) ofTask(ctx context.Context, site, task string) (*model.Backup,
 	return nil, nil
 }
 
-// UnpinSafety ends the pin of the backup that Safety made for a task on a site. It may be repeated.
+// UnpinSafety ends the pin of the backup that Safety made for a task on a site,
+// and those of earlier tasks on it that have failed: the site has left behind
+// what they were kept for. What somebody has pinned stays so. It may be repeated.
 func (l *Library) UnpinSafety(ctx context.Context, site, task string) error {
-	b, err := l.ofTask(ctx, site, task)
-	if err != nil || b == nil || !b.Pinned {
+	own, err := l.ofTask(ctx, site, task)
+	if err != nil || own == nil {
 		return err
 	}
+	list, _, err := l.Backups(ctx, catalogue.BackupFilter{Site: site})
+	for _, b := range list {
+		if b.Pinned && b.PinReason == pinReason(b.TaskID) && !b.CreatedAt.After(own.CreatedAt) {
+			err = errors.Join(err, l.unpin(ctx, b.ID))
+		}
+	}
+	return err
+}
+
+func pinReason(task string) string { return "safety backup of task " + task }
+
+func (l *Library) unpin(ctx context.Context, id string) error {
 	no, none := false, ""
-	_, err = l.UpdateBackup(ctx, b.ID, catalogue.BackupChange{Pinned: &no, PinReason: &none})
+	_, err := l.UpdateBackup(ctx, id, catalogue.BackupChange{Pinned: &no, PinReason: &none})
 	return err
 }

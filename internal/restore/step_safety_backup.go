@@ -13,7 +13,7 @@ const safetyDescription = "Generated before being restored to a previous version
 
 // safetyBackup backs up the site as it is now, whatever state it is in. The
 // backup is kept for ever by this saga: no undo touches it. It is pinned until
-// the restore is confirmed.
+// the restore is confirmed; one that fails leaves it to the site's next restore.
 type safetyBackup struct{ *run }
 
 func (safetyBackup) Name() string { return "safety_backup" }
