@@ -25,7 +25,7 @@ const seedOfTests = 1
 // TestShortCampaign strikes some sixty faults and wants no site that is neither
 // the old nor the new one.
 func TestShortCampaign(t *testing.T) {
-	c := &campaign{seed: seedOfTests, short: true, lanes: 3, dir: publicDir(t), out: t.Output()}
+	c := &campaign{seed: seedOfTests, short: true, lanes: 2, dir: publicDir(t), out: t.Output()}
 	order := c.list(1, regexp.MustCompile(""))
 	want := len(c.faults)
 	mixed, err := c.run(t.Context())

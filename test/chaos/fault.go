@@ -221,11 +221,20 @@ func (r *rig) calibrate(ctx context.Context, op operation) error {
 		r.journals[op.name] = labels
 		return errors.Join(err, w.close())
 	}}}
-	v, err := r.round(ctx, f)
-	if err == nil && (v.outcome == wasMixed || v.task.good() != (op.cancelAt == "")) {
-		err = fmt.Errorf("%s without a fault: %s, %+v, %q", op.name, v.outcome, v.task, v.problems)
-	}
-	return err
+	var mixed error
+	return errors.Join(patiently(func() error {
+		v, err := r.round(ctx, f)
+		switch {
+		case err != nil:
+			return err
+		case v.outcome == wasMixed:
+			mixed = fmt.Errorf("%s without a fault: %+v, %q", op.name, v.task, v.problems)
+			return nil
+		case v.task.good() != (op.cancelAt == ""):
+			return fmt.Errorf("%s without a fault: %+v", op.name, v.task)
+		}
+		return nil
+	}), mixed)
 }
 
 // tidy removes the safety backups that rounds have left.

@@ -91,7 +91,7 @@ func newRig(ctx context.Context, dir, form string) (r *rig, err error) {
 }
 
 func (r *rig) startServers(ctx context.Context, form string) (err error) {
-	if r.db, err = r.Bed.MariaDB(ctx, "db1"); err != nil {
+	if r.db, err = r.MariaDB(ctx, "db1"); err != nil {
 		return err
 	}
 	if err := r.onTmpfs(ctx, r.db.Process, filepath.Join(r.db.Dir, "data"), databaseRoom, bed.Nobody, bed.Nogroup); err != nil {
@@ -177,7 +177,20 @@ func (r *rig) addSite(ctx context.Context, servers string) (err error) {
 	if _, err := r.run(ctx, "site", "add", siteName, "--web", servers, "--db", "db1", "--root", r.site.Root); err != nil {
 		return err
 	}
-	_, err = r.run(ctx, "site", "verify", siteName)
+	return patiently(func() error {
+		_, err := r.run(ctx, "site", "verify", siteName)
+		return err
+	})
+}
+
+// patiently has a machine that is busy with something else try again what
+// nothing was to disturb.
+func patiently(f func() error) (err error) {
+	for range 3 {
+		if err = f(); err == nil {
+			return nil
+		}
+	}
 	return err
 }
 
