@@ -38,7 +38,7 @@ func TestSeedMakesTheSameFaults(t *testing.T) {
 	}
 }
 
-// TestFullFormStrikesAThousandInstants at least, and each record on both sides.
+// TestFullFormStrikesAThousandInstants: at least.
 func TestFullFormStrikesAThousandInstants(t *testing.T) {
 	c := &campaign{seed: 1}
 	c.list(1, regexp.MustCompile("at random"))
