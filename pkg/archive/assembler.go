@@ -74,6 +74,11 @@ type Assembler struct {
 	cursor cursor
 	failed error
 	done   bool
+	// earlier, if not nil, is what came before the stream broke; reused are the
+	// frames so far that an earlier tarball gave, last the last entry's name.
+	earlier *attempt
+	reused  bitmap
+	last    string
 	// ownDump says that a file of the site is called as the dump would be.
 	ownDump bool
 
@@ -170,6 +175,9 @@ func (a *Assembler) fail(err error) error {
 
 // place writes a frame at the end of the file and into the index.
 func (a *Assembler) place(f *Frame) error {
+	if err := a.makeRoom(); err != nil {
+		return err
+	}
 	info := FrameInfo{
 		Kind: f.Kind, Offset: a.pos, Length: int64(len(f.Data)), PlainLength: f.PlainLength,
 		Hash: f.Hash, PlainHash: f.PlainHash,
@@ -196,6 +204,7 @@ func (a *Assembler) list(info *FrameInfo, entries []Entry) error {
 		if info.Kind == KindTree {
 			a.tree.add(e)
 			a.ownDump = a.ownDump || e.Path == DumpPath
+			a.last = e.Name()
 		}
 	}
 	return a.index.frame(info, entries)

@@ -12,7 +12,8 @@ import (
 
 // dumpSpool keeps the frames of a dump until the tree is complete. Frames lie in
 // one nameless file, what is known of them in another; frames of a base are
-// noted and not copied.
+// noted and not copied. A third lists every frame that came, for an attempt
+// after this one.
 type dumpSpool struct {
 	opts *AssemblerOptions
 
@@ -20,6 +21,8 @@ type dumpSpool struct {
 	data     *os.File
 	notes    *os.File
 	buffered *bufio.Writer
+	received *os.File // what index writes
+	index    *indexWriter
 	pos      int64
 	lane     lane
 	rows     int64
@@ -51,6 +54,13 @@ func (d *dumpSpool) append(f *Frame) error {
 	if _, err := d.data.WriteAt(f.Data, d.pos); err != nil {
 		return d.fail(fmt.Errorf("spool the dump: %w", err))
 	}
+	info := FrameInfo{
+		Kind: KindDump, Offset: note.Offset, Length: note.Length, PlainLength: note.PlainLength,
+		Hash: note.Hash, PlainHash: note.PlainHash,
+	}
+	if err := d.index.frame(&info, nil); err != nil {
+		return d.fail(fmt.Errorf("spool the dump: %w", err))
+	}
 	d.pos += note.Length
 	if d.opts.Align > 0 {
 		d.pos += padTo(d.pos, d.opts.Align)
@@ -70,15 +80,21 @@ func (d *dumpSpool) begin() error {
 	case d.data != nil:
 		return nil
 	}
-	var err error
-	if d.data, err = spoolFile(d.opts.SpoolDir); err != nil {
-		return d.fail(err)
-	}
-	if d.notes, err = spoolFile(d.opts.SpoolDir); err != nil {
+	if err := d.openSpools(); err != nil {
 		return d.fail(err)
 	}
 	d.buffered = bufio.NewWriter(d.notes)
 	return nil
+}
+
+func (d *dumpSpool) openSpools() (err error) {
+	for _, f := range []**os.File{&d.data, &d.notes, &d.received} {
+		if *f, err = spoolFile(d.opts.SpoolDir); err != nil {
+			return err
+		}
+	}
+	d.index, err = newIndexWriter(d.received)
+	return err
 }
 
 func (d *dumpSpool) fail(err error) error {
@@ -128,6 +144,9 @@ func (d *dumpSpool) reference(base *Reader, ref *Reference) error {
 }
 
 func (d *dumpSpool) sourceOf(base *Reader) uint64 {
+	if base.dump == d.data {
+		return 0
+	}
 	for i, b := range d.bases {
 		if b == base {
 			return uint64(i + 1)
@@ -189,7 +208,7 @@ func (d *dumpSpool) each(fn func(*spooledFrame) error) error {
 func (d *dumpSpool) close() {
 	d.done = true
 	d.cursor.close()
-	for _, f := range []*os.File{d.data, d.notes} {
+	for _, f := range []*os.File{d.data, d.notes, d.received} {
 		if f != nil {
 			_ = f.Close() // nothing in it is needed any more
 		}

@@ -225,56 +225,6 @@ func (a *Assembler) writeCarriers(t *trailer) error {
 	return nil
 }
 
-// Suspend ends an assembly whose stream broke and returns a reader over what has
-// come, to be the base of the next try: only its frames and entries can be read.
-// It stays valid until Abort and as long as File is open.
-func (a *Assembler) Suspend() (*Reader, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.dump.mu.Lock()
-	defer a.dump.mu.Unlock()
-	if a.done || a.failed != nil || a.dump.failed != nil {
-		return nil, fmt.Errorf("suspend a tarball: %w", errors.Join(ErrClosed, a.failed, a.dump.failed))
-	}
-	if err := a.listSpool(); err != nil {
-		return nil, a.fail(err)
-	}
-	a.failed, a.dump.failed = errSuspended, errSuspended
-	x, err := newIndex(a.spool, a.index.payload)
-	if err != nil {
-		return nil, err
-	}
-	r := &Reader{data: a.opts.File, dump: a.dump.data, size: a.pos, format: a.opts.Codec.format, index: x}
-	if err := r.load(false); err != nil {
-		return nil, fmt.Errorf("suspend a tarball: %w", err)
-	}
-	return r, nil
-}
-
-var errSuspended = errors.New("it was suspended")
-
-// listSpool lists the dump frames that were received, as they lie in the spool.
-func (a *Assembler) listSpool() error {
-	if a.dump.buffered != nil {
-		if err := a.dump.buffered.Flush(); err != nil {
-			return fmt.Errorf("spool the dump: %w", err)
-		}
-	}
-	err := a.dump.each(func(n *spooledFrame) error {
-		if n.Source != 0 {
-			return nil
-		}
-		return a.index.frame(&FrameInfo{
-			Kind: KindDump, Offset: n.Offset, Length: n.Length, PlainLength: n.PlainLength,
-			Hash: n.Hash, PlainHash: n.PlainHash,
-		}, nil)
-	})
-	if err != nil {
-		return err
-	}
-	return a.index.flush()
-}
-
 // Abort gives up and frees the spools. After Finish it does nothing. The caller
 // removes the file.
 func (a *Assembler) Abort() {
@@ -291,6 +241,7 @@ func (a *Assembler) release() {
 	}
 	a.done = true
 	a.cursor.close()
+	a.earlier.close()
 	a.dump.close()
 	_ = a.spool.Close() // nothing in it is needed any more
 }

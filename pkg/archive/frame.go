@@ -160,6 +160,7 @@ const (
 	WarnMetadata   WarningKind = "metadata"   // an attribute could not be read or restored
 	WarnOwner      WarningKind = "owner"      // an owner's name is unknown here, or owners cannot be set
 	WarnSetID      WarningKind = "setid"      // set-id bits or capabilities were dropped
+	WarnUnseen     WarningKind = "unseen"     // content differs from the base's, and nothing else does
 	WarnLimit      WarningKind = "limit"      // too deep, or more than a bound of the format
 )
 

@@ -155,6 +155,7 @@ func (g *grouper) addSymlink(n *node) {
 		return
 	}
 	n.entry.LinkTarget = string(target[:size])
+	g.compare(n)
 	g.append(&n.entry, nil)
 }
 
@@ -193,6 +194,14 @@ func (g *grouper) content(n *node, fd int, p []byte, before *unix.Stat_t) {
 	if kind, detail := readProblem(fd, int64(got), int64(len(p)), before, err); detail != "" {
 		n.entry.ChangeTime = time.Time{}
 		g.warn(kind, n, "%s", detail)
+	}
+	g.compare(n)
+}
+
+// compare tells of content that changed without a trace.
+func (g *grouper) compare(n *node) {
+	if n.unseen() {
+		g.warn(WarnUnseen, n, "%s", unseenDetail)
 	}
 }
 

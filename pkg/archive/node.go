@@ -16,7 +16,22 @@ import (
 type node struct {
 	entry Entry // without content hash, attributes and offset
 	links uint64
+	// was, if not nil, is what the base has of an entry that seems unchanged and
+	// is read all the same.
+	was *Entry
 }
+
+// unseen reports whether content differs from the base's although nothing else does.
+func (n *node) unseen() bool {
+	e, was := &n.entry, n.was
+	if was == nil || !sameState(e, was) {
+		return false
+	}
+	return e.ContentHash != was.ContentHash || e.Type == TypeSymlink && e.LinkTarget != was.LinkTarget
+}
+
+// unseenDetail is the text of a [WarnUnseen].
+const unseenDetail = "its content is not the earlier backup's, though size, times and inode are: something changed it behind the file system's back"
 
 func (n *node) name() string { return n.entry.Name() }
 

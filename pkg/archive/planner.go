@@ -112,6 +112,10 @@ func (p *planner) visit(n *node) error {
 
 // meet takes a node that the base's unit has too.
 func (p *planner) meet(n *node, was *Entry) error {
+	same := p.unchanged(&n.entry, was)
+	if same && p.opts.ReadAll && !p.partial() {
+		n.was, same = was, false
+	}
 	if p.broken {
 		if err := p.add(n); err != nil {
 			return err
@@ -119,7 +123,7 @@ func (p *planner) meet(n *node, was *Entry) error {
 		return p.step()
 	}
 	p.held = append(p.held, n)
-	p.dirty = p.dirty || !p.unchanged(&n.entry, was)
+	p.dirty = p.dirty || !same
 	return p.step()
 }
 
@@ -189,7 +193,7 @@ func (p *planner) breakUnit() error {
 // remember makes a unit's frames candidates for what is built next.
 func (p *planner) remember(u *unit) {
 	const most = 8
-	if len(u.frames) > 1 || u.entries[0].Size >= SmallFile {
+	if len(u.frames) > 1 || u.entries[0].Size >= SmallFile || !p.refers() {
 		return
 	}
 	p.recent = append(p.recent, u.frames...)
@@ -200,9 +204,31 @@ func (p *planner) remember(u *unit) {
 
 // unchanged reports whether a node is so surely what it was that it need not be read.
 func (p *planner) unchanged(e, was *Entry) bool {
-	if was.ChangeTime.IsZero() || !was.ChangeTime.Before(p.opts.BaseStarted.Add(-racyWindow)) {
+	if was.ChangeTime.IsZero() || !was.ChangeTime.Before(p.started().Add(-racyWindow)) {
 		return false
 	}
+	return sameState(e, was)
+}
+
+// partial reports whether the base's unit came before this tarball's stream broke.
+func (p *planner) partial() bool {
+	u := p.base.current
+	return p.opts.Partial && u != nil && u.frames[0].base == 0
+}
+
+// refers reports whether references to the base's unit are wanted.
+func (p *planner) refers() bool { return !p.opts.SendAll || p.partial() }
+
+// started returns when the walk began that met the base's unit.
+func (p *planner) started() time.Time {
+	if p.partial() {
+		return p.opts.PartialStarted
+	}
+	return p.opts.BaseStarted
+}
+
+// sameState reports whether all that a stat tells of two entries is the same.
+func sameState(e, was *Entry) bool {
 	return e.Path == was.Path && e.Type == was.Type && e.Size == was.Size &&
 		e.ModTime.Equal(was.ModTime) && e.ChangeTime.Equal(was.ChangeTime) && e.Inode == was.Inode &&
 		e.Mode == was.Mode && e.UID == was.UID && e.GID == was.GID && e.Uname == was.Uname && e.Gname == was.Gname &&
@@ -276,7 +302,7 @@ func (p *planner) slice(n *node) error {
 		known = append(known, p.base.loose)
 		p.base.loose = nil
 	}
-	if u := p.base.current; u != nil && u.entries[0].Name() == n.name() {
+	if u := p.base.current; u != nil && u.entries[0].Name() == n.name() && p.refers() {
 		known = append(known, u.frames)
 	}
 	return p.slicer.slice(n, known)

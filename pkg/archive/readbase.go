@@ -76,9 +76,8 @@ func (r *Reader) BaseDumpFrames(base uint32) iter.Seq2[BaseDumpFrame, error] {
 
 // ResumeFrames yields what a Source needs after a broken stream: the frames of
 // partial as base 0, then those of old, if not nil, that lie wholly behind them
-// as base 1. BaseStarted is then the start of the older of the two walks; whoever
-// wants to resume notes when a walk begins, by the clock of its machine, because
-// a broken stream brings no summary.
+// as base 1: see SourceOptions.Partial. Whoever wants to resume notes when a walk
+// begins, by the clock of its machine, because a broken stream brings no summary.
 func ResumeFrames(partial, old *Reader) iter.Seq2[BaseFrame, error] {
 	return func(yield func(BaseFrame, error) bool) {
 		last := ""

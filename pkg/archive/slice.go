@@ -111,5 +111,8 @@ func (s *slicer) finish(n *node, c *content, j *job, before *unix.Stat_t) {
 		e.ChangeTime = time.Time{}
 		j.warnings = append(j.warnings, Warning{kind, n.name(), detail})
 	}
+	if n.unseen() {
+		j.warnings = append(j.warnings, Warning{WarnUnseen, n.name(), unseenDetail})
+	}
 	j.entries = []Entry{*e}
 }

@@ -34,6 +34,19 @@ type SourceOptions struct {
 	// changed after it, or so shortly before that a second change could have had
 	// the same time, are read again.
 	BaseStarted time.Time
+	// Partial says that base 0 is what came of this very tarball before its stream
+	// broke, as [ResumeFrames] yields it; base 1 is then the earlier tarball, to which
+	// BaseStarted, ReadAll and SendAll apply. PartialStarted is when the first
+	// walk began that the partial base has frames of, by this machine's clock;
+	// zero if that is not known, and then nothing of it goes unread.
+	Partial        bool
+	PartialStarted time.Time
+	// ReadAll reads every file, whether it seems unchanged or not, and warns of
+	// those whose content differs from the base's although nothing else does.
+	// What turns out to be the same is sent as references.
+	ReadAll bool
+	// SendAll refers to nothing of the base: it is only compared with.
+	SendAll bool
 	// Clock, if not nil, takes the place of time.Now.
 	Clock func() time.Time
 }

@@ -53,6 +53,12 @@ func checkReference(base *Reader, ref *Reference, f Format) error {
 // splice copies frames of a base and lists them anew. Neighbours whose padding
 // suits are copied as one run.
 func (a *Assembler) splice(base *Reader, ref *Reference) error {
+	again := a.earlier != nil && base == a.earlier.Reader
+	if !again {
+		if err := a.makeRoom(); err != nil {
+			return err
+		}
+	}
 	run := span{src: base.data}
 	for n := ref.First; n < ref.First+ref.Count; n++ {
 		f, err := a.cursor.frame(base, n)
@@ -62,14 +68,15 @@ func (a *Assembler) splice(base *Reader, ref *Reference) error {
 		if f.Kind != KindTree {
 			return fmt.Errorf("reference to a %s frame as a tree frame", f.Kind)
 		}
-		if err := a.extend(&run, &f.FrameInfo); err != nil {
-			return err
-		}
-		entries := f.Entries
 		if ref.Override {
-			entries = ref.Entries
+			f.Entries = ref.Entries
 		}
-		if err := a.list(&f.FrameInfo, entries); err != nil {
+		if again {
+			err = a.takeBack(f.FrameInfo, f.Entries)
+		} else {
+			err = a.spliceFrame(&run, &f)
+		}
+		if err != nil {
 			return err
 		}
 		a.tree.frames++
@@ -77,6 +84,15 @@ func (a *Assembler) splice(base *Reader, ref *Reference) error {
 		a.tree.plain += f.PlainLength
 	}
 	return a.copyRun(&run)
+}
+
+// spliceFrame adds a frame of an earlier tarball to the run that will be copied, and to the index.
+func (a *Assembler) spliceFrame(run *span, f *listedFrame) error {
+	if err := a.extend(run, &f.FrameInfo); err != nil {
+		return err
+	}
+	a.reused.set(uint64(a.index.counts.Frames))
+	return a.list(&f.FrameInfo, f.Entries)
 }
 
 // extend adds a frame to the run that will be copied, turns its place into that

@@ -224,7 +224,7 @@ func TestResumeFramesContinue(t *testing.T) {
 	for cut := range 3 {
 		a, _ := newAssembler(t, Zstd())
 		check(t, a.AppendReference(context.Background(), old, Reference{Kind: KindTree, Count: uint64(cut) + 1}))
-		partial := must[*Reader](t)(a.Suspend())
+		partial := must[*Reader](t)(a.SuspendTree())
 		last, behind := "", 0
 		for b, err := range ResumeFrames(partial, old) {
 			check(t, err)
@@ -357,10 +357,10 @@ func (s *site) resume(t *testing.T, c Codec, old, whole *made, cut int) {
 	if !errors.Is(err, errCut) {
 		t.Fatalf("cut at %d: %v", cut, err)
 	}
-	base := must[*Reader](t)(a.Suspend())
+	base := must[*Reader](t)(a.SuspendTree())
 	rest := s.make(makeOptions{
 		codec: c, bases: []*Reader{base, oldReader},
-		source: SourceOptions{Base: ResumeFrames(base, oldReader), BaseStarted: later(), Clock: fixedClock},
+		source: SourceOptions{Base: ResumeFrames(base, oldReader), BaseStarted: later(), Partial: true, PartialStarted: later(), Clock: fixedClock},
 	})
 	if total := sent + rest.tree.SentBytes; total != whole.tree.SentBytes {
 		t.Errorf("cut at %d: %d bytes were sent in all, %d without the cut", cut, total, whole.tree.SentBytes)
