@@ -36,6 +36,9 @@ func (s *databaseService) Dump(stream dumpStream) error {
 		if err != nil {
 			return err
 		}
+		if err := stream.Send(&agentv1.DumpResponse{Message: &agentv1.DumpResponse_Start{Start: &agentv1.DumpStart{}}}); err != nil {
+			return err
+		}
 		dumped, framed, err := dumpFrames(ctx, in, header, dumpOptions(stream, header, codec), stream.Send)
 		if err != nil {
 			return err

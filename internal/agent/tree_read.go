@@ -6,8 +6,10 @@ import (
 	"io"
 	"iter"
 	"os"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sitekeep/sitekeep/internal/agent/guard"
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -41,17 +43,21 @@ func (s *treeService) ReadTree(stream readTreeStream) error {
 		return s.withoutRoot(stream, header, site, err)
 	}
 	defer root.Close()
-	return s.send(stream, root, sourceOptions(stream, header, codec))
+	return s.send(stream, root, sourceOptions(stream, header, codec, s.now))
 }
 
-func sourceOptions(stream readTreeStream, header *agentv1.ReadTreeHeader, codec archive.Codec) archive.SourceOptions {
+func sourceOptions(stream readTreeStream, header *agentv1.ReadTreeHeader, codec archive.Codec, now func() time.Time) archive.SourceOptions {
 	opts := archive.SourceOptions{
 		Codec: codec, NoDump: header.GetNoDump(),
 		// Another site's staging directory may lie in this one's tree.
-		Exclude: append([]string{guard.StagingPrefix + "*/"}, header.GetExcludes()...),
+		Exclude:      append([]string{guard.StagingPrefix + "*/"}, header.GetExcludes()...),
+		CacheDirTags: header.GetExcludeCaches(), ReadAll: header.GetReadAll(), SendAll: header.GetSendAll(), Clock: now,
 	}
 	if header.GetHasBase() {
 		opts.BaseStarted = header.GetBaseStartedAt().AsTime()
+		if header.GetPartial() {
+			opts.Partial, opts.PartialStarted = true, wire.TimeFromProto(header.GetPartialStartedAt())
+		}
 		opts.Base = baseFrames(func() (*agentv1.BaseIndex, *agentv1.StreamEnd, error) {
 			m, err := stream.Recv()
 			return m.GetBase(), m.GetEnd(), err
@@ -64,6 +70,9 @@ func (s *treeService) send(stream readTreeStream, root *os.Root, opts archive.So
 	source, err := archive.NewSource(root, opts)
 	if err != nil {
 		return errs.New(errs.Usage, "correct the site's settings, such as its excludes", "%w", err)
+	}
+	if err := stream.Send(treeStart(s.now())); err != nil {
+		return err
 	}
 	summary, err := source.Run(stream.Context(), func(_ context.Context, item archive.Item) error {
 		return stream.Send(treeItem(item))
@@ -95,6 +104,11 @@ func treeItem(item archive.Item) *agentv1.ReadTreeResponse {
 		return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Reference{Reference: wire.ReferenceToProto(item.Reference)}}
 	}
 	return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Warning{Warning: wire.WarningToProto(item.Warning)}}
+}
+
+func treeStart(at time.Time) *agentv1.ReadTreeResponse {
+	start := &agentv1.ReadTreeStart{StartedAt: timestamppb.New(at)}
+	return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Start{Start: start}}
 }
 
 func treeSummary(s *archive.Summary) *agentv1.ReadTreeResponse {

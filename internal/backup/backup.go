@@ -83,6 +83,12 @@ type Deps struct {
 	ZstdLevel int    // of tar.zst; 0 for the codec's default
 	Server    hclog.Logger
 	Now       func() time.Time
+	// RetryFor is how long a stream that broke is tried again without getting on. 0: not at all.
+	RetryFor time.Duration
+	// FullEvery is how many backups of a site there are from one that reads everything to the next. 0: only when asked for.
+	FullEvery int
+	// Wait, if not nil, takes the place of waiting: it returns after d, or with the context's error.
+	Wait func(ctx context.Context, d time.Duration) error
 }
 
 // Request says what to back up, and why.
@@ -92,7 +98,7 @@ type Request struct {
 	Description string
 	Format      string
 	Origin      model.Origin
-	Full        bool   // take over nothing from an earlier backup
+	Full        bool   // read everything, and take over nothing from an earlier backup
 	Salvage     bool   // take what there is: for the safety backup of a broken site
 	PinReason   string // pins the backup unless empty
 }
@@ -127,7 +133,7 @@ func isDumpFailure(err error) bool {
 
 // try makes a backup with or, for the reason that is given, without a dump.
 func (m *Maker) try(ctx context.Context, q Request, withDump bool, without string, log Log) (*model.Backup, error) {
-	j := &job{deps: m.deps, q: q, withDump: withDump, log: log, started: m.deps.Now()}
+	j := &job{deps: m.deps, q: q, withDump: withDump, log: log, started: m.deps.Now(), counts: newCounts()}
 	if without != "" {
 		j.counts.warn(log, without)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -15,12 +14,10 @@ import (
 	archivev1 "github.com/sitekeep/sitekeep/proto/sitekeep/archive/v1"
 )
 
-// maxWarnings bounds what a backup's entry in the catalogue keeps; the task's log has them all.
-const maxWarnings = 100
-
 // finish closes the tarball, puts it into the store and lists it, in this order.
 func (j *job) finish(ctx context.Context) (*model.Backup, error) {
-	j.log.Progress("closing the tarball", j.counts.bytes, j.counts.bytes, j.counts.files)
+	bytes, files := j.counts.sum()
+	j.log.Progress("closing the tarball", bytes, bytes, files)
 	m := j.manifest()
 	result, err := j.assembler.Finish(ctx, m)
 	if err != nil {
@@ -96,41 +93,6 @@ func ParseSidecar(data []byte) (*model.Backup, error) {
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	return &s.Backup, nil
-}
-
-// counts adds up what has come from two streams at once.
-type counts struct {
-	mu           sync.Mutex
-	bytes, files int64
-	texts        []string
-	warned       int
-}
-
-func (c *counts) add(bytes, files int64) (allBytes, allFiles int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.bytes += bytes
-	c.files += files
-	return c.bytes, c.files
-}
-
-func (c *counts) warn(log Log, text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.warned++
-	if len(c.texts) < maxWarnings {
-		c.texts = append(c.texts, text)
-	}
-	log.Warn("%s", text)
-}
-
-func (c *counts) warnings() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if rest := c.warned - len(c.texts); rest > 0 {
-		return append(c.texts[:len(c.texts):len(c.texts)], fmt.Sprintf("and %d more; the log of the task has them", rest))
-	}
-	return c.texts
 }
 
 // collations joins the names for the manifest's label.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,12 +33,27 @@ type rig struct {
 	maker  *backup.Maker
 	log    *lines
 	site   model.Site
+	clock  sync.Mutex
 	now    time.Time
+}
+
+// time is the maker's clock.
+func (r *rig) time() time.Time {
+	r.clock.Lock()
+	defer r.clock.Unlock()
+	return r.now
+}
+
+func (r *rig) pass(d time.Duration) {
+	r.clock.Lock()
+	defer r.clock.Unlock()
+	r.now = r.now.Add(d)
 }
 
 // lines is a task's log.
 type lines struct {
 	mu       sync.Mutex
+	on       func(line string) // called for every line; may be nil
 	text     []string
 	warnings []string
 }
@@ -46,6 +62,9 @@ func (l *lines) Log(level model.Level, format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.text = append(l.text, string(level)+": "+fmt.Sprintf(format, args...))
+	if l.on != nil {
+		l.on(l.text[len(l.text)-1])
+	}
 }
 
 func (l *lines) Warn(format string, args ...any) {
@@ -93,7 +112,7 @@ func newRig(t *testing.T) *rig {
 func (r *rig) use(s backup.Store) {
 	r.maker = backup.New(backup.Deps{
 		Agents: r.agents, Store: s, Catalogue: r.book, Software: "sitekeep test", Server: hclog.NewNullLogger(),
-		Now: func() time.Time { return r.now },
+		Now: r.time,
 	})
 }
 
@@ -125,6 +144,14 @@ func (r *rig) write(name, text string) {
 	r.must(os.WriteFile(path, []byte(text), 0o644))
 	old := time.Now().Add(-time.Hour) // what changed lately is read again
 	r.must(os.Chtimes(path, old, old))
+}
+
+// socket plants what no tarball can hold.
+func (r *rig) socket(name string) {
+	r.Helper()
+	l, err := net.Listen("unix", filepath.Join(r.agents.Dir, name))
+	r.must(err)
+	r.Cleanup(func() { l.Close() })
 }
 
 func (r *rig) request() backup.Request {

@@ -52,8 +52,8 @@ func TestOurOwnFailureIsNoDumpFailure(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer assembler.Abort()
-	j := &job{deps: Deps{Agents: dumpers{}}, pending: pending, assembler: assembler}
-	err = j.readDump(t.Context())
+	j := &job{deps: Deps{Agents: dumpers{}}, pending: pending, assembler: assembler, counts: newCounts()}
+	err = j.takeDump(t.Context())
 	if err == nil || isDumpFailure(err) {
 		t.Errorf("error = %v", err)
 	}

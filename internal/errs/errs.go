@@ -101,4 +101,20 @@ func HintOf(err error) string {
 }
 
 // Temporary reports whether trying again later may help without anybody's hand.
-func Temporary(err error) bool { return Is(err, Unreachable) }
+func Temporary(err error) bool {
+	var g *gaveUp
+	return Is(err, Unreachable) && !errors.As(err, &g)
+}
+
+// GaveUp marks an error that was waited for as long as it was worth: text, kind
+// and hint stay, but it is not Temporary any more. GaveUp(nil) is nil.
+func GaveUp(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &gaveUp{err}
+}
+
+type gaveUp struct{ error }
+
+func (g *gaveUp) Unwrap() error { return g.error }

@@ -145,7 +145,15 @@ type TreeRequest struct {
 	Excludes      []string
 	Salvage       bool // leave out what cannot be read, even the root
 	NoDump        bool // the tarball will hold no dump
+	ExcludeCaches bool // leave out what CACHEDIR.TAG marks
 	BaseStartedAt time.Time
+	// Partial says that base 0 is what came of this tree before its stream broke, and base 1 the earlier backup.
+	Partial          bool
+	PartialStartedAt time.Time // of the first walk that broke, by the agent's clock; zero: not known
+	ReadAll          bool      // read what seems unchanged too, and warn of what changed unseen
+	SendAll          bool      // take nothing over from the earlier backup
+	// Begun, if not nil, is called once, when the agent begins to walk, with the time by its clock.
+	Begun func(at time.Time)
 }
 
 // DumpRequest says what to dump.
@@ -154,6 +162,8 @@ type DumpRequest struct {
 	Format   string
 	Level    int
 	Salvage  bool
+	// Begun, if not nil, is called once, when the database server has answered the agent.
+	Begun func()
 }
 
 // Trigger is what makes a trigger of a table again.

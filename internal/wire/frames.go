@@ -134,7 +134,7 @@ func SummaryToProto(s *archive.Summary) *agentv1.StreamSummary {
 		Entries: s.Entries, Files: s.Files, Directories: s.Directories, Symlinks: s.Symlinks, Hardlinks: s.Hardlinks,
 		Bytes: s.Bytes, Frames: s.Frames, References: s.References, PlainBytes: s.PlainBytes, SentBytes: s.SentBytes,
 		ReadBytes: s.ReadBytes, Sections: s.Sections, Rows: s.Rows, Warnings: s.Warnings,
-		StartedAt: timeToProto(s.StartedAt), FinishedAt: timeToProto(s.FinishedAt),
+		StartedAt: TimeToProto(s.StartedAt), FinishedAt: TimeToProto(s.FinishedAt),
 	}
 	if !s.DumpHash.IsZero() {
 		p.DumpHash = s.DumpHash[:]
@@ -151,7 +151,7 @@ func SummaryFromProto(p *agentv1.StreamSummary) archive.Summary {
 		},
 		Frames: p.GetFrames(), References: p.GetReferences(), PlainBytes: p.GetPlainBytes(), SentBytes: p.GetSentBytes(),
 		ReadBytes: p.GetReadBytes(), Sections: p.GetSections(), Rows: p.GetRows(), Warnings: p.GetWarnings(),
-		StartedAt: timeFromProto(p.GetStartedAt()), FinishedAt: timeFromProto(p.GetFinishedAt()),
+		StartedAt: TimeFromProto(p.GetStartedAt()), FinishedAt: TimeFromProto(p.GetFinishedAt()),
 	}
 	if len(p.GetDumpHash()) == len(s.DumpHash) {
 		copy(s.DumpHash[:], p.GetDumpHash())
@@ -159,14 +159,16 @@ func SummaryFromProto(p *agentv1.StreamSummary) archive.Summary {
 	return s
 }
 
-func timeToProto(t time.Time) *timestamppb.Timestamp {
+// TimeToProto returns t as a message; the zero time is an absent one.
+func TimeToProto(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
 		return nil
 	}
 	return timestamppb.New(t)
 }
 
-func timeFromProto(p *timestamppb.Timestamp) time.Time {
+// TimeFromProto is the reverse.
+func TimeFromProto(p *timestamppb.Timestamp) time.Time {
 	if p == nil {
 		return time.Time{}
 	}

@@ -32,11 +32,23 @@ type Agents struct {
 	Tables []Table
 	Page   model.PageProbe
 	// Broken gives the error of a call, by its name ("tree", "dump", "probe", "begin web1", "end web1", "renew web1"); nil: none.
-	// "tree item" and "dump item" are asked before each item that is sent, so that a stream can be cut in the middle.
+	// "tree item" and "dump item" are asked before each item that is sent, "tree summary" and "dump summary" before the
+	// closing message, so that a stream can be cut in the middle.
 	Broken func(call string) error
+	// OfOld is set for agents that do not say when a walk begins.
+	OfOld bool
 
-	mu    sync.Mutex
-	calls []string
+	asking sync.Mutex // held while Broken is asked
+	mu     sync.Mutex
+	calls  []string
+	asked  []model.TreeRequest
+}
+
+// Asked are the trees that were asked for, in order.
+func (a *Agents) Asked() []model.TreeRequest {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]model.TreeRequest(nil), a.asked...)
 }
 
 // Calls are the calls that came, in order.
@@ -53,6 +65,8 @@ func (a *Agents) called(call string) error {
 	if a.Broken == nil {
 		return nil
 	}
+	a.asking.Lock()
+	defer a.asking.Unlock()
 	return a.Broken(call)
 }
 
@@ -98,6 +112,9 @@ func (a *agent) EndMaintenance(ctx context.Context, _ model.SiteRef, _ string) e
 
 // ReadTree walks Dir.
 func (a *agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq2[archive.BaseFrame, error], emit backup.Emit) (archive.Summary, error) {
+	a.mu.Lock()
+	a.asked = append(a.asked, r)
+	a.mu.Unlock()
 	if err := a.called("tree"); err != nil {
 		return archive.Summary{}, err
 	}
@@ -114,12 +131,20 @@ func (a *agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	}
 	defer root.Close()
 	source, err := archive.NewSource(root, archive.SourceOptions{
-		Codec: codec, Exclude: r.Excludes, NoDump: r.NoDump, Base: base, BaseStarted: r.BaseStartedAt,
+		Codec: codec, Exclude: r.Excludes, NoDump: r.NoDump, CacheDirTags: r.ExcludeCaches, Base: base, BaseStarted: r.BaseStartedAt,
+		Partial: r.Partial, PartialStarted: r.PartialStartedAt, ReadAll: r.ReadAll, SendAll: r.SendAll,
 	})
 	if err != nil {
 		return archive.Summary{}, err
 	}
-	return source.Run(ctx, a.breakable("tree item", emit))
+	if r.Begun != nil && !a.OfOld {
+		r.Begun(time.Now())
+	}
+	summary, err := source.Run(ctx, a.breakable("tree item", emit))
+	if err != nil {
+		return summary, err
+	}
+	return summary, a.called("tree summary")
 }
 
 func (a *agent) withoutRoot(ctx context.Context, r model.TreeRequest, cause error, emit backup.Emit) (archive.Summary, error) {
@@ -154,11 +179,17 @@ func (a *agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 		return model.DumpSummary{}, archive.Summary{}, err
 	}
 	defer framer.Abort()
+	if r.Begun != nil && !a.OfOld {
+		r.Begun()
+	}
 	if err := a.write(framer); err != nil {
 		return model.DumpSummary{}, archive.Summary{}, err
 	}
 	summary, err := framer.Close()
-	return a.summary(), summary, err
+	if err != nil {
+		return a.summary(), summary, err
+	}
+	return a.summary(), summary, a.called("dump summary")
 }
 
 func (a *agent) write(framer *archive.DumpFramer) error {
@@ -176,15 +207,22 @@ func (a *agent) write(framer *archive.DumpFramer) error {
 		}
 		return nil
 	}
-	found := []error{section(archive.SectionHead, "", "SET NAMES utf8mb4")}
+	if err := section(archive.SectionHead, "", "SET NAMES utf8mb4"); err != nil {
+		return err
+	}
 	for _, t := range a.Tables {
 		var inserts []string
 		for _, row := range t.Rows {
 			inserts = append(inserts, fmt.Sprintf("INSERT INTO `%s` VALUES ('%s')", t.Name, row))
 		}
-		found = append(found, section(archive.SectionTable, t.Name, "CREATE TABLE `"+t.Name+"` (x text)"), section(archive.SectionData, t.Name, inserts...))
+		if err := section(archive.SectionTable, t.Name, "CREATE TABLE `"+t.Name+"` (x text)"); err != nil {
+			return err
+		}
+		if err := section(archive.SectionData, t.Name, inserts...); err != nil {
+			return err
+		}
 	}
-	return errors.Join(append(found, section(archive.SectionTail, "", "-- Dump completed"))...)
+	return section(archive.SectionTail, "", "-- Dump completed")
 }
 
 func (a *agent) summary() model.DumpSummary {

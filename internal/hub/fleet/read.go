@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -31,7 +32,8 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	}
 	header := &agentv1.ReadTreeHeader{
 		Site: ref(r.Site), Format: r.Format, Level: int32(r.Level), Excludes: r.Excludes, Salvage: r.Salvage,
-		HasBase: base != nil, BaseStartedAt: timestamppb.New(r.BaseStartedAt), NoDump: r.NoDump,
+		HasBase: base != nil, BaseStartedAt: timestamppb.New(r.BaseStartedAt), NoDump: r.NoDump, ExcludeCaches: r.ExcludeCaches,
+		Partial: r.Partial, PartialStartedAt: wire.TimeToProto(r.PartialStartedAt), ReadAll: r.ReadAll, SendAll: r.SendAll,
 	}
 	g.Go(func() error {
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
@@ -48,12 +50,22 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	g.Go(func() (err error) {
 		summary, err = receive(both, func() (item, error) {
 			m, err := stream.Recv()
+			if start := m.GetStart(); start != nil {
+				begun(r.Begun, start)
+				m, err = stream.Recv()
+			}
 			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), m.GetSummary()}, err
 		}, emit)
 		return err
 	})
 	err = g.Wait() // before summary is read
 	return summary, a.named(ctx, err)
+}
+
+func begun(tell func(time.Time), start *agentv1.ReadTreeStart) {
+	if tell != nil {
+		tell(wire.TimeFromProto(start.GetStartedAt()))
+	}
 }
 
 // Dump streams a database up. base may be nil. It returns only when the stream is complete.
@@ -82,6 +94,12 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 	g.Go(func() (err error) {
 		summary, err = receive(both, func() (item, error) {
 			m, err := stream.Recv()
+			if m.GetStart() != nil {
+				if r.Begun != nil {
+					r.Begun()
+				}
+				m, err = stream.Recv()
+			}
 			closing = m.GetSummary()
 			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), closing.GetStream()}, err
 		}, emit)

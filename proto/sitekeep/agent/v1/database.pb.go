@@ -444,6 +444,7 @@ type DumpResponse struct {
 	//	*DumpResponse_Reference
 	//	*DumpResponse_Warning
 	//	*DumpResponse_Summary
+	//	*DumpResponse_Start
 	Message       isDumpResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -522,6 +523,15 @@ func (x *DumpResponse) GetSummary() *DumpSummary {
 	return nil
 }
 
+func (x *DumpResponse) GetStart() *DumpStart {
+	if x != nil {
+		if x, ok := x.Message.(*DumpResponse_Start); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
 type isDumpResponse_Message interface {
 	isDumpResponse_Message()
 }
@@ -543,6 +553,11 @@ type DumpResponse_Summary struct {
 	Summary *DumpSummary `protobuf:"bytes,4,opt,name=summary,proto3,oneof"`
 }
 
+type DumpResponse_Start struct {
+	// The first message: the database server has answered.
+	Start *DumpStart `protobuf:"bytes,5,opt,name=start,proto3,oneof"`
+}
+
 func (*DumpResponse_Frame) isDumpResponse_Message() {}
 
 func (*DumpResponse_Reference) isDumpResponse_Message() {}
@@ -550,6 +565,44 @@ func (*DumpResponse_Reference) isDumpResponse_Message() {}
 func (*DumpResponse_Warning) isDumpResponse_Message() {}
 
 func (*DumpResponse_Summary) isDumpResponse_Message() {}
+
+func (*DumpResponse_Start) isDumpResponse_Message() {}
+
+type DumpStart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DumpStart) Reset() {
+	*x = DumpStart{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DumpStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DumpStart) ProtoMessage() {}
+
+func (x *DumpStart) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DumpStart.ProtoReflect.Descriptor instead.
+func (*DumpStart) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{6}
+}
 
 type DumpSummary struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -567,7 +620,7 @@ type DumpSummary struct {
 
 func (x *DumpSummary) Reset() {
 	*x = DumpSummary{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[6]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -579,7 +632,7 @@ func (x *DumpSummary) String() string {
 func (*DumpSummary) ProtoMessage() {}
 
 func (x *DumpSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[6]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -592,7 +645,7 @@ func (x *DumpSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DumpSummary.ProtoReflect.Descriptor instead.
 func (*DumpSummary) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{6}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DumpSummary) GetStream() *StreamSummary {
@@ -655,7 +708,7 @@ type CreateDatabaseRequest struct {
 
 func (x *CreateDatabaseRequest) Reset() {
 	*x = CreateDatabaseRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -667,7 +720,7 @@ func (x *CreateDatabaseRequest) String() string {
 func (*CreateDatabaseRequest) ProtoMessage() {}
 
 func (x *CreateDatabaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -680,7 +733,7 @@ func (x *CreateDatabaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDatabaseRequest.ProtoReflect.Descriptor instead.
 func (*CreateDatabaseRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{7}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateDatabaseRequest) GetName() string {
@@ -740,7 +793,7 @@ type CreateDatabaseResponse struct {
 
 func (x *CreateDatabaseResponse) Reset() {
 	*x = CreateDatabaseResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +805,7 @@ func (x *CreateDatabaseResponse) String() string {
 func (*CreateDatabaseResponse) ProtoMessage() {}
 
 func (x *CreateDatabaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +818,7 @@ func (x *CreateDatabaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateDatabaseResponse.ProtoReflect.Descriptor instead.
 func (*CreateDatabaseResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{8}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{9}
 }
 
 type ImportHeader struct {
@@ -786,7 +839,7 @@ type ImportHeader struct {
 
 func (x *ImportHeader) Reset() {
 	*x = ImportHeader{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -798,7 +851,7 @@ func (x *ImportHeader) String() string {
 func (*ImportHeader) ProtoMessage() {}
 
 func (x *ImportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -811,7 +864,7 @@ func (x *ImportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportHeader.ProtoReflect.Descriptor instead.
 func (*ImportHeader) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{9}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ImportHeader) GetName() string {
@@ -870,7 +923,7 @@ type ImportRequest struct {
 
 func (x *ImportRequest) Reset() {
 	*x = ImportRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +935,7 @@ func (x *ImportRequest) String() string {
 func (*ImportRequest) ProtoMessage() {}
 
 func (x *ImportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +948,7 @@ func (x *ImportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportRequest.ProtoReflect.Descriptor instead.
 func (*ImportRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{10}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ImportRequest) GetMessage() isImportRequest_Message {
@@ -968,7 +1021,7 @@ type ImportResponse struct {
 
 func (x *ImportResponse) Reset() {
 	*x = ImportResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1033,7 @@ func (x *ImportResponse) String() string {
 func (*ImportResponse) ProtoMessage() {}
 
 func (x *ImportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1046,7 @@ func (x *ImportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportResponse.ProtoReflect.Descriptor instead.
 func (*ImportResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{11}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ImportResponse) GetBytes() uint64 {
@@ -1037,7 +1090,7 @@ type DropDatabaseRequest struct {
 
 func (x *DropDatabaseRequest) Reset() {
 	*x = DropDatabaseRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1049,7 +1102,7 @@ func (x *DropDatabaseRequest) String() string {
 func (*DropDatabaseRequest) ProtoMessage() {}
 
 func (x *DropDatabaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1062,7 +1115,7 @@ func (x *DropDatabaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropDatabaseRequest.ProtoReflect.Descriptor instead.
 func (*DropDatabaseRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{12}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *DropDatabaseRequest) GetName() string {
@@ -1097,7 +1150,7 @@ type DropDatabaseResponse struct {
 
 func (x *DropDatabaseResponse) Reset() {
 	*x = DropDatabaseResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[13]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1162,7 @@ func (x *DropDatabaseResponse) String() string {
 func (*DropDatabaseResponse) ProtoMessage() {}
 
 func (x *DropDatabaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[13]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1175,7 @@ func (x *DropDatabaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropDatabaseResponse.ProtoReflect.Descriptor instead.
 func (*DropDatabaseResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{13}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *DropDatabaseResponse) GetExisted() bool {
@@ -1149,7 +1202,7 @@ type InspectTablesRequest struct {
 
 func (x *InspectTablesRequest) Reset() {
 	*x = InspectTablesRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[14]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1161,7 +1214,7 @@ func (x *InspectTablesRequest) String() string {
 func (*InspectTablesRequest) ProtoMessage() {}
 
 func (x *InspectTablesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[14]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1174,7 +1227,7 @@ func (x *InspectTablesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectTablesRequest.ProtoReflect.Descriptor instead.
 func (*InspectTablesRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{14}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *InspectTablesRequest) GetName() string {
@@ -1211,7 +1264,7 @@ type Trigger struct {
 
 func (x *Trigger) Reset() {
 	*x = Trigger{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[15]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1276,7 @@ func (x *Trigger) String() string {
 func (*Trigger) ProtoMessage() {}
 
 func (x *Trigger) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[15]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1289,7 @@ func (x *Trigger) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trigger.ProtoReflect.Descriptor instead.
 func (*Trigger) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{15}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Trigger) GetName() string {
@@ -1303,7 +1356,7 @@ type TableDetail struct {
 
 func (x *TableDetail) Reset() {
 	*x = TableDetail{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[16]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1315,7 +1368,7 @@ func (x *TableDetail) String() string {
 func (*TableDetail) ProtoMessage() {}
 
 func (x *TableDetail) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[16]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1328,7 +1381,7 @@ func (x *TableDetail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableDetail.ProtoReflect.Descriptor instead.
 func (*TableDetail) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{16}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *TableDetail) GetName() string {
@@ -1368,7 +1421,7 @@ type InspectTablesResponse struct {
 
 func (x *InspectTablesResponse) Reset() {
 	*x = InspectTablesResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[17]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1433,7 @@ func (x *InspectTablesResponse) String() string {
 func (*InspectTablesResponse) ProtoMessage() {}
 
 func (x *InspectTablesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[17]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1446,7 @@ func (x *InspectTablesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectTablesResponse.ProtoReflect.Descriptor instead.
 func (*InspectTablesResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{17}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *InspectTablesResponse) GetTables() []*TableDetail {
@@ -1422,7 +1475,7 @@ type ExchangeTablesRequest struct {
 
 func (x *ExchangeTablesRequest) Reset() {
 	*x = ExchangeTablesRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1487,7 @@ func (x *ExchangeTablesRequest) String() string {
 func (*ExchangeTablesRequest) ProtoMessage() {}
 
 func (x *ExchangeTablesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1500,7 @@ func (x *ExchangeTablesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeTablesRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeTablesRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{18}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ExchangeTablesRequest) GetName() string {
@@ -1505,7 +1558,7 @@ type TableSwap struct {
 
 func (x *TableSwap) Reset() {
 	*x = TableSwap{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1517,7 +1570,7 @@ func (x *TableSwap) String() string {
 func (*TableSwap) ProtoMessage() {}
 
 func (x *TableSwap) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1530,7 +1583,7 @@ func (x *TableSwap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableSwap.ProtoReflect.Descriptor instead.
 func (*TableSwap) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{19}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TableSwap) GetName() string {
@@ -1569,7 +1622,7 @@ type ExchangeTablesResponse struct {
 
 func (x *ExchangeTablesResponse) Reset() {
 	*x = ExchangeTablesResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1634,7 @@ func (x *ExchangeTablesResponse) String() string {
 func (*ExchangeTablesResponse) ProtoMessage() {}
 
 func (x *ExchangeTablesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1647,7 @@ func (x *ExchangeTablesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeTablesResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeTablesResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{20}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{21}
 }
 
 var File_sitekeep_agent_v1_database_proto protoreflect.FileDescriptor
@@ -1635,13 +1688,15 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\x06header\x18\x01 \x01(\v2\x1d.sitekeep.agent.v1.DumpHeaderH\x00R\x06header\x122\n" +
 	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +
 	"\x03end\x18\x03 \x01(\v2\x1c.sitekeep.agent.v1.StreamEndH\x00R\x03endB\t\n" +
-	"\amessage\"\xfd\x01\n" +
+	"\amessage\"\xb3\x02\n" +
 	"\fDumpResponse\x120\n" +
 	"\x05frame\x18\x01 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x12<\n" +
 	"\treference\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.ReferenceH\x00R\treference\x126\n" +
 	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12:\n" +
-	"\asummary\x18\x04 \x01(\v2\x1e.sitekeep.agent.v1.DumpSummaryH\x00R\asummaryB\t\n" +
-	"\amessage\"\xed\x01\n" +
+	"\asummary\x18\x04 \x01(\v2\x1e.sitekeep.agent.v1.DumpSummaryH\x00R\asummary\x124\n" +
+	"\x05start\x18\x05 \x01(\v2\x1c.sitekeep.agent.v1.DumpStartH\x00R\x05startB\t\n" +
+	"\amessage\"\v\n" +
+	"\tDumpStart\"\xed\x01\n" +
 	"\vDumpSummary\x128\n" +
 	"\x06stream\x18\x01 \x01(\v2 .sitekeep.agent.v1.StreamSummaryR\x06stream\x12\x18\n" +
 	"\acharset\x18\x02 \x01(\tR\acharset\x12\x1c\n" +
@@ -1738,7 +1793,7 @@ func file_sitekeep_agent_v1_database_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_database_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*InspectDatabaseRequest)(nil),  // 0: sitekeep.agent.v1.InspectDatabaseRequest
 	(*InspectDatabaseResponse)(nil), // 1: sitekeep.agent.v1.InspectDatabaseResponse
@@ -1746,67 +1801,69 @@ var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*DumpHeader)(nil),              // 3: sitekeep.agent.v1.DumpHeader
 	(*DumpRequest)(nil),             // 4: sitekeep.agent.v1.DumpRequest
 	(*DumpResponse)(nil),            // 5: sitekeep.agent.v1.DumpResponse
-	(*DumpSummary)(nil),             // 6: sitekeep.agent.v1.DumpSummary
-	(*CreateDatabaseRequest)(nil),   // 7: sitekeep.agent.v1.CreateDatabaseRequest
-	(*CreateDatabaseResponse)(nil),  // 8: sitekeep.agent.v1.CreateDatabaseResponse
-	(*ImportHeader)(nil),            // 9: sitekeep.agent.v1.ImportHeader
-	(*ImportRequest)(nil),           // 10: sitekeep.agent.v1.ImportRequest
-	(*ImportResponse)(nil),          // 11: sitekeep.agent.v1.ImportResponse
-	(*DropDatabaseRequest)(nil),     // 12: sitekeep.agent.v1.DropDatabaseRequest
-	(*DropDatabaseResponse)(nil),    // 13: sitekeep.agent.v1.DropDatabaseResponse
-	(*InspectTablesRequest)(nil),    // 14: sitekeep.agent.v1.InspectTablesRequest
-	(*Trigger)(nil),                 // 15: sitekeep.agent.v1.Trigger
-	(*TableDetail)(nil),             // 16: sitekeep.agent.v1.TableDetail
-	(*InspectTablesResponse)(nil),   // 17: sitekeep.agent.v1.InspectTablesResponse
-	(*ExchangeTablesRequest)(nil),   // 18: sitekeep.agent.v1.ExchangeTablesRequest
-	(*TableSwap)(nil),               // 19: sitekeep.agent.v1.TableSwap
-	(*ExchangeTablesResponse)(nil),  // 20: sitekeep.agent.v1.ExchangeTablesResponse
-	(*BaseIndex)(nil),               // 21: sitekeep.agent.v1.BaseIndex
-	(*StreamEnd)(nil),               // 22: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),                   // 23: sitekeep.agent.v1.Frame
-	(*Reference)(nil),               // 24: sitekeep.agent.v1.Reference
-	(*Warning)(nil),                 // 25: sitekeep.agent.v1.Warning
-	(*StreamSummary)(nil),           // 26: sitekeep.agent.v1.StreamSummary
+	(*DumpStart)(nil),               // 6: sitekeep.agent.v1.DumpStart
+	(*DumpSummary)(nil),             // 7: sitekeep.agent.v1.DumpSummary
+	(*CreateDatabaseRequest)(nil),   // 8: sitekeep.agent.v1.CreateDatabaseRequest
+	(*CreateDatabaseResponse)(nil),  // 9: sitekeep.agent.v1.CreateDatabaseResponse
+	(*ImportHeader)(nil),            // 10: sitekeep.agent.v1.ImportHeader
+	(*ImportRequest)(nil),           // 11: sitekeep.agent.v1.ImportRequest
+	(*ImportResponse)(nil),          // 12: sitekeep.agent.v1.ImportResponse
+	(*DropDatabaseRequest)(nil),     // 13: sitekeep.agent.v1.DropDatabaseRequest
+	(*DropDatabaseResponse)(nil),    // 14: sitekeep.agent.v1.DropDatabaseResponse
+	(*InspectTablesRequest)(nil),    // 15: sitekeep.agent.v1.InspectTablesRequest
+	(*Trigger)(nil),                 // 16: sitekeep.agent.v1.Trigger
+	(*TableDetail)(nil),             // 17: sitekeep.agent.v1.TableDetail
+	(*InspectTablesResponse)(nil),   // 18: sitekeep.agent.v1.InspectTablesResponse
+	(*ExchangeTablesRequest)(nil),   // 19: sitekeep.agent.v1.ExchangeTablesRequest
+	(*TableSwap)(nil),               // 20: sitekeep.agent.v1.TableSwap
+	(*ExchangeTablesResponse)(nil),  // 21: sitekeep.agent.v1.ExchangeTablesResponse
+	(*BaseIndex)(nil),               // 22: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),               // 23: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                   // 24: sitekeep.agent.v1.Frame
+	(*Reference)(nil),               // 25: sitekeep.agent.v1.Reference
+	(*Warning)(nil),                 // 26: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),           // 27: sitekeep.agent.v1.StreamSummary
 }
 var file_sitekeep_agent_v1_database_proto_depIdxs = []int32{
 	2,  // 0: sitekeep.agent.v1.InspectDatabaseResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
 	3,  // 1: sitekeep.agent.v1.DumpRequest.header:type_name -> sitekeep.agent.v1.DumpHeader
-	21, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	22, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	23, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	24, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	25, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
-	6,  // 7: sitekeep.agent.v1.DumpResponse.summary:type_name -> sitekeep.agent.v1.DumpSummary
-	26, // 8: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
-	2,  // 9: sitekeep.agent.v1.DumpSummary.tables:type_name -> sitekeep.agent.v1.TableInfo
-	9,  // 10: sitekeep.agent.v1.ImportRequest.header:type_name -> sitekeep.agent.v1.ImportHeader
-	23, // 11: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	22, // 12: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	2,  // 13: sitekeep.agent.v1.ImportResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
-	15, // 14: sitekeep.agent.v1.TableDetail.triggers:type_name -> sitekeep.agent.v1.Trigger
-	16, // 15: sitekeep.agent.v1.InspectTablesResponse.tables:type_name -> sitekeep.agent.v1.TableDetail
-	19, // 16: sitekeep.agent.v1.ExchangeTablesRequest.tables:type_name -> sitekeep.agent.v1.TableSwap
-	15, // 17: sitekeep.agent.v1.TableSwap.old_triggers:type_name -> sitekeep.agent.v1.Trigger
-	15, // 18: sitekeep.agent.v1.TableSwap.new_triggers:type_name -> sitekeep.agent.v1.Trigger
-	0,  // 19: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
-	4,  // 20: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
-	7,  // 21: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
-	10, // 22: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
-	12, // 23: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
-	14, // 24: sitekeep.agent.v1.DatabaseService.InspectTables:input_type -> sitekeep.agent.v1.InspectTablesRequest
-	18, // 25: sitekeep.agent.v1.DatabaseService.ExchangeTables:input_type -> sitekeep.agent.v1.ExchangeTablesRequest
-	1,  // 26: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
-	5,  // 27: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
-	8,  // 28: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
-	11, // 29: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
-	13, // 30: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
-	17, // 31: sitekeep.agent.v1.DatabaseService.InspectTables:output_type -> sitekeep.agent.v1.InspectTablesResponse
-	20, // 32: sitekeep.agent.v1.DatabaseService.ExchangeTables:output_type -> sitekeep.agent.v1.ExchangeTablesResponse
-	26, // [26:33] is the sub-list for method output_type
-	19, // [19:26] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	22, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	23, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	24, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	25, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	26, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	7,  // 7: sitekeep.agent.v1.DumpResponse.summary:type_name -> sitekeep.agent.v1.DumpSummary
+	6,  // 8: sitekeep.agent.v1.DumpResponse.start:type_name -> sitekeep.agent.v1.DumpStart
+	27, // 9: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
+	2,  // 10: sitekeep.agent.v1.DumpSummary.tables:type_name -> sitekeep.agent.v1.TableInfo
+	10, // 11: sitekeep.agent.v1.ImportRequest.header:type_name -> sitekeep.agent.v1.ImportHeader
+	24, // 12: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	23, // 13: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	2,  // 14: sitekeep.agent.v1.ImportResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
+	16, // 15: sitekeep.agent.v1.TableDetail.triggers:type_name -> sitekeep.agent.v1.Trigger
+	17, // 16: sitekeep.agent.v1.InspectTablesResponse.tables:type_name -> sitekeep.agent.v1.TableDetail
+	20, // 17: sitekeep.agent.v1.ExchangeTablesRequest.tables:type_name -> sitekeep.agent.v1.TableSwap
+	16, // 18: sitekeep.agent.v1.TableSwap.old_triggers:type_name -> sitekeep.agent.v1.Trigger
+	16, // 19: sitekeep.agent.v1.TableSwap.new_triggers:type_name -> sitekeep.agent.v1.Trigger
+	0,  // 20: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
+	4,  // 21: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
+	8,  // 22: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
+	11, // 23: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
+	13, // 24: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
+	15, // 25: sitekeep.agent.v1.DatabaseService.InspectTables:input_type -> sitekeep.agent.v1.InspectTablesRequest
+	19, // 26: sitekeep.agent.v1.DatabaseService.ExchangeTables:input_type -> sitekeep.agent.v1.ExchangeTablesRequest
+	1,  // 27: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
+	5,  // 28: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
+	9,  // 29: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
+	12, // 30: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
+	14, // 31: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
+	18, // 32: sitekeep.agent.v1.DatabaseService.InspectTables:output_type -> sitekeep.agent.v1.InspectTablesResponse
+	21, // 33: sitekeep.agent.v1.DatabaseService.ExchangeTables:output_type -> sitekeep.agent.v1.ExchangeTablesResponse
+	27, // [27:34] is the sub-list for method output_type
+	20, // [20:27] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_database_proto_init() }
@@ -1825,8 +1882,9 @@ func file_sitekeep_agent_v1_database_proto_init() {
 		(*DumpResponse_Reference)(nil),
 		(*DumpResponse_Warning)(nil),
 		(*DumpResponse_Summary)(nil),
+		(*DumpResponse_Start)(nil),
 	}
-	file_sitekeep_agent_v1_database_proto_msgTypes[10].OneofWrappers = []any{
+	file_sitekeep_agent_v1_database_proto_msgTypes[11].OneofWrappers = []any{
 		(*ImportRequest_Header)(nil),
 		(*ImportRequest_Frame)(nil),
 		(*ImportRequest_End)(nil),
@@ -1837,7 +1895,7 @@ func file_sitekeep_agent_v1_database_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_database_proto_rawDesc), len(file_sitekeep_agent_v1_database_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -161,7 +161,18 @@ type ReadTreeHeader struct {
 	// When the base's walk began, by the agent's clock.
 	BaseStartedAt *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=base_started_at,json=baseStartedAt,proto3" json:"base_started_at,omitempty"`
 	// The tarball will hold no dump, so that a file of the site named database.sql keeps its name.
-	NoDump        bool `protobuf:"varint,8,opt,name=no_dump,json=noDump,proto3" json:"no_dump,omitempty"`
+	NoDump bool `protobuf:"varint,8,opt,name=no_dump,json=noDump,proto3" json:"no_dump,omitempty"`
+	// Base 0 of the frames that follow is what came of this very tree before its stream broke; the earlier backup,
+	// if there is one, is base 1.
+	Partial bool `protobuf:"varint,9,opt,name=partial,proto3" json:"partial,omitempty"`
+	// When the first of the broken walks began, as ReadTreeStart told it; absent if none did.
+	PartialStartedAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=partial_started_at,json=partialStartedAt,proto3" json:"partial_started_at,omitempty"`
+	// Read every file, and warn of those whose content differs from the earlier backup's although nothing else does.
+	ReadAll bool `protobuf:"varint,11,opt,name=read_all,json=readAll,proto3" json:"read_all,omitempty"`
+	// Refer to nothing of the earlier backup: it is only compared with.
+	SendAll bool `protobuf:"varint,12,opt,name=send_all,json=sendAll,proto3" json:"send_all,omitempty"`
+	// Leave out what is in directories that a valid CACHEDIR.TAG marks (bford.info/cachedir), the tag itself excepted.
+	ExcludeCaches bool `protobuf:"varint,13,opt,name=exclude_caches,json=excludeCaches,proto3" json:"exclude_caches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,6 +259,41 @@ func (x *ReadTreeHeader) GetBaseStartedAt() *timestamppb.Timestamp {
 func (x *ReadTreeHeader) GetNoDump() bool {
 	if x != nil {
 		return x.NoDump
+	}
+	return false
+}
+
+func (x *ReadTreeHeader) GetPartial() bool {
+	if x != nil {
+		return x.Partial
+	}
+	return false
+}
+
+func (x *ReadTreeHeader) GetPartialStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PartialStartedAt
+	}
+	return nil
+}
+
+func (x *ReadTreeHeader) GetReadAll() bool {
+	if x != nil {
+		return x.ReadAll
+	}
+	return false
+}
+
+func (x *ReadTreeHeader) GetSendAll() bool {
+	if x != nil {
+		return x.SendAll
+	}
+	return false
+}
+
+func (x *ReadTreeHeader) GetExcludeCaches() bool {
+	if x != nil {
+		return x.ExcludeCaches
 	}
 	return false
 }
@@ -359,6 +405,7 @@ type ReadTreeResponse struct {
 	//	*ReadTreeResponse_Reference
 	//	*ReadTreeResponse_Warning
 	//	*ReadTreeResponse_Summary
+	//	*ReadTreeResponse_Start
 	Message       isReadTreeResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -437,6 +484,15 @@ func (x *ReadTreeResponse) GetSummary() *StreamSummary {
 	return nil
 }
 
+func (x *ReadTreeResponse) GetStart() *ReadTreeStart {
+	if x != nil {
+		if x, ok := x.Message.(*ReadTreeResponse_Start); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
 type isReadTreeResponse_Message interface {
 	isReadTreeResponse_Message()
 }
@@ -458,6 +514,11 @@ type ReadTreeResponse_Summary struct {
 	Summary *StreamSummary `protobuf:"bytes,4,opt,name=summary,proto3,oneof"`
 }
 
+type ReadTreeResponse_Start struct {
+	// The first message, before anything is read.
+	Start *ReadTreeStart `protobuf:"bytes,5,opt,name=start,proto3,oneof"`
+}
+
 func (*ReadTreeResponse_Frame) isReadTreeResponse_Message() {}
 
 func (*ReadTreeResponse_Reference) isReadTreeResponse_Message() {}
@@ -465,6 +526,54 @@ func (*ReadTreeResponse_Reference) isReadTreeResponse_Message() {}
 func (*ReadTreeResponse_Warning) isReadTreeResponse_Message() {}
 
 func (*ReadTreeResponse_Summary) isReadTreeResponse_Message() {}
+
+func (*ReadTreeResponse_Start) isReadTreeResponse_Message() {}
+
+// ReadTreeStart tells what the summary would tell too late if the stream broke.
+type ReadTreeStart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Not after the beginning of the walk, by the agent's clock.
+	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadTreeStart) Reset() {
+	*x = ReadTreeStart{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadTreeStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadTreeStart) ProtoMessage() {}
+
+func (x *ReadTreeStart) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadTreeStart.ProtoReflect.Descriptor instead.
+func (*ReadTreeStart) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ReadTreeStart) GetStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartedAt
+	}
+	return nil
+}
 
 type WriteTreeHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -482,7 +591,7 @@ type WriteTreeHeader struct {
 
 func (x *WriteTreeHeader) Reset() {
 	*x = WriteTreeHeader{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[5]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +603,7 @@ func (x *WriteTreeHeader) String() string {
 func (*WriteTreeHeader) ProtoMessage() {}
 
 func (x *WriteTreeHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[5]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +616,7 @@ func (x *WriteTreeHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteTreeHeader.ProtoReflect.Descriptor instead.
 func (*WriteTreeHeader) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{5}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WriteTreeHeader) GetSite() *SiteRef {
@@ -559,7 +668,7 @@ type WriteTreeRequest struct {
 
 func (x *WriteTreeRequest) Reset() {
 	*x = WriteTreeRequest{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[6]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -571,7 +680,7 @@ func (x *WriteTreeRequest) String() string {
 func (*WriteTreeRequest) ProtoMessage() {}
 
 func (x *WriteTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[6]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -584,7 +693,7 @@ func (x *WriteTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteTreeRequest.ProtoReflect.Descriptor instead.
 func (*WriteTreeRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{6}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WriteTreeRequest) GetMessage() isWriteTreeRequest_Message {
@@ -657,7 +766,7 @@ type WriteTreeResponse struct {
 
 func (x *WriteTreeResponse) Reset() {
 	*x = WriteTreeResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +778,7 @@ func (x *WriteTreeResponse) String() string {
 func (*WriteTreeResponse) ProtoMessage() {}
 
 func (x *WriteTreeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[7]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +791,7 @@ func (x *WriteTreeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteTreeResponse.ProtoReflect.Descriptor instead.
 func (*WriteTreeResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{7}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WriteTreeResponse) GetEntries() uint64 {
@@ -727,7 +836,7 @@ type ExchangeTreeRequest struct {
 
 func (x *ExchangeTreeRequest) Reset() {
 	*x = ExchangeTreeRequest{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +848,7 @@ func (x *ExchangeTreeRequest) String() string {
 func (*ExchangeTreeRequest) ProtoMessage() {}
 
 func (x *ExchangeTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[8]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +861,7 @@ func (x *ExchangeTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeTreeRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeTreeRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{8}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExchangeTreeRequest) GetSite() *SiteRef {
@@ -791,7 +900,7 @@ type ExchangeTreeResponse struct {
 
 func (x *ExchangeTreeResponse) Reset() {
 	*x = ExchangeTreeResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +912,7 @@ func (x *ExchangeTreeResponse) String() string {
 func (*ExchangeTreeResponse) ProtoMessage() {}
 
 func (x *ExchangeTreeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[9]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +925,7 @@ func (x *ExchangeTreeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeTreeResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeTreeResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{9}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{10}
 }
 
 type RemoveStagingRequest struct {
@@ -832,7 +941,7 @@ type RemoveStagingRequest struct {
 
 func (x *RemoveStagingRequest) Reset() {
 	*x = RemoveStagingRequest{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -844,7 +953,7 @@ func (x *RemoveStagingRequest) String() string {
 func (*RemoveStagingRequest) ProtoMessage() {}
 
 func (x *RemoveStagingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[10]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -857,7 +966,7 @@ func (x *RemoveStagingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveStagingRequest.ProtoReflect.Descriptor instead.
 func (*RemoveStagingRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{10}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RemoveStagingRequest) GetSite() *SiteRef {
@@ -890,7 +999,7 @@ type RemoveStagingResponse struct {
 
 func (x *RemoveStagingResponse) Reset() {
 	*x = RemoveStagingResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -902,7 +1011,7 @@ func (x *RemoveStagingResponse) String() string {
 func (*RemoveStagingResponse) ProtoMessage() {}
 
 func (x *RemoveStagingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[11]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -915,7 +1024,7 @@ func (x *RemoveStagingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveStagingResponse.ProtoReflect.Descriptor instead.
 func (*RemoveStagingResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{11}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RemoveStagingResponse) GetExisted() bool {
@@ -937,7 +1046,7 @@ type InspectPathsRequest struct {
 
 func (x *InspectPathsRequest) Reset() {
 	*x = InspectPathsRequest{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -949,7 +1058,7 @@ func (x *InspectPathsRequest) String() string {
 func (*InspectPathsRequest) ProtoMessage() {}
 
 func (x *InspectPathsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[12]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -962,7 +1071,7 @@ func (x *InspectPathsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectPathsRequest.ProtoReflect.Descriptor instead.
 func (*InspectPathsRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{12}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *InspectPathsRequest) GetSite() *SiteRef {
@@ -996,7 +1105,7 @@ type InspectPathsResponse struct {
 
 func (x *InspectPathsResponse) Reset() {
 	*x = InspectPathsResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[13]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +1117,7 @@ func (x *InspectPathsResponse) String() string {
 func (*InspectPathsResponse) ProtoMessage() {}
 
 func (x *InspectPathsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[13]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +1130,7 @@ func (x *InspectPathsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectPathsResponse.ProtoReflect.Descriptor instead.
 func (*InspectPathsResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{13}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *InspectPathsResponse) GetPaths() []*PathState {
@@ -1044,7 +1153,7 @@ type PathState struct {
 
 func (x *PathState) Reset() {
 	*x = PathState{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[14]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1165,7 @@ func (x *PathState) String() string {
 func (*PathState) ProtoMessage() {}
 
 func (x *PathState) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[14]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1178,7 @@ func (x *PathState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PathState.ProtoReflect.Descriptor instead.
 func (*PathState) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{14}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PathState) GetPath() []byte {
@@ -1107,7 +1216,7 @@ type ExchangePathsRequest struct {
 
 func (x *ExchangePathsRequest) Reset() {
 	*x = ExchangePathsRequest{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[15]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1228,7 @@ func (x *ExchangePathsRequest) String() string {
 func (*ExchangePathsRequest) ProtoMessage() {}
 
 func (x *ExchangePathsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[15]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1241,7 @@ func (x *ExchangePathsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangePathsRequest.ProtoReflect.Descriptor instead.
 func (*ExchangePathsRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{15}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExchangePathsRequest) GetSite() *SiteRef {
@@ -1171,7 +1280,7 @@ type ExchangePathsResponse struct {
 
 func (x *ExchangePathsResponse) Reset() {
 	*x = ExchangePathsResponse{}
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[16]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1292,7 @@ func (x *ExchangePathsResponse) String() string {
 func (*ExchangePathsResponse) ProtoMessage() {}
 
 func (x *ExchangePathsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[16]
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1305,7 @@ func (x *ExchangePathsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangePathsResponse.ProtoReflect.Descriptor instead.
 func (*ExchangePathsResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{16}
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{17}
 }
 
 var File_sitekeep_agent_v1_tree_proto protoreflect.FileDescriptor
@@ -1214,7 +1323,7 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\n" +
 	"free_bytes\x18\x03 \x01(\x04R\tfreeBytes\x12\x1f\n" +
 	"\vfree_inodes\x18\x04 \x01(\x04R\n" +
-	"freeInodes\"\x9c\x02\n" +
+	"freeInodes\"\xdd\x03\n" +
 	"\x0eReadTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x14\n" +
@@ -1223,18 +1332,28 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\asalvage\x18\x05 \x01(\bR\asalvage\x12\x19\n" +
 	"\bhas_base\x18\x06 \x01(\bR\ahasBase\x12B\n" +
 	"\x0fbase_started_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rbaseStartedAt\x12\x17\n" +
-	"\ano_dump\x18\b \x01(\bR\x06noDump\"\xbf\x01\n" +
+	"\ano_dump\x18\b \x01(\bR\x06noDump\x12\x18\n" +
+	"\apartial\x18\t \x01(\bR\apartial\x12H\n" +
+	"\x12partial_started_at\x18\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x10partialStartedAt\x12\x19\n" +
+	"\bread_all\x18\v \x01(\bR\areadAll\x12\x19\n" +
+	"\bsend_all\x18\f \x01(\bR\asendAll\x12%\n" +
+	"\x0eexclude_caches\x18\r \x01(\bR\rexcludeCaches\"\xbf\x01\n" +
 	"\x0fReadTreeRequest\x12;\n" +
 	"\x06header\x18\x01 \x01(\v2!.sitekeep.agent.v1.ReadTreeHeaderH\x00R\x06header\x122\n" +
 	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +
 	"\x03end\x18\x03 \x01(\v2\x1c.sitekeep.agent.v1.StreamEndH\x00R\x03endB\t\n" +
-	"\amessage\"\x83\x02\n" +
+	"\amessage\"\xbd\x02\n" +
 	"\x10ReadTreeResponse\x120\n" +
 	"\x05frame\x18\x01 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x12<\n" +
 	"\treference\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.ReferenceH\x00R\treference\x126\n" +
 	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12<\n" +
-	"\asummary\x18\x04 \x01(\v2 .sitekeep.agent.v1.StreamSummaryH\x00R\asummaryB\t\n" +
-	"\amessage\"\x9e\x01\n" +
+	"\asummary\x18\x04 \x01(\v2 .sitekeep.agent.v1.StreamSummaryH\x00R\asummary\x128\n" +
+	"\x05start\x18\x05 \x01(\v2 .sitekeep.agent.v1.ReadTreeStartH\x00R\x05startB\t\n" +
+	"\amessage\"J\n" +
+	"\rReadTreeStart\x129\n" +
+	"\n" +
+	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\x9e\x01\n" +
 	"\x0fWriteTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +
@@ -1303,74 +1422,78 @@ func file_sitekeep_agent_v1_tree_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_tree_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_tree_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_sitekeep_agent_v1_tree_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_sitekeep_agent_v1_tree_proto_goTypes = []any{
 	(*InspectTreeRequest)(nil),    // 0: sitekeep.agent.v1.InspectTreeRequest
 	(*InspectTreeResponse)(nil),   // 1: sitekeep.agent.v1.InspectTreeResponse
 	(*ReadTreeHeader)(nil),        // 2: sitekeep.agent.v1.ReadTreeHeader
 	(*ReadTreeRequest)(nil),       // 3: sitekeep.agent.v1.ReadTreeRequest
 	(*ReadTreeResponse)(nil),      // 4: sitekeep.agent.v1.ReadTreeResponse
-	(*WriteTreeHeader)(nil),       // 5: sitekeep.agent.v1.WriteTreeHeader
-	(*WriteTreeRequest)(nil),      // 6: sitekeep.agent.v1.WriteTreeRequest
-	(*WriteTreeResponse)(nil),     // 7: sitekeep.agent.v1.WriteTreeResponse
-	(*ExchangeTreeRequest)(nil),   // 8: sitekeep.agent.v1.ExchangeTreeRequest
-	(*ExchangeTreeResponse)(nil),  // 9: sitekeep.agent.v1.ExchangeTreeResponse
-	(*RemoveStagingRequest)(nil),  // 10: sitekeep.agent.v1.RemoveStagingRequest
-	(*RemoveStagingResponse)(nil), // 11: sitekeep.agent.v1.RemoveStagingResponse
-	(*InspectPathsRequest)(nil),   // 12: sitekeep.agent.v1.InspectPathsRequest
-	(*InspectPathsResponse)(nil),  // 13: sitekeep.agent.v1.InspectPathsResponse
-	(*PathState)(nil),             // 14: sitekeep.agent.v1.PathState
-	(*ExchangePathsRequest)(nil),  // 15: sitekeep.agent.v1.ExchangePathsRequest
-	(*ExchangePathsResponse)(nil), // 16: sitekeep.agent.v1.ExchangePathsResponse
-	(*SiteRef)(nil),               // 17: sitekeep.agent.v1.SiteRef
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*BaseIndex)(nil),             // 19: sitekeep.agent.v1.BaseIndex
-	(*StreamEnd)(nil),             // 20: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),                 // 21: sitekeep.agent.v1.Frame
-	(*Reference)(nil),             // 22: sitekeep.agent.v1.Reference
-	(*Warning)(nil),               // 23: sitekeep.agent.v1.Warning
-	(*StreamSummary)(nil),         // 24: sitekeep.agent.v1.StreamSummary
+	(*ReadTreeStart)(nil),         // 5: sitekeep.agent.v1.ReadTreeStart
+	(*WriteTreeHeader)(nil),       // 6: sitekeep.agent.v1.WriteTreeHeader
+	(*WriteTreeRequest)(nil),      // 7: sitekeep.agent.v1.WriteTreeRequest
+	(*WriteTreeResponse)(nil),     // 8: sitekeep.agent.v1.WriteTreeResponse
+	(*ExchangeTreeRequest)(nil),   // 9: sitekeep.agent.v1.ExchangeTreeRequest
+	(*ExchangeTreeResponse)(nil),  // 10: sitekeep.agent.v1.ExchangeTreeResponse
+	(*RemoveStagingRequest)(nil),  // 11: sitekeep.agent.v1.RemoveStagingRequest
+	(*RemoveStagingResponse)(nil), // 12: sitekeep.agent.v1.RemoveStagingResponse
+	(*InspectPathsRequest)(nil),   // 13: sitekeep.agent.v1.InspectPathsRequest
+	(*InspectPathsResponse)(nil),  // 14: sitekeep.agent.v1.InspectPathsResponse
+	(*PathState)(nil),             // 15: sitekeep.agent.v1.PathState
+	(*ExchangePathsRequest)(nil),  // 16: sitekeep.agent.v1.ExchangePathsRequest
+	(*ExchangePathsResponse)(nil), // 17: sitekeep.agent.v1.ExchangePathsResponse
+	(*SiteRef)(nil),               // 18: sitekeep.agent.v1.SiteRef
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*BaseIndex)(nil),             // 20: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),             // 21: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                 // 22: sitekeep.agent.v1.Frame
+	(*Reference)(nil),             // 23: sitekeep.agent.v1.Reference
+	(*Warning)(nil),               // 24: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),         // 25: sitekeep.agent.v1.StreamSummary
 }
 var file_sitekeep_agent_v1_tree_proto_depIdxs = []int32{
-	17, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	17, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
-	2,  // 3: sitekeep.agent.v1.ReadTreeRequest.header:type_name -> sitekeep.agent.v1.ReadTreeHeader
-	19, // 4: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	20, // 5: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	21, // 6: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	22, // 7: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	23, // 8: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
-	24, // 9: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
-	17, // 10: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	5,  // 11: sitekeep.agent.v1.WriteTreeRequest.header:type_name -> sitekeep.agent.v1.WriteTreeHeader
-	21, // 12: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	20, // 13: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	17, // 14: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	17, // 15: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	17, // 16: sitekeep.agent.v1.InspectPathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	14, // 17: sitekeep.agent.v1.InspectPathsResponse.paths:type_name -> sitekeep.agent.v1.PathState
-	17, // 18: sitekeep.agent.v1.ExchangePathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	14, // 19: sitekeep.agent.v1.ExchangePathsRequest.paths:type_name -> sitekeep.agent.v1.PathState
-	0,  // 20: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
-	3,  // 21: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
-	6,  // 22: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
-	8,  // 23: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
-	10, // 24: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
-	12, // 25: sitekeep.agent.v1.TreeService.InspectPaths:input_type -> sitekeep.agent.v1.InspectPathsRequest
-	15, // 26: sitekeep.agent.v1.TreeService.ExchangePaths:input_type -> sitekeep.agent.v1.ExchangePathsRequest
-	1,  // 27: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
-	4,  // 28: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
-	7,  // 29: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
-	9,  // 30: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
-	11, // 31: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
-	13, // 32: sitekeep.agent.v1.TreeService.InspectPaths:output_type -> sitekeep.agent.v1.InspectPathsResponse
-	16, // 33: sitekeep.agent.v1.TreeService.ExchangePaths:output_type -> sitekeep.agent.v1.ExchangePathsResponse
-	27, // [27:34] is the sub-list for method output_type
-	20, // [20:27] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	18, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	18, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	19, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
+	19, // 3: sitekeep.agent.v1.ReadTreeHeader.partial_started_at:type_name -> google.protobuf.Timestamp
+	2,  // 4: sitekeep.agent.v1.ReadTreeRequest.header:type_name -> sitekeep.agent.v1.ReadTreeHeader
+	20, // 5: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	21, // 6: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	22, // 7: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	23, // 8: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	24, // 9: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	25, // 10: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
+	5,  // 11: sitekeep.agent.v1.ReadTreeResponse.start:type_name -> sitekeep.agent.v1.ReadTreeStart
+	19, // 12: sitekeep.agent.v1.ReadTreeStart.started_at:type_name -> google.protobuf.Timestamp
+	18, // 13: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	6,  // 14: sitekeep.agent.v1.WriteTreeRequest.header:type_name -> sitekeep.agent.v1.WriteTreeHeader
+	22, // 15: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	21, // 16: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	18, // 17: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	18, // 18: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	18, // 19: sitekeep.agent.v1.InspectPathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	15, // 20: sitekeep.agent.v1.InspectPathsResponse.paths:type_name -> sitekeep.agent.v1.PathState
+	18, // 21: sitekeep.agent.v1.ExchangePathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	15, // 22: sitekeep.agent.v1.ExchangePathsRequest.paths:type_name -> sitekeep.agent.v1.PathState
+	0,  // 23: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
+	3,  // 24: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
+	7,  // 25: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
+	9,  // 26: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
+	11, // 27: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
+	13, // 28: sitekeep.agent.v1.TreeService.InspectPaths:input_type -> sitekeep.agent.v1.InspectPathsRequest
+	16, // 29: sitekeep.agent.v1.TreeService.ExchangePaths:input_type -> sitekeep.agent.v1.ExchangePathsRequest
+	1,  // 30: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
+	4,  // 31: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
+	8,  // 32: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
+	10, // 33: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
+	12, // 34: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
+	14, // 35: sitekeep.agent.v1.TreeService.InspectPaths:output_type -> sitekeep.agent.v1.InspectPathsResponse
+	17, // 36: sitekeep.agent.v1.TreeService.ExchangePaths:output_type -> sitekeep.agent.v1.ExchangePathsResponse
+	30, // [30:37] is the sub-list for method output_type
+	23, // [23:30] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_tree_proto_init() }
@@ -1390,8 +1513,9 @@ func file_sitekeep_agent_v1_tree_proto_init() {
 		(*ReadTreeResponse_Reference)(nil),
 		(*ReadTreeResponse_Warning)(nil),
 		(*ReadTreeResponse_Summary)(nil),
+		(*ReadTreeResponse_Start)(nil),
 	}
-	file_sitekeep_agent_v1_tree_proto_msgTypes[6].OneofWrappers = []any{
+	file_sitekeep_agent_v1_tree_proto_msgTypes[7].OneofWrappers = []any{
 		(*WriteTreeRequest_Header)(nil),
 		(*WriteTreeRequest_Frame)(nil),
 		(*WriteTreeRequest_End)(nil),
@@ -1402,7 +1526,7 @@ func file_sitekeep_agent_v1_tree_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_tree_proto_rawDesc), len(file_sitekeep_agent_v1_tree_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
