@@ -66,6 +66,7 @@ func siteFlags(cmd *cobra.Command, site *sitekeepv1.Site) {
 	flags.StringArrayVar(&site.Aliases, "alias", nil, "another `domain` of the site (repeat it)")
 	flags.StringVar(&site.Client, "client", "", "the `customer` that owns the site")
 	flags.StringArrayVar(&site.Excludes, "exclude", nil, "`glob` of paths that backups leave out (repeat it)")
+	flags.BoolVar(&site.ExcludeCaches, "exclude-caches", false, "backups leave out what is in directories that CACHEDIR.TAG marks")
 	flags.StringVar(&site.Vhost, "vhost", "", "managed or external (default: managed)")
 }
 
@@ -121,7 +122,7 @@ func siteFacts(s *sitekeepv1.Site) facts {
 		{"client", s.GetClient()}, {"web servers", strings.Join(s.GetWebServers(), ", ")},
 		{"root", s.GetRoot()}, {"docroot", s.GetDocroot()}, {"vhost", s.GetVhost()},
 		{"database server", s.GetDbServer()}, {"database", s.GetDatabase()}, {"database user", s.GetDatabaseUser()},
-		{"database host", s.GetDatabaseHost()}, {"excludes", strings.Join(s.GetExcludes(), ", ")},
+		{"database host", s.GetDatabaseHost()}, {"excludes", strings.Join(s.GetExcludes(), ", ")}, {"caches left out", yesNo(s.GetExcludeCaches())},
 		{"disabled", yesNo(s.GetDisabled())}, {"added", localTime(s.GetCreatedAt())},
 		{"last backup", orDash(s.GetLastBackup())}, {"last backup at", localTime(s.GetLastBackupAt())},
 		{"backups", fmt.Sprintf("%d (%s)", s.GetBackups(), bytesText(s.GetBackupBytes()))},

@@ -56,7 +56,7 @@ func (t *tree) read(ctx context.Context) error {
 func (t *tree) request() model.TreeRequest {
 	j := t.j
 	q := model.TreeRequest{
-		Site: j.q.Site.Ref(), Format: j.q.Format, Excludes: j.q.Site.Excludes, Salvage: j.q.Salvage, NoDump: !j.withDump,
+		Site: j.q.Site.Ref(), Format: j.q.Format, Excludes: j.q.Site.Excludes, Salvage: j.q.Salvage, NoDump: !j.withDump, ExcludeCaches: j.q.Site.ExcludeCaches,
 		Level: j.level(), ReadAll: j.readAll, SendAll: j.q.Full, Begun: t.begin,
 	}
 	if j.base != nil {

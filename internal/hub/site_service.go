@@ -53,7 +53,7 @@ func newSite(q *sitekeepv1.Site) (*model.Site, error) {
 	site := &model.Site{
 		Name: q.GetName(), Aliases: q.GetAliases(), Kind: q.GetKind(), WebServers: q.GetWebServers(), DBServer: q.GetDbServer(),
 		Root: q.GetRoot(), Docroot: q.GetDocroot(), Client: q.GetClient(), Excludes: q.GetExcludes(), Vhost: model.VhostMode(q.GetVhost()),
-		Database: model.Database{Name: q.GetDatabase()},
+		Database: model.Database{Name: q.GetDatabase()}, ExcludeCaches: q.GetExcludeCaches(),
 	}
 	if site.Docroot == "" {
 		site.Docroot = site.Root
@@ -285,7 +285,7 @@ func siteToProto(s *model.Site, u catalogue.Usage, last *model.Backup) *sitekeep
 		Name: s.Name, Aliases: s.Aliases, Kind: s.Kind, WebServers: s.WebServers, DbServer: s.DBServer, Root: s.Root, Docroot: s.Docroot,
 		Database: s.Database.Name, DatabaseUser: s.Database.User, DatabaseHost: s.Database.Host, Client: s.Client, Excludes: s.Excludes,
 		Vhost: string(s.Vhost), Disabled: s.Disabled, CreatedAt: timeToProto(s.CreatedAt),
-		Backups: u.Count, BackupBytes: u.Size, LastBackupAt: timeToProto(u.Newest),
+		ExcludeCaches: s.ExcludeCaches, Backups: u.Count, BackupBytes: u.Size, LastBackupAt: timeToProto(u.Newest),
 	}
 	if last != nil {
 		out.LastBackup = last.ID

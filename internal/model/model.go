@@ -64,9 +64,11 @@ type Site struct {
 	Database   Database
 	Client     string
 	Excludes   []string
-	Vhost      VhostMode
-	Disabled   bool
-	CreatedAt  time.Time
+	// ExcludeCaches leaves what CACHEDIR.TAG marks out of backups.
+	ExcludeCaches bool
+	Vhost         VhostMode
+	Disabled      bool
+	CreatedAt     time.Time
 }
 
 // Origin says why a backup was made; it decides what retention may do with it.

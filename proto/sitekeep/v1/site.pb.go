@@ -53,7 +53,9 @@ type Site struct {
 	Backups     int64 `protobuf:"varint,17,opt,name=backups,proto3" json:"backups,omitempty"`
 	BackupBytes int64 `protobuf:"varint,18,opt,name=backup_bytes,json=backupBytes,proto3" json:"backup_bytes,omitempty"`
 	// Host of the database server as the site's settings name it.
-	DatabaseHost  string `protobuf:"bytes,19,opt,name=database_host,json=databaseHost,proto3" json:"database_host,omitempty"`
+	DatabaseHost string `protobuf:"bytes,19,opt,name=database_host,json=databaseHost,proto3" json:"database_host,omitempty"`
+	// Backups leave out what is in directories that a valid CACHEDIR.TAG marks, the tag itself excepted.
+	ExcludeCaches bool `protobuf:"varint,20,opt,name=exclude_caches,json=excludeCaches,proto3" json:"exclude_caches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,6 +221,13 @@ func (x *Site) GetDatabaseHost() string {
 		return x.DatabaseHost
 	}
 	return ""
+}
+
+func (x *Site) GetExcludeCaches() bool {
+	if x != nil {
+		return x.ExcludeCaches
+	}
+	return false
 }
 
 type CreateSiteRequest struct {
@@ -687,7 +696,7 @@ var File_sitekeep_v1_site_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\n" +
-	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\xdb\x04\n" +
+	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\x82\x05\n" +
 	"\x04Site\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -711,7 +720,8 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\x0elast_backup_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\flastBackupAt\x12\x18\n" +
 	"\abackups\x18\x11 \x01(\x03R\abackups\x12!\n" +
 	"\fbackup_bytes\x18\x12 \x01(\x03R\vbackupBytes\x12#\n" +
-	"\rdatabase_host\x18\x13 \x01(\tR\fdatabaseHost\":\n" +
+	"\rdatabase_host\x18\x13 \x01(\tR\fdatabaseHost\x12%\n" +
+	"\x0eexclude_caches\x18\x14 \x01(\bR\rexcludeCaches\":\n" +
 	"\x11CreateSiteRequest\x12%\n" +
 	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\"W\n" +
 	"\x12CreateSiteResponse\x12%\n" +
