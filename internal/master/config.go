@@ -35,8 +35,12 @@ type Config struct {
 	Listen string `yaml:"listen"`
 	// HTTP is where the health page is served: HOST:PORT. Empty: nowhere.
 	HTTP string `yaml:"http"`
-	// Limits bound what runs at the same time.
+	// Limits bound what runs at the same time, and how long it waits.
 	Limits Limits `yaml:"limits"`
+	// Bandwidth bounds the bytes from and to agents.
+	Bandwidth Bandwidth `yaml:"bandwidth"`
+	// FullEvery has every so many backups of a site read everything. 0: only those that are asked to.
+	FullEvery int `yaml:"full_every"`
 	// Reserve is how many bytes of the store's file system stay free.
 	Reserve int64 `yaml:"reserve_bytes"`
 	// ZstdLevel is the compression level of tar.zst, 1 to 19.
@@ -47,8 +51,11 @@ type Config struct {
 
 // Limits bound running tasks.
 type Limits struct {
-	Total    int `yaml:"total"`     // in all
-	PerAgent int `yaml:"per_agent"` // that use one agent
+	Total             int `yaml:"total"`               // in all
+	PerAgent          int `yaml:"per_agent"`           // that use one web server's agent
+	PerDatabaseServer int `yaml:"per_database_server"` // that use one database server's agent
+	// RetryFor is how long a backup whose connection broke waits to get on. 0: not at all.
+	RetryFor time.Duration `yaml:"retry_for"`
 }
 
 // Default addresses.
@@ -63,8 +70,9 @@ const defaultZstdLevel = 1
 
 func defaults() Config {
 	return Config{
-		Listen: DefaultListen, HTTP: DefaultHTTP, Limits: Limits{Total: 8, PerAgent: 2},
-		Reserve: 256 << 20, KeepLogs: 90 * 24 * time.Hour, ZstdLevel: defaultZstdLevel,
+		Listen: DefaultListen, HTTP: DefaultHTTP, Limits: Limits{Total: 8, PerAgent: 2, PerDatabaseServer: 2, RetryFor: 15 * time.Minute},
+		FullEvery: 30,
+		Reserve:   256 << 20, KeepLogs: 90 * 24 * time.Hour, ZstdLevel: defaultZstdLevel,
 	}
 }
 
@@ -148,8 +156,18 @@ func (c *Config) check() error {
 	if c.ZstdLevel < 1 || c.ZstdLevel > 19 {
 		return errs.New(errs.Usage, "give 1 to 19", "zstd_level: %d", c.ZstdLevel)
 	}
-	if c.Limits.Total < 1 || c.Limits.PerAgent < 1 {
-		return errs.New(errs.Usage, "give at least 1", "limits: %d in all, %d an agent", c.Limits.Total, c.Limits.PerAgent)
+	return c.checkLimits()
+}
+
+func (c *Config) checkLimits() error {
+	l := c.Limits
+	switch {
+	case l.Total < 1 || l.PerAgent < 1 || l.PerDatabaseServer < 1:
+		return errs.New(errs.Usage, "give at least 1", "limits: %d in all, %d an agent, %d a database server", l.Total, l.PerAgent, l.PerDatabaseServer)
+	case l.RetryFor < 0:
+		return errs.New(errs.Usage, "give 0 or more, such as 15m", "limits: retry_for: %s", l.RetryFor)
+	case c.FullEvery < 0:
+		return errs.New(errs.Usage, "give 0 or more", "full_every: %d", c.FullEvery)
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -147,11 +148,13 @@ func (m *Master) revoked(_, serial string) bool {
 
 // assemble wires the parts that work.
 func (m *Master) assemble() (err error) {
-	m.fleet = fleet.New(m.catalogue, func(server string) *tls.Config { return pki.MasterDial(m.leaf, server, m.revoked, m.o.Now) })
+	m.fleet = fleet.New(m.catalogue, func(server string) *tls.Config { return pki.MasterDial(m.leaf, server, m.revoked, m.o.Now) },
+		fleet.WithBandwidth(m.config.Bandwidth.of))
 	m.later(func() error { m.fleet.Close(); return nil })
 	maker := backup.New(backup.Deps{
 		Agents: hub.Agents[backup.Web, backup.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (backup.Web, backup.DB) { return a, a }},
 		Store:  m.store, Catalogue: m.catalogue, Software: "sitekeep " + m.o.Version, ZstdLevel: m.config.ZstdLevel, Server: m.o.Log.Named("backup"), Now: m.o.Now,
+		RetryFor: m.config.Limits.RetryFor, FullEvery: m.config.FullEvery,
 	})
 	serving, stop := context.WithCancel(context.Background())
 	m.stopServing = stop
@@ -187,7 +190,7 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 	again := tasks.Retry{Attempts: 3, Backoff: 5 * time.Second, Most: time.Minute}
 	return tasks.New(tasks.Config{
 		Catalogue: m.catalogue, Log: m.o.Log.Named("tasks"), Now: m.o.Now, Urgency: urgency, Owner: m.ownerOf,
-		Limits: tasks.Limits{Total: m.config.Limits.Total, Keys: m.agentsOf, PerKey: func(string) int { return m.config.Limits.PerAgent }},
+		Limits: tasks.Limits{Total: m.config.Limits.Total, Keys: m.agentsOf, PerKey: m.perAgent},
 		Kinds: map[model.TaskKind]tasks.Kind{
 			model.TaskBackup:  {Handler: backup.Handler(maker, m.catalogue), Recovery: tasks.Requeue, Retry: again, Once: true},
 			model.TaskRestore: {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
@@ -198,6 +201,17 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 			model.TaskPrune:   {Handler: m.pruner.Handle, Recovery: tasks.Requeue, Reads: true, Once: true},
 		},
 	})
+}
+
+// databaseKey marks the key of a database server's agent: a server may have both roles.
+const databaseKey = "db:"
+
+// perAgent is how many tasks at a time may load the agent of a key.
+func (m *Master) perAgent(key string) int {
+	if strings.HasPrefix(key, databaseKey) {
+		return m.config.Limits.PerDatabaseServer
+	}
+	return m.config.Limits.PerAgent
 }
 
 // agentsOf names the agents that a task loads.
@@ -211,7 +225,7 @@ func (m *Master) agentsOf(ctx context.Context, t model.Task) []string {
 	}
 	keys := append([]string(nil), site.WebServers...)
 	if site.DBServer != "" {
-		keys = append(keys, site.DBServer)
+		keys = append(keys, databaseKey+site.DBServer)
 	}
 	return keys
 }

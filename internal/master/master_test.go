@@ -98,6 +98,13 @@ func TestConfiguration(t *testing.T) {
 		"name: m\nhttp: nowhere\n":                           "http:",
 		"name: m\nlimits: {total: 0, per_agent: 1}\n":        "limits:",
 		"name: m\nkeep_task_logs: a while\n":                 "line 2",
+		"name: m\nlimits: {per_database_server: 0}\n":        "limits:",
+		"name: m\nlimits: {retry_for: -1m}\n":                "retry_for",
+		"name: m\nfull_every: -1\n":                          "full_every",
+		"name: m\nbandwidth: {default: fast}\n":              "line 2",
+		"name: m\nbandwidth: {default: -1}\n":                "line 2",
+		"name: m\nbandwidth: {default: 100B}\n":              "line 2",
+		"name: m\nbandwidth: {default: 9000000000GiB}\n":     "line 2",
 		"name: m\nlisten: 127.0.0.1:0\n---\nname: another\n": "",
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, configName), []byte(text), 0o600))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -16,6 +17,7 @@ import (
 // Agent calls one server's agent. Its methods say what the services of the agent API say.
 type Agent struct {
 	server   string
+	brake    *rate.Limiter // nil: none
 	info     agentv1.AgentServiceClient
 	tree     agentv1.TreeServiceClient
 	settings agentv1.SettingsServiceClient
@@ -23,9 +25,9 @@ type Agent struct {
 	database agentv1.DatabaseServiceClient
 }
 
-func newAgent(server string, conn grpc.ClientConnInterface) *Agent {
+func newAgent(server string, conn grpc.ClientConnInterface, brake *rate.Limiter) *Agent {
 	return &Agent{
-		server: server, info: agentv1.NewAgentServiceClient(conn), tree: agentv1.NewTreeServiceClient(conn),
+		server: server, brake: brake, info: agentv1.NewAgentServiceClient(conn), tree: agentv1.NewTreeServiceClient(conn),
 		settings: agentv1.NewSettingsServiceClient(conn), vhost: agentv1.NewVhostServiceClient(conn),
 		database: agentv1.NewDatabaseServiceClient(conn),
 	}

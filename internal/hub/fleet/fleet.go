@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
@@ -44,7 +45,10 @@ type Fleet struct {
 	servers Servers
 	tls     func(server string) *tls.Config
 
+	bandwidth func(server string) int64
+
 	mu      sync.Mutex
+	brakes  map[string]*rate.Limiter
 	conns   map[string]*link
 	reverse map[string]*dialledIn
 	closed  bool
@@ -57,8 +61,15 @@ type link struct {
 }
 
 // New returns a Fleet. tlsFor gives the configuration for calling a server's agent: it verifies the agent's name.
-func New(servers Servers, tlsFor func(server string) *tls.Config) *Fleet {
-	return &Fleet{servers: servers, tls: tlsFor, conns: map[string]*link{}, reverse: map[string]*dialledIn{}}
+func New(servers Servers, tlsFor func(server string) *tls.Config, options ...Option) *Fleet {
+	f := &Fleet{
+		servers: servers, tls: tlsFor, bandwidth: func(string) int64 { return 0 },
+		brakes: map[string]*rate.Limiter{}, conns: map[string]*link{}, reverse: map[string]*dialledIn{},
+	}
+	for _, o := range options {
+		o(f)
+	}
+	return f
 }
 
 // Agent returns the agent of a server. It does not wait for a connection: the first call does. errs.NotFound for an
@@ -75,7 +86,7 @@ func (f *Fleet) Agent(ctx context.Context, server string) (*Agent, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newAgent(server, conn), nil
+	return newAgent(server, conn, f.brake(server)), nil
 }
 
 func (f *Fleet) conn(s *model.Server) (*grpc.ClientConn, error) {

@@ -39,6 +39,9 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
 			switch {
 			case b != nil:
+				if err := a.slow(both, b); err != nil {
+					return err
+				}
 				return stream.Send(&agentv1.ReadTreeRequest{Message: &agentv1.ReadTreeRequest_Base{Base: b}})
 			case end != nil:
 				return stream.Send(&agentv1.ReadTreeRequest{Message: &agentv1.ReadTreeRequest_End{End: end}})
@@ -49,10 +52,10 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	var summary archive.Summary
 	g.Go(func() (err error) {
 		summary, err = receive(both, func() (item, error) {
-			m, err := stream.Recv()
+			m, err := slowRecv(both, a, stream.Recv)
 			if start := m.GetStart(); start != nil {
 				begun(r.Begun, start)
-				m, err = stream.Recv()
+				m, err = slowRecv(both, a, stream.Recv)
 			}
 			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), m.GetSummary()}, err
 		}, emit)
@@ -80,6 +83,9 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
 			switch {
 			case b != nil:
+				if err := a.slow(both, b); err != nil {
+					return err
+				}
 				return stream.Send(&agentv1.DumpRequest{Message: &agentv1.DumpRequest_Base{Base: b}})
 			case end != nil:
 				return stream.Send(&agentv1.DumpRequest{Message: &agentv1.DumpRequest_End{End: end}})
@@ -93,12 +99,12 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 	)
 	g.Go(func() (err error) {
 		summary, err = receive(both, func() (item, error) {
-			m, err := stream.Recv()
+			m, err := slowRecv(both, a, stream.Recv)
 			if m.GetStart() != nil {
 				if r.Begun != nil {
 					r.Begun()
 				}
-				m, err = stream.Recv()
+				m, err = slowRecv(both, a, stream.Recv)
 			}
 			closing = m.GetSummary()
 			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), closing.GetStream()}, err

@@ -34,6 +34,9 @@ func (a *Agent) writeTree(ctx context.Context, header *agentv1.WriteTreeHeader, 
 	err = sendFrames(frames, func(f *agentv1.Frame, end *agentv1.StreamEnd) error {
 		switch {
 		case f != nil:
+			if err := a.slow(call, f); err != nil {
+				return err
+			}
 			return stream.Send(&agentv1.WriteTreeRequest{Message: &agentv1.WriteTreeRequest_Frame{Frame: f}})
 		case end != nil:
 			return stream.Send(&agentv1.WriteTreeRequest{Message: &agentv1.WriteTreeRequest_End{End: end}})
@@ -59,6 +62,9 @@ func (a *Agent) Import(ctx context.Context, db model.NewDatabase, format string,
 	err = sendFrames(frames, func(f *agentv1.Frame, end *agentv1.StreamEnd) error {
 		switch {
 		case f != nil:
+			if err := a.slow(call, f); err != nil {
+				return err
+			}
 			return stream.Send(&agentv1.ImportRequest{Message: &agentv1.ImportRequest_Frame{Frame: f}})
 		case end != nil:
 			return stream.Send(&agentv1.ImportRequest{Message: &agentv1.ImportRequest_End{End: end}})
