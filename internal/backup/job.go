@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/store"
 	"github.com/sitekeep/sitekeep/pkg/archive"
@@ -85,22 +86,34 @@ func (j *job) collect(ctx context.Context) error {
 // pageTimeout bounds the question for the page: a site that hangs is backed up all the same.
 const pageTimeout = 30 * time.Second
 
+// pageTries is how often it is asked again when the connection breaks.
+const pageTries = 4
+
 // askPage notes what the site answers now: a restore of this backup has to answer the same.
 func (j *job) askPage(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
 	defer cancel()
-	web, err := j.deps.Agents.Web(ctx, j.q.Site.WebServers[0])
-	if err != nil {
-		return // takeTree says so
+	page, err := j.probe(ctx)
+	for n := 0; n < pageTries && errs.Temporary(err) && ctx.Err() == nil; n++ {
+		if j.wait(ctx, backoff(n)) == nil {
+			page, err = j.probe(ctx)
+		}
 	}
-	page, err := web.ProbeSite(ctx, j.q.Site.Ref(), j.q.Task, "/")
 	switch {
-	case err != nil:
+	case err != nil: // takeTree says so
 	case page.Status > 0:
 		j.page = strconv.Itoa(page.Status)
 	default:
 		j.page = labelNoAnswer
 	}
+}
+
+func (j *job) probe(ctx context.Context) (model.PageProbe, error) {
+	web, err := j.deps.Agents.Web(ctx, j.q.Site.WebServers[0])
+	if err != nil {
+		return model.PageProbe{}, err
+	}
+	return web.ProbeSite(ctx, j.q.Site.Ref(), j.q.Task, "/")
 }
 
 // level is the compression level that the agents shall take.

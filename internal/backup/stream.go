@@ -84,7 +84,7 @@ func (s *stream) pause(ctx context.Context, cause error) error {
 	s.failed++
 	s.j.log.Log(model.LevelWarn, "connection to %s lost after %s of the %s, trying again in %s; %s are kept: %v",
 		s.server, mib(s.bytes), s.what, wait.Round(time.Millisecond), mib(s.kept), cause)
-	return s.wait(ctx, wait)
+	return s.j.wait(ctx, wait)
 }
 
 // backoff doubles with every failure; half of it is chance, so that many streams do not come back at once.
@@ -96,9 +96,9 @@ func backoff(failures int) time.Duration {
 	return d/2 + rand.N(d/2+1)
 }
 
-func (s *stream) wait(ctx context.Context, d time.Duration) error {
-	if s.j.deps.Wait != nil {
-		return s.j.deps.Wait(ctx, d)
+func (j *job) wait(ctx context.Context, d time.Duration) error {
+	if j.deps.Wait != nil {
+		return j.deps.Wait(ctx, d)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()

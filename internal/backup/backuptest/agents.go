@@ -37,6 +37,8 @@ type Agents struct {
 	Broken func(call string) error
 	// OfOld is set for agents that do not say when a walk begins.
 	OfOld bool
+	// Unseen is of how many files a walk that reads everything says that they changed without a trace.
+	Unseen int
 
 	asking sync.Mutex // held while Broken is asked
 	mu     sync.Mutex
@@ -144,7 +146,23 @@ func (a *agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	if err != nil {
 		return summary, err
 	}
+	if err := a.unseen(ctx, r, emit); err != nil {
+		return summary, err
+	}
 	return summary, a.called("tree summary")
+}
+
+func (a *agent) unseen(ctx context.Context, r model.TreeRequest, emit backup.Emit) error {
+	if !r.ReadAll {
+		return nil
+	}
+	for n := range a.Unseen {
+		w := archive.Warning{Kind: archive.WarnUnseen, Path: fmt.Sprintf("./files/%d.php", n), Detail: "changed"}
+		if err := emit(ctx, archive.Item{Warning: &w}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (a *agent) withoutRoot(ctx context.Context, r model.TreeRequest, cause error, emit backup.Emit) (archive.Summary, error) {
