@@ -290,3 +290,32 @@ func seq(from, to int) []int {
 	}
 	return list
 }
+
+// TestReadTreeTellsItsStart with the first message, by the agent's clock: a stream that breaks brings no summary.
+func TestReadTreeTellsItsStart(t *testing.T) {
+	r := newRig(t)
+	r.now.advance(-time.Hour)
+	if err := os.MkdirAll(r.www+"/x/sub", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := r.tree.ReadTree(r.ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := &agentv1.ReadTreeHeader{Site: r.ref("x"), Format: "tar.zst"}
+	if err := stream.Send(&agentv1.ReadTreeRequest{Message: &agentv1.ReadTreeRequest_Header{Header: header}}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := stream.Recv()
+	if at := m.GetStart().GetStartedAt().AsTime(); err != nil || at.After(r.now.Now()) || at.Before(r.now.Now().Add(-soon)) {
+		t.Errorf("first message: %v, %v", m, err)
+	}
+	var summary *agentv1.StreamSummary
+	for summary == nil && err == nil {
+		m, err = stream.Recv()
+		summary = m.GetSummary()
+	}
+	if err != nil || summary.GetStartedAt().AsTime().After(r.now.Now()) {
+		t.Errorf("summary: %v, %v", summary, err)
+	}
+}
