@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sitekeep/sitekeep/pkg/archive/internal/twinhash"
 )
 
 // segment is a run of a file that is not a hole.
@@ -103,9 +105,11 @@ func (c *content) stored() int64 {
 	return n
 }
 
-// fill fills p, which is zeros, with the next bytes.
-func (c *content) fill(p []byte) {
+// fill fills p with the next bytes, and adds them to the sum of the frame's plain
+// bytes.
+func (c *content) fill(p []byte, plain hash.Hash) {
 	n := copy(p, c.head)
+	plain.Write(p[:n])
 	c.head = c.head[n:]
 	p = p[n:]
 	for len(p) > 0 {
@@ -117,21 +121,23 @@ func (c *content) fill(p []byte) {
 		piece := p[:min(int64(len(p)), s.length-c.within)]
 		c.skipTo(s.offset + c.within)
 		c.readInto(piece, s.offset+c.within)
-		c.sum.Write(piece)
+		twinhash.Write(plain, piece, c.sum, piece)
 		c.hashed += int64(len(piece))
 		c.within += int64(len(piece))
 		p = p[len(piece):]
 	}
 }
 
-// readInto reads what is there.
+// readInto reads what is there; the rest is zeros.
 func (c *content) readInto(p []byte, off int64) {
 	if c.lost != nil || c.short {
+		clear(p)
 		return
 	}
 	n, err := readAt(c.fd, p, off)
 	c.read += int64(n)
 	c.intact = off + int64(n)
+	clear(p[n:])
 	c.lost, c.short = err, n < len(p)
 }
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/sitekeep/sitekeep/pkg/archive/internal/twinhash"
 )
 
 // DumpOptions says how a [DumpFramer] works.
@@ -143,7 +145,6 @@ func (f *DumpFramer) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	f.sum.Write(p)
 	done := 0
 	for {
 		n := min(len(p)-done, dumpMost-len(f.buf))
@@ -216,7 +217,8 @@ func (f *DumpFramer) cut(n int) error {
 		return nil
 	}
 	next := append(f.line.buffer(), f.buf[n:]...)
-	j := &job{kind: KindDump, plain: f.buf[:n], sections: f.ended, known: f.known}
+	j := &job{kind: KindDump, plain: f.buf[:n], sections: f.ended, known: f.known, sum: sha256.New(), summed: n}
+	twinhash.Write(f.sum, j.plain, j.sum, j.plain)
 	f.buf, f.ended = next, nil
 	f.offset += int64(n)
 	f.statement = max(f.statement-n, 0)

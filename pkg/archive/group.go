@@ -4,10 +4,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sitekeep/sitekeep/pkg/archive/internal/twinhash"
 )
 
 // grouper reads the entries of group frames. Each worker has its own.
@@ -19,6 +22,11 @@ type grouper struct {
 	dir     int
 	dirPath string
 	job     *job
+	sum     hash.Hash // of the content at hand
+}
+
+func newGrouper(line *pipeline, root *beneath, owners *ownerNames) *grouper {
+	return &grouper{line: line, root: root, owners: owners, sum: sha256.New()}
 }
 
 func (g *grouper) close() {
@@ -31,7 +39,7 @@ func (g *grouper) close() {
 // build reads the job's nodes into its plain bytes.
 func (g *grouper) build(j *job) {
 	g.job = j
-	j.plain = g.line.buffer()
+	j.plain, j.sum = g.line.buffer(), sha256.New()
 	j.entries = make([]Entry, 0, len(j.nodes))
 	for _, n := range j.nodes {
 		g.add(n)
@@ -67,11 +75,24 @@ func (g *grouper) append(e *Entry, content func([]byte)) {
 	p := appendHeader(g.job.plain, e, e.Size)
 	if content != nil {
 		start := len(p)
-		p = appendZeros(p, e.Size+padTo(e.Size, blockSize))
-		content(p[start : int64(start)+e.Size])
+		p = appendRoom(p, e.Size)
+		content(p[start:])
+		e.ContentHash = g.hash(p, start)
+		p = appendZeros(p, padTo(e.Size, blockSize))
 	}
 	g.job.plain = p
 	g.job.entries = append(g.job.entries, *e)
+}
+
+// hash returns the hash of the content that the plain bytes end with, from start
+// on, and brings the sum of the plain bytes to the same end.
+func (g *grouper) hash(plain []byte, start int) Hash {
+	j := g.job
+	j.sum.Write(plain[j.summed:start])
+	j.summed = len(plain)
+	g.sum.Reset()
+	twinhash.Write(j.sum, plain[start:], g.sum, plain[start:])
+	return Hash(g.sum.Sum(nil))
 }
 
 // parent returns the directory that holds a node, and its name in it.
@@ -189,8 +210,8 @@ func (g *grouper) refresh(n *node, st *unix.Stat_t) {
 // the entry is listed.
 func (g *grouper) content(n *node, fd int, p []byte, before *unix.Stat_t) {
 	got, err := readAt(fd, p, 0)
+	clear(p[got:])
 	g.job.read += int64(got)
-	n.entry.ContentHash = sha256.Sum256(p)
 	if kind, detail := readProblem(fd, int64(got), int64(len(p)), before, err); detail != "" {
 		n.entry.ChangeTime = time.Time{}
 		g.warn(kind, n, "%s", detail)
@@ -234,6 +255,5 @@ func (g *grouper) unreadable(n *node, err error) {
 	}
 	g.warn(WarnUnreadable, n, "filled with zeros, because other names refer to it: %v", err)
 	n.entry.ChangeTime = time.Time{}
-	n.entry.ContentHash = sha256.Sum256(make([]byte, n.entry.Size))
-	g.append(&n.entry, func([]byte) {})
+	g.append(&n.entry, func(p []byte) { clear(p) })
 }

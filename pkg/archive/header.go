@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -100,6 +101,11 @@ func appendZeros(dst []byte, n int64) []byte {
 		n -= k
 	}
 	return dst
+}
+
+// appendRoom appends n bytes that the caller writes.
+func appendRoom(dst []byte, n int64) []byte {
+	return slices.Grow(dst, int(n))[:int64(len(dst))+n]
 }
 
 // zeros is never written to.

@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"crypto/sha256"
+	"hash"
 )
 
 // sliceSlack is room for what a frame holds beside SliceSize bytes of content.
@@ -21,6 +22,8 @@ type candidate struct {
 type job struct {
 	nodes      []*node     // of a group frame, to be read
 	plain      []byte      // of any other frame, ready
+	sum        hash.Hash   // over plain's first bytes, if it is set
+	summed     int         // how many those are
 	kind       Kind        // of the frame
 	candidates []candidate // of frames that it may equal
 	known      map[Hash]candidate
@@ -134,7 +137,7 @@ func (j *job) pack(c *compressor, l *pipeline) {
 	if len(j.plain) == 0 {
 		return
 	}
-	hash := sha256.Sum256(j.plain)
+	hash := j.plainHash()
 	j.skipped = int64(len(j.plain))
 	if cand, ok := j.equal(hash); ok {
 		j.reference = &Reference{
@@ -152,6 +155,16 @@ func (j *job) pack(c *compressor, l *pipeline) {
 		Kind: j.kind, Data: data, PlainLength: int64(len(j.plain)), Hash: sha256.Sum256(data), PlainHash: hash,
 		Entries: j.entries, Sections: j.sections,
 	}
+}
+
+// plainHash returns the hash over the plain bytes, of which some may have been
+// hashed with their contents.
+func (j *job) plainHash() Hash {
+	if j.sum == nil {
+		return sha256.Sum256(j.plain)
+	}
+	j.sum.Write(j.plain[j.summed:])
+	return Hash(j.sum.Sum(nil))
 }
 
 // equal returns a frame of a base with the same plain bytes.

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -74,9 +75,11 @@ func (s *slicer) frames(n *node, c *content, first *job, known [][]candidate, be
 			p = appendHeader(p, e, left)
 		}
 		size := min(left, SliceSize)
-		start := int64(len(p))
-		p = appendZeros(p, size)
-		c.fill(p[start:])
+		j.sum = sha256.New()
+		j.sum.Write(p)
+		p = appendRoom(p, size)
+		j.summed = len(p)
+		c.fill(p[int64(len(p))-size:], j.sum)
 		left -= size
 		for _, frames := range known {
 			if e.Span < uint64(len(frames)) {

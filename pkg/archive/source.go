@@ -138,7 +138,7 @@ func (s *Source) work(line *pipeline, root *beneath, owners *ownerNames) error {
 	if err != nil {
 		return err
 	}
-	b := &grouper{line: line, root: root, owners: owners}
+	b := newGrouper(line, root, owners)
 	defer b.close()
 	return line.work(c, func(j *job) {
 		if j.nodes != nil {
