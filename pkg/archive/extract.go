@@ -126,9 +126,14 @@ func ExtractTar(ctx context.Context, root *os.Root, r io.Reader, opts ExtractOpt
 	x := &extraction{
 		opts: &opts, stream: stream, root: b, owners: newOwnerNumbers(), buffer: make([]byte, 256<<10), told: map[string]bool{},
 	}
-	x.tree = newTree(b, x.leave)
+	x.files = newFileWriters(x.writeSmall)
+	x.tree = newTree(b, x.leave, x.files.wait)
 	started := time.Now()
-	err = errors.Join(stream.each(x.entry), x.tree.close())
+	err = stream.each(x.entry)
+	if ferr := x.files.close(); err == nil {
+		err = ferr
+	}
+	err = errors.Join(err, x.tree.close())
 	if err == nil {
 		err = syncTree(b)
 	}
@@ -150,17 +155,29 @@ func syncTree(b *beneath) error {
 
 // extraction is the state of one tar stream's extraction.
 type extraction struct {
-	opts    *ExtractOptions
-	stream  *tarStream
-	root    *beneath
-	tree    *tree
-	owners  *ownerNumbers
-	buffer  []byte
-	told    map[string]bool // warnings that are given once
-	summary Summary
+	opts   *ExtractOptions
+	stream *tarStream
+	root   *beneath
+	tree   *tree
+	files  *fileWriters
+	last   string // name of the last entry
+	owners *ownerNumbers
+	buffer []byte
+
+	summary Summary // Warnings is guarded by telling
+
+	telling sync.Mutex      // warnings
+	told    map[string]bool // those that are given once
 }
 
 func (x *extraction) warn(kind WarningKind, path, detail string) {
+	x.telling.Lock()
+	defer x.telling.Unlock()
+	x.tell(kind, path, detail)
+}
+
+// tell gives a warning; telling is locked.
+func (x *extraction) tell(kind WarningKind, path, detail string) {
 	x.summary.Warnings++
 	if x.opts.Warn != nil {
 		x.opts.Warn(Warning{kind, path, detail})
@@ -169,11 +186,13 @@ func (x *extraction) warn(kind WarningKind, path, detail string) {
 
 // warnOnce gives a warning that many entries would have in common.
 func (x *extraction) warnOnce(kind WarningKind, path, detail string) {
+	x.telling.Lock()
+	defer x.telling.Unlock()
 	if x.told[detail] || len(x.told) > 10000 {
 		return
 	}
 	x.told[detail] = true
-	x.warn(kind, path, detail)
+	x.tell(kind, path, detail)
 }
 
 // entry extracts one entry.
@@ -184,15 +203,31 @@ func (x *extraction) entry(e *Entry, content io.Reader) error {
 	if e.Name() == "./" {
 		return x.rootEntry(e)
 	}
-	dir, name, err := x.tree.enter(e.Name())
+	if err := x.await(e); err != nil {
+		return err
+	}
+	l, name, err := x.tree.enter(e.Name())
 	if err != nil {
 		return err
 	}
-	if err := x.make(e, dir, name, content); err != nil {
+	if err := x.make(e, l, name, content); err != nil {
 		return fmt.Errorf("%s %q: %w", e.Type, e.Name(), err)
 	}
 	x.summary.add(e)
 	return nil
+}
+
+// await waits for the files being written if one of them may be what a hard link
+// names, or have the name of this entry. As long as entries come in the order of
+// a walk, none does. The third case, a directory that no entry describes in the
+// place of a file, is the tree's.
+func (x *extraction) await(e *Entry) error {
+	inOrder := ComparePaths(x.last, e.Name()) < 0
+	x.last = e.Name()
+	if inOrder && e.Type != TypeHardlink {
+		return nil
+	}
+	return x.files.wait()
 }
 
 func (x *extraction) wanted(e *Entry) bool {
@@ -211,29 +246,37 @@ func (x *extraction) rootEntry(e *Entry) error {
 	return nil
 }
 
-func (x *extraction) make(e *Entry, dir int, name string, content io.Reader) error {
+func (x *extraction) make(e *Entry, l *level, name string, content io.Reader) error {
 	switch e.Type {
 	case TypeDirectory:
 		return x.tree.push(name, e)
 	case TypeSymlink:
-		return x.symlink(e, dir, name)
+		return x.symlink(e, l.fd, name)
 	case TypeHardlink:
-		return x.hardlink(e, dir, name)
+		return x.hardlink(e, l.fd, name)
 	}
-	return x.file(e, dir, name, content)
+	if e.Sparse || e.Size > smallContent {
+		return x.create(e, l.fd, name, func(fd int) error { return x.fill(fd, e, content) })
+	}
+	err := x.files.put(l, name, e, content)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return x.stream.broken(io.ErrUnexpectedEOF)
+	}
+	return err
 }
 
-func (x *extraction) file(e *Entry, dir int, name string, content io.Reader) error {
+// create makes a file whose content fill writes.
+func (x *extraction) create(e *Entry, dir int, name string, fill func(fd int) error) error {
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd := -1
 	err := replacing(dir, name, func() (err error) {
-		fd, err = unix.Openat(dir, name, flags, 0o600)
+		fd, err = unix.Openat(dir, name, flags, e.Mode&0o777) // set-id bits come with the owner
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	err = x.fill(fd, e, content)
+	err = fill(fd)
 	if err == nil {
 		err = x.metadata(fd, e)
 	}

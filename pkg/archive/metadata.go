@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/user"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,15 +23,23 @@ func (x *extraction) leave(fd int, e *Entry) error {
 
 // metadata sets owner, mode and attributes of an open file or directory, in this
 // order: a change of owner clears set-id bits and capabilities, and a change of
-// mode touches the mask of an ACL.
+// mode touches the mask of an ACL. What is so already is left alone: looking is
+// cheaper.
 func (x *extraction) metadata(fd int, e *Entry) error {
-	if uid, gid, ok := x.ownerOf(e); ok {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("look at it: %w", err)
+	}
+	was := st.Mode & 0o7777
+	if uid, gid, ok := x.ownerOf(e); ok && (uid != int(st.Uid) || gid != int(st.Gid)) {
 		if err := x.chowned(e, unix.Fchown(fd, uid, gid)); err != nil {
 			return err
 		}
 	}
-	if err := unix.Fchmod(fd, x.modeOf(e)); err != nil {
-		return fmt.Errorf("set its mode: %w", err)
+	if mode := x.modeOf(e); mode != was || was&setIDBits != 0 {
+		if err := unix.Fchmod(fd, mode); err != nil {
+			return fmt.Errorf("set its mode: %w", err)
+		}
 	}
 	for _, a := range e.Xattrs {
 		x.setXattr(fd, e, a)
@@ -102,6 +111,7 @@ func (x *extraction) unknownOwner(e *Entry, what, name string, id uint32) {
 
 // ownerNumbers knows the numbers of owners on this machine, each looked up once.
 type ownerNumbers struct {
+	mu            sync.Mutex
 	users, groups map[string]int
 }
 
@@ -110,6 +120,8 @@ func newOwnerNumbers() *ownerNumbers {
 }
 
 func (o *ownerNumbers) user(name string) (int, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return numberOf(o.users, name, func() (string, error) {
 		u, err := user.Lookup(name)
 		if err != nil {
@@ -120,6 +132,8 @@ func (o *ownerNumbers) user(name string) (int, bool) {
 }
 
 func (o *ownerNumbers) group(name string) (int, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	return numberOf(o.groups, name, func() (string, error) {
 		g, err := user.LookupGroup(name)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,21 +14,26 @@ import (
 // changes its time. Each is opened below the one above and must be a directory:
 // so no symbolic link is ever followed.
 type tree struct {
-	levels []level
+	levels []*level
 	leave  func(fd int, e *Entry) error
+	// await is called before a directory is made that no entry describes.
+	await func() error
 }
 
-// level is one open directory.
+// level is one open directory. It is left when the last who holds it lets go.
 type level struct {
 	name  string
 	fd    int
+	holds atomic.Int32
 	entry *Entry // what the tarball says of it; nil if nothing yet
 	// kept is the state of a directory that was there already.
 	kept *unix.Stat_t
 }
 
-func newTree(root *beneath, leave func(int, *Entry) error) *tree {
-	return &tree{levels: []level{{fd: root.fd}}, leave: leave}
+func newTree(root *beneath, leave func(int, *Entry) error, await func() error) *tree {
+	t := &tree{levels: []*level{{fd: root.fd}}, leave: leave, await: await}
+	t.top().holds.Store(1)
+	return t
 }
 
 // impliedMode is the mode of a directory that entries lie in and no entry describes.
@@ -35,7 +41,7 @@ const impliedMode = 0o755
 
 // enter opens the directory of a path of the site and returns it with the path's
 // last component. Directories that are missing are made.
-func (t *tree) enter(path string) (dir int, name string, err error) {
+func (t *tree) enter(path string) (dir *level, name string, err error) {
 	parts := strings.Split(strings.TrimPrefix(path, "./"), "/")
 	parents := parts[:len(parts)-1]
 	same := 0
@@ -43,17 +49,22 @@ func (t *tree) enter(path string) (dir int, name string, err error) {
 		same++
 	}
 	if err := t.popTo(same + 1); err != nil {
-		return 0, "", err
+		return nil, "", err
+	}
+	if same < len(parents) {
+		if err := t.await(); err != nil {
+			return nil, "", err
+		}
 	}
 	for _, p := range parents[same:] {
 		if err := t.push(p, nil); err != nil {
-			return 0, "", fmt.Errorf("%q: %w", path, err)
+			return nil, "", fmt.Errorf("%q: %w", path, err)
 		}
 	}
-	return t.top().fd, parts[len(parts)-1], nil
+	return t.top(), parts[len(parts)-1], nil
 }
 
-func (t *tree) top() *level { return &t.levels[len(t.levels)-1] }
+func (t *tree) top() *level { return t.levels[len(t.levels)-1] }
 
 // push makes or opens a directory in the last one. With an entry, what is there
 // and is not a directory is replaced, because the tarball says that it is one.
@@ -74,7 +85,8 @@ func (t *tree) push(name string, e *Entry) error {
 	if err != nil {
 		return fmt.Errorf("open directory %q: %w", name, err)
 	}
-	l := level{name: name, fd: fd, entry: e}
+	l := &level{name: name, fd: fd, entry: e}
+	l.holds.Store(1)
 	if !made {
 		l.kept = new(unix.Stat_t)
 		if err := unix.Fstat(fd, l.kept); err != nil {
@@ -103,15 +115,26 @@ func replaceByDirectory(dir int, name string) (made bool, err error) {
 // popTo leaves directories until n are left.
 func (t *tree) popTo(n int) error {
 	for len(t.levels) > n {
-		l := *t.top()
+		l := t.top()
 		t.levels = t.levels[:len(t.levels)-1]
-		err := t.settle(&l)
-		if cerr := unix.Close(l.fd); err == nil {
-			err = cerr
+		if err := t.release(l); err != nil {
+			return err
 		}
-		if err != nil {
-			return fmt.Errorf("directory %q: %w", l.name, err)
-		}
+	}
+	return nil
+}
+
+// release lets go of a level. It may be called from any goroutine.
+func (t *tree) release(l *level) error {
+	if l.holds.Add(-1) > 0 {
+		return nil
+	}
+	err := t.settle(l)
+	if cerr := unix.Close(l.fd); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return fmt.Errorf("directory %q: %w", l.name, err)
 	}
 	return nil
 }
@@ -128,7 +151,8 @@ func (t *tree) settle(l *level) error {
 	return unix.Fchmod(l.fd, impliedMode)
 }
 
-// close leaves all directories. The root's descriptor stays its owner's.
+// close leaves all directories, which nobody else holds any more. The root's
+// descriptor stays its owner's.
 func (t *tree) close() error {
 	err := t.popTo(1)
 	for _, l := range t.levels[1:] {
