@@ -121,7 +121,7 @@ func (s *Source) plan(ctx context.Context, line *pipeline, root *beneath, owners
 	}
 	w := &walker{
 		ctx: ctx, root: root, opts: &s.opts, excludes: s.excludes, owners: owners,
-		visit: p.visit, warn: p.warn, links: map[inode]*firstName{},
+		visit: p.visit, warn: p.warn, links: map[inode]*firstName{}, limits: usualLimits(),
 	}
 	if err := p.base.advance(); err != nil {
 		return err

@@ -162,7 +162,7 @@ func (s *site) between(t *testing.T, change func()) *job {
 	defer root.close()
 	j := &job{kind: KindTree}
 	w := &walker{
-		ctx: context.Background(), root: root, opts: &SourceOptions{}, owners: newOwnerNames(), links: map[inode]*firstName{},
+		ctx: context.Background(), root: root, opts: &SourceOptions{}, owners: newOwnerNames(), links: map[inode]*firstName{}, limits: usualLimits(),
 		visit: func(n *node) error { j.nodes = append(j.nodes, n); return nil },
 		warn:  func(w Warning) error { j.warnings = append(j.warnings, w); return nil },
 	}

@@ -5,19 +5,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// maxDepth is how many directories deep a site may be. Each level holds a
-	// descriptor.
-	maxDepth = 1000
-	// maxLinks is how many names of hard-linked files are remembered at a time.
-	maxLinks = 1 << 18
-)
+// maxDepth is how many directories deep a site may be. Each level holds a descriptor.
+const maxDepth = 1000
+
+// walkLimits bound a walk's memory.
+type walkLimits struct {
+	// names is how many names of one directory are held at a time.
+	names int
+	// links is how many hard-linked files are remembered that have names to come.
+	links int
+}
+
+// usualLimits take up to 10 MB for the names of a directory and 20 MB for links.
+func usualLimits() walkLimits { return walkLimits{names: 1 << 17, links: 1 << 17} }
 
 // walker visits a site in the order of ComparePaths. Besides the descriptors and
 // the names of the directories on the way it keeps only the files whose further
@@ -30,7 +35,10 @@ type walker struct {
 	owners   *ownerNames
 	visit    func(*node) error
 	warn     func(Warning) error
+	limits   walkLimits
 	links    map[inode]*firstName
+	full     bool // links has been full
+	dirents  []byte
 }
 
 type inode struct{ device, number uint64 }
@@ -52,28 +60,42 @@ func (w *walker) walk() error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fmt.Errorf("read the site's root: %w", err)
 	}
-	names, err := readNames(fd)
-	if err != nil {
+	names := newNameRun(fd, w.limits.names, w.buffer())
+	if _, err := names.next(); err != nil {
 		return fmt.Errorf("read the site's root: %w", err)
 	}
 	if err := w.node("./", &st); err != nil {
 		return err
 	}
-	return w.children(fd, "./", names, 1)
+	return w.children("./", names, 1)
 }
 
-// children visits what a directory holds.
-func (w *walker) children(fd int, dir string, names []string, depth int) error {
-	if w.opts.CacheDirTags && isCacheDir(fd, names) {
-		names = []string{cacheDirTag}
+// buffer returns what directories are read with.
+func (w *walker) buffer() []byte {
+	if w.dirents == nil {
+		w.dirents = make([]byte, 32<<10)
 	}
+	return w.dirents
+}
+
+// children visits what a directory holds, of which the first names are known.
+func (w *walker) children(dir string, names *nameRun, depth int) error {
 	prefix := dir
 	if dir != "./" {
 		prefix += "/"
 	}
-	for _, name := range names {
-		if err := w.child(fd, prefix+name, name, depth); err != nil {
-			return err
+	if w.opts.CacheDirTags && isCacheDir(names.fd) {
+		return w.child(names.fd, prefix+cacheDirTag, cacheDirTag, depth)
+	}
+	for len(names.name) > 0 {
+		for i := range names.name {
+			name := names.at(i)
+			if err := w.child(names.fd, prefix+name, name, depth); err != nil {
+				return err
+			}
+		}
+		if _, err := names.next(); err != nil {
+			return w.warn(unreadable(dir, fmt.Errorf("what is behind %q in it: %w", names.last, err)))
 		}
 	}
 	return nil
@@ -106,11 +128,11 @@ func (w *walker) descend(dir int, path, name string, depth int) error {
 		return w.warn(unreadable(path, err))
 	}
 	defer unix.Close(fd)
-	names, err := readNames(fd)
-	if err != nil {
+	names := newNameRun(fd, w.limits.names, w.buffer())
+	if _, err := names.next(); err != nil {
 		return w.warn(unreadable(path, err))
 	}
-	return w.children(fd, path, names, depth+1)
+	return w.children(path, names, depth+1)
 }
 
 // unreadable returns the warning for an entry that is left out because of err.
@@ -147,8 +169,8 @@ func (w *walker) hardlink(n *node) error {
 	id := inode{n.entry.Device, n.entry.Inode}
 	first := w.links[id]
 	if first == nil {
-		if len(w.links) >= maxLinks {
-			return w.warn(Warning{WarnLimit, n.name(), "stored as a file of its own: too many hard links wait for their other names"})
+		if len(w.links) >= w.limits.links {
+			return w.tooManyLinks(n)
 		}
 		w.links[id] = &firstName{path: n.entry.Path, left: n.links - 1}
 		return nil
@@ -160,24 +182,14 @@ func (w *walker) hardlink(n *node) error {
 	return nil
 }
 
-// readNames returns the names in a directory, in order.
-func readNames(fd int) ([]string, error) {
-	var names []string
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := unix.ReadDirent(fd, buf)
-		if err == unix.EINTR {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if n == 0 {
-			sort.Strings(names)
-			return names, nil
-		}
-		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+// tooManyLinks warns, once, that names of a file become files of their own.
+func (w *walker) tooManyLinks(n *node) error {
+	if w.full {
+		return nil
 	}
+	w.full = true
+	return w.warn(Warning{WarnLimit, n.name(), fmt.Sprintf(
+		"this and further files may be stored once for each of their names: %d files wait for other names, which may be outside of the site", w.limits.links)})
 }
 
 // The mark of a cache directory, bford.info/cachedir.
@@ -186,11 +198,7 @@ const (
 	cacheDirSignature = "Signature: 8a477f597d28d172789f06886806bc55"
 )
 
-func isCacheDir(fd int, names []string) bool {
-	i := sort.SearchStrings(names, cacheDirTag)
-	if i == len(names) || names[i] != cacheDirTag {
-		return false
-	}
+func isCacheDir(fd int) bool {
 	tag, err := openAt(fd, cacheDirTag, openRead)
 	if err != nil {
 		return false
