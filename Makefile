@@ -31,7 +31,7 @@ deps-bench:
 	@scripts/install-deps bench
 
 .PHONY: test
-test: deps test-unit test-integration ## install what is missing, then run every test; a skip is a failure
+test: deps test-unit test-integration fuzz ## install what is missing, then run every test; a skip is a failure
 
 .PHONY: test-unit
 test-unit: ## tests that need no server and no root
@@ -43,6 +43,14 @@ test-integration: ## tests against real servers, and of the two programs; wants 
 
 # Packages with a test that carries the tag.
 INTEGRATION = $(shell grep -rl --include='*_test.go' '^//go:build integration' . | xargs -r -n1 dirname | sort -u)
+
+# How long each fuzzer runs, as go test's -fuzztime, and below which directory.
+FUZZTIME ?= 5s
+FUZZ     ?= pkg/archive
+
+.PHONY: fuzz
+fuzz: ## the fuzzers of what reads tarballs; FUZZTIME=10m FUZZ=. for longer and for all
+	@scripts/fuzz $(FUZZTIME) $(FUZZ)
 
 .PHONY: lint
 lint: ## gofmt, vet, golangci-lint with the import rules, buf lint, format and breaking
