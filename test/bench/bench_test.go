@@ -4,82 +4,167 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // seconds makes samples of the given wall times.
 func seconds(walls ...float64) []sample {
 	var out []sample
 	for _, w := range walls {
-		out = append(out, sample{wall: time.Duration(w * float64(time.Second)), bytes: 7e6})
+		out = append(out, sample{wall: w, archiveMB: 7})
 	}
 	return out
 }
 
-func TestRowPrintsRatiosOfMedians(t *testing.T) {
-	ours := &side{name: "ours"}
-	met, missed, free := &side{name: "met", goal: 0.25}, &side{name: "missed", goal: 0.20}, &side{name: "free"}
-	r := &row{sides: []*side{ours, met, missed, free}, results: map[*side][]sample{
-		ours: seconds(2, 1, 90), met: seconds(8, 8, 8), missed: seconds(9, 8, 1), free: seconds(1, 3),
-	}}
+// nothing is a side's work or check.
+func nothing(context.Context, *meter) error { return nil }
+
+// TestReportJudgesMedians has one goal reached, one missed, one at its limit,
+// and one for which nothing was measured.
+func TestReportJudgesMedians(t *testing.T) {
+	r := newRow("extra")
+	for _, name := range []string{"ours", "slow", "fast"} {
+		r.add(name, &side{work: nothing}, nil)
+	}
+	r.add("absent", nil, errors.New("it is not installed"))
+	r.results = map[string][]sample{"ours": seconds(2, 1, 90), "slow": seconds(8, 8, 8), "fast": seconds(1, 3)}
+	r.want(ratio(wall, "ours", "slow", 0.25), ratio(wall, "ours", "fast", 0.9), within(wall, "slow", 8).named("at the limit"),
+		ratio(wall, "ours", "absent", 0.5), beyond(wall, "slow", "ours", 5), within("extra", "ours", 1))
+	got := r.report(rowEntry{name: "row", what: "what"})
+	var reached []bool
+	for _, g := range got.Goals {
+		reached = append(reached, g.Reached)
+	}
+	if want := []bool{true, false, true, false, false, false}; !slices.Equal(reached, want) {
+		t.Errorf("reached %v, want %v", reached, want)
+	}
+	if got.missed() != 4 || !got.failed() {
+		t.Errorf("%d goals missed, failed %v", got.missed(), got.failed())
+	}
 	var out strings.Builder
-	n, err := r.print(&out, rowEntry{name: "row", what: "what"})
-	if err != nil || n != 1 {
-		t.Errorf("%d goals missed, error %v; want 1", n, err)
+	if err := got.print(&out); err != nil {
+		t.Fatal(err)
 	}
 	table := strings.Join(strings.Fields(out.String()), " ")
-	for _, want := range []string{"ours 2.00 1.00..90.00 1", "0.25 <= 0.25 met", "0.25 <= 0.20 MISSED", "free 2.00 1.00..3.00 1.00 0.0"} {
+	for _, want := range []string{
+		"ours 3 2.00 1.00..90.00 1.00 7.00", "slow 3 8.00 8.00..8.00 0.25", "absent 0", "FAILED: absent: it is not installed",
+		"wall s, ours to slow 0.250 at most 0.25 reached: yes", "wall s, ours to fast 1.000 at most 0.9 reached: NO",
+		"wall s of slow (at the limit) 8.000 at most 8 reached: yes", "wall s, ours to absent not measured at most 0.5 reached: NO",
+		"wall s, slow beyond ours 6.000 at most 5 reached: NO", "extra of ours not measured",
+	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
 	}
 }
 
-func TestSidesTakeTurns(t *testing.T) {
+func TestReportAsJSON(t *testing.T) {
+	r := newRow()
+	r.add("ours", &side{work: nothing}, nil)
+	r.results["ours"] = seconds(1, 2, 4)
+	r.want(within(wall, "ours", 1), within("other", "ours", 1))
+	all := report{Rows: []rowReport{r.report(rowEntry{name: "row"})}}
+	var out bytes.Buffer
+	if err := all.writeJSON(&out); err != nil {
+		t.Fatal(err)
+	}
+	var back struct {
+		Rows []struct {
+			Sides []struct {
+				Medians map[string]float64
+				Runs    []map[string]float64
+			}
+			Goals []struct {
+				Value   *float64
+				Reached bool
+			}
+		}
+	}
+	if err := json.Unmarshal(out.Bytes(), &back); err != nil {
+		t.Fatal(err)
+	}
+	row := back.Rows[0]
+	if row.Sides[0].Medians[wall] != 2 || len(row.Sides[0].Runs) != 3 || *row.Goals[0].Value != 2 || row.Goals[0].Reached || row.Goals[1].Value != nil {
+		t.Errorf("JSON is\n%s", &out)
+	}
+}
+
+func TestSidesTakeTurnsAndAFailedOneStopsNoOther(t *testing.T) {
 	var order []string
-	add := func(name string) *side {
-		return &side{
-			name:  name,
-			work:  func(context.Context, *meter) error { order = append(order, name); return nil },
-			check: func(context.Context) (int64, error) { return 0, nil },
-		}
+	r := newRow()
+	for _, name := range []string{"a", "b", "c"} {
+		r.add(name, &side{work: func(context.Context, *meter) error { order = append(order, name); return nil }}, nil)
 	}
-	r := &row{sides: []*side{add("a"), add("b"), add("c")}}
-	var rounds []string
-	for round := range 2 {
-		order = nil
-		if err := r.round(t.Context(), round, func(string, ...any) {}); err != nil {
-			t.Fatal(err)
-		}
-		rounds = append(rounds, strings.Join(order, ""))
+	r.before = func(_ context.Context, round int) error { order = append(order, fmt.Sprint(round)); return nil }
+	if err := r.measure(t.Context(), 2, t.Logf); err != nil {
+		t.Fatal(err)
 	}
-	if got := strings.Join(rounds, " "); got != "abc cba" {
+	r.sides[1].check = func(context.Context, *meter) error { return errors.New("it did nothing") }
+	if err := r.measure(t.Context(), 2, t.Logf); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(order, ""); got != "0abc1cba0abc1ca" {
 		t.Errorf("order %s", got)
 	}
-	r.sides[1].check = func(context.Context) (int64, error) { return 0, errors.New("it did nothing") }
-	if err := r.round(t.Context(), 0, func(string, ...any) {}); err == nil || !strings.Contains(err.Error(), "b: check: it did nothing") {
+	if err := r.failures["b"]; err == nil || err.Error() != "round 1: check: it did nothing" {
 		t.Errorf("a side that did not do its work: %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	r.sides[0].work = func(context.Context, *meter) error { cancel(errInterrupted); return errInterrupted }
+	if err := r.measure(ctx, 2, t.Logf); !errors.Is(err, errInterrupted) || r.failures["a"] != nil {
+		t.Errorf("an interruption: %v", err)
+	}
+}
+
+var errInterrupted = errors.New("interrupted")
+
+func TestRowsAreNamedOnceAndExtraOnesOnlyRunWhenNamed(t *testing.T) {
+	seen := map[string]bool{}
+	for _, r := range rows() {
+		if seen[r.name] {
+			t.Errorf("two rows are named %s", r.name)
+		}
+		seen[r.name] = true
+	}
+	for args, want := range map[string]bool{"": false, "-rows=million": true, "-rows=.": true} {
+		o, err := parse(strings.Fields(args), io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(o.chosen(), func(r rowEntry) bool { return r.name == "million" }); got != want {
+			t.Errorf("%q runs the row million: %v", args, got)
+		}
+	}
+	for _, bad := range []string{"-rounds=0", "-rows=(", "-o=xml", "first"} {
+		if _, err := parse([]string{bad}, io.Discard); err == nil {
+			t.Errorf("%s is accepted", bad)
+		}
+	}
+	if o, err := parse([]string{"-quick"}, io.Discard); err != nil || o.rounds != 2 {
+		t.Errorf("-quick: %+v, %v", o, err)
 	}
 }
 
 func TestMeterCountsAPipeline(t *testing.T) {
-	var m meter
+	m := newMeter()
 	last := tool(t.Context(), nil, "wc", "-c")
 	var out bytes.Buffer
 	last.Stdout = &out
 	if err := m.pipe(tool(t.Context(), nil, "head", "-c", "200000000", "/dev/zero"), tool(t.Context(), nil, "gzip", "-1"), last); err != nil {
 		t.Fatal(err)
 	}
-	var s sample
-	if err := m.finish(&s); err != nil {
+	if err := m.finish(); err != nil {
 		t.Fatal(err)
 	}
-	if s.cpu < 50*time.Millisecond || s.peak < 100<<10 || out.Len() < 5 {
-		t.Errorf("counted %v and %d bytes, output %q", s.cpu, s.peak, &out)
+	if m.figures[cpu] < 0.05 || m.figures[peak] < 0.1 || out.Len() < 5 {
+		t.Errorf("counted %v, output %q", m.figures, &out)
 	}
 	if err := m.pipe(tool(t.Context(), nil, "sh", "-c", "echo sorry >&2; exit 3"), tool(t.Context(), nil, "wc")); err == nil || !strings.Contains(err.Error(), "sorry") {
 		t.Errorf("a pipeline whose first part fails: %v", err)

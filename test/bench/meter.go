@@ -15,18 +15,33 @@ import (
 	"github.com/sitekeep/sitekeep/test/bed"
 )
 
-// meter adds up what the programs of one run cost, the database server left
-// out: children by their rusage, daemons by what /proc says before and after.
+// meter adds up what the programs of one run cost: children by their rusage,
+// daemons by what /proc says before and after. Figures of other kinds are noted
+// by the sides.
 type meter struct {
 	mu      sync.Mutex
 	cpu     time.Duration
 	peak    int64
 	daemons []daemon
+	figures sample
 }
 
+// daemon is a process that was there before. Those with a label have figures of
+// their own; those whose cost is only noted do not count as programs of the run.
 type daemon struct {
 	pid    int
+	label  string
+	aside  bool
 	before time.Duration
+}
+
+func newMeter() *meter { return &meter{figures: sample{}} }
+
+// note keeps a figure of the run; the last one of a name counts.
+func (m *meter) note(name string, value float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.figures[name] = value
 }
 
 // run runs a program to its end and adds its cost. Its standard error is the
@@ -76,37 +91,50 @@ func (m *meter) sample(pid int, ended <-chan struct{}) {
 
 // watch counts a daemon from now on: its CPU time and that of its children that
 // end meanwhile, and its peak, which starts again at what it has now.
-func (m *meter) watch(pids ...int) error {
-	for _, pid := range pids {
+func (m *meter) watch(daemons ...daemon) error {
+	for _, d := range daemons {
 		// 5 resets the peak; proc(5), clear_refs.
-		if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0); err != nil {
+		if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", d.pid), []byte("5"), 0); err != nil {
 			return fmt.Errorf("meter: %w", err)
 		}
-		cpu, err := cpuOf(pid)
-		if err != nil {
+		var err error
+		if d.before, err = cpuOf(d.pid); err != nil {
 			return err
 		}
-		m.daemons = append(m.daemons, daemon{pid: pid, before: cpu})
+		m.daemons = append(m.daemons, d)
 	}
 	return nil
 }
 
-func (m *meter) finish(s *sample) error {
+// finish turns what was counted into figures.
+func (m *meter) finish() error {
 	for _, d := range m.daemons {
-		cpu, err := cpuOf(d.pid)
+		used, err := cpuOf(d.pid)
 		if err != nil {
 			return err
 		}
-		peak, err := peakOf(d.pid)
+		used -= d.before
+		top, err := peakOf(d.pid)
 		if err != nil {
 			return err
 		}
-		m.cpu += cpu - d.before
-		m.peak = max(m.peak, peak)
+		if d.label != "" {
+			m.note(d.label+" CPU s", used.Seconds())
+			m.note(d.label+" MiB", mebibytes(top))
+		}
+		if !d.aside {
+			m.cpu += used
+			m.peak = max(m.peak, top)
+		}
 	}
-	s.cpu, s.peak = m.cpu, m.peak
+	m.note(cpu, m.cpu.Seconds())
+	m.note(peak, mebibytes(m.peak))
 	return nil
 }
+
+func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
+
+func megabytes(n int64) float64 { return float64(n) / 1e6 }
 
 // cpuOf is a process's time on the CPU, with that of the children it waited
 // for.

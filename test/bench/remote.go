@@ -25,11 +25,12 @@ func (w *world) openRemote(ctx context.Context) (*remote, error) {
 	if w.remote != nil {
 		return w.remote, nil
 	}
-	dir, err := w.part("ssh")
-	if err != nil {
+	dir := filepath.Join(w.bed.Dir(), "bench", "ssh")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	r := &remote{}
+	var err error
 	if r.addr, err = bed.FreePort(w.bed.IP()); err != nil {
 		return nil, err
 	}

@@ -2,60 +2,69 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
 )
 
-// rowEntry is one line of the registry: build lays out what the row needs, and
-// is called only when the row is chosen.
-type rowEntry struct {
-	name, what string
-	build      func(ctx context.Context, w *world) (*row, error)
-}
+// Names of what every run is asked for; rows add figures of their own.
+const (
+	wall      = "wall s"
+	cpu       = "CPU s"      // of the programs, user and system; the database server left out
+	peak      = "peak MiB"   // largest resident set of one process
+	archiveMB = "archive MB" // of what the run left behind
+)
 
-// rows is the registry: a new row is one function and one line here.
-func rows() []rowEntry {
-	return []rowEntry{
-		{"backup", "a whole backup, nothing reused: files and database", rowBackup},
-		{"restore", "a whole restore: files and database", rowRestore},
-		{"restore-files", "the files alone, out of the archive into an empty directory", rowRestoreFiles},
-	}
-}
+// sample is what one run came to, by the names of its figures.
+type sample map[string]float64
 
-// row is a comparison. Ratios are those of the first side, which is ours unless
-// -peers left it out, to each of the others.
+// row is a comparison of sides, and what ours should reach in it.
 type row struct {
 	sides   []*side
-	results map[*side][]sample
+	goals   []goal
+	columns []string // figures to print beside those that every row has
+	// before, if set, is called at the start of each round; it is not measured.
+	before func(ctx context.Context, round int) error
+
+	results  map[string][]sample // by side
+	failures map[string]error    // the first one of a side, which then runs no more
 }
 
 // side is one way to do a row's work.
 type side struct {
 	name string
-	goal float64 // the ratio that our side should reach against this one; 0 for none
 	// prepare makes ready for a run; it is not measured. It may be nil.
 	prepare func(ctx context.Context) error
 	// work is measured.
 	work func(ctx context.Context, m *meter) error
-	// check looks whether the work was done and says how many bytes its archive
-	// has, 0 for none; it is not measured.
-	check func(ctx context.Context) (int64, error)
+	// check looks whether the work was done, and notes what it came to; it is not
+	// measured.
+	check func(ctx context.Context, m *meter) error
 }
 
-// sample is what one run cost.
-type sample struct {
-	wall  time.Duration
-	cpu   time.Duration // of the programs, user and system
-	peak  int64         // largest resident set of one process, in bytes
-	bytes int64         // of the archive
+func newRow(columns ...string) *row {
+	return &row{columns: columns, results: map[string][]sample{}, failures: map[string]error{}}
 }
+
+// add takes a side, or notes why there is none: the others run all the same.
+func (r *row) add(name string, s *side, err error) {
+	if err != nil {
+		r.failures[name] = err
+		s = &side{}
+	}
+	s.name = name
+	r.sides = append(r.sides, s)
+}
+
+// want adds goals.
+func (r *row) want(goals ...goal) { r.goals = append(r.goals, goals...) }
 
 // measure runs all sides in turn, A B C and then C B A, so that what drifts on
-// the machine meets all of them.
-func (r *row) measure(ctx context.Context, w *world) error {
-	for round := range w.options.rounds {
-		if err := r.round(ctx, round, w.bed.Logf); err != nil {
+// the machine meets all of them. Only the end of ctx stops it.
+func (r *row) measure(ctx context.Context, rounds int, logf func(string, ...any)) error {
+	for round := range rounds {
+		if err := r.round(ctx, round, logf); err != nil {
 			return err
 		}
 	}
@@ -63,22 +72,43 @@ func (r *row) measure(ctx context.Context, w *world) error {
 }
 
 func (r *row) round(ctx context.Context, round int, logf func(string, ...any)) error {
-	if r.results == nil {
-		r.results = map[*side][]sample{}
+	if r.before != nil {
+		if err := r.before(ctx, round); err != nil {
+			return fmt.Errorf("round %d: %w", round+1, err)
+		}
 	}
 	for i := range r.sides {
 		if round%2 == 1 {
 			i = len(r.sides) - 1 - i
 		}
 		s := r.sides[i]
-		took, err := s.run(ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+		if r.failures[s.name] != nil {
+			continue
 		}
-		r.results[s] = append(r.results[s], took)
-		logf("round %d, %s: %.2f s", round+1, s.name, took.wall.Seconds())
+		took, err := s.run(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			r.failures[s.name] = fmt.Errorf("round %d: %w", round+1, err)
+			logf("round %d, %s failed: %v", round+1, s.name, err)
+			continue
+		}
+		r.results[s.name] = append(r.results[s.name], took)
+		logf("round %d, %s: %.2f s", round+1, s.name, took[wall])
 	}
 	return nil
+}
+
+// failed joins why sides did not run to their end, in the order of the sides.
+func (r *row) failed() error {
+	var errs []error
+	for _, s := range r.sides {
+		if err := r.failures[s.name]; err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // runTimeout ends a run that hangs.
@@ -89,24 +119,24 @@ func (s *side) run(ctx context.Context) (sample, error) {
 	defer cancel()
 	if s.prepare != nil {
 		if err := s.prepare(ctx); err != nil {
-			return sample{}, fmt.Errorf("prepare: %w", err)
+			return nil, fmt.Errorf("prepare: %w", err)
 		}
 	}
 	// What the last side left to be written is not this one's to pay.
 	syscall.Sync()
-	var m meter
+	m := newMeter()
 	began := time.Now()
-	if err := s.work(ctx, &m); err != nil {
-		return sample{}, err
+	if err := s.work(ctx, m); err != nil {
+		return nil, err
 	}
-	took := sample{wall: time.Since(began)}
-	if err := m.finish(&took); err != nil {
-		return sample{}, err
+	m.note(wall, time.Since(began).Seconds())
+	if err := m.finish(); err != nil {
+		return nil, err
 	}
-	size, err := s.check(ctx)
-	if err != nil {
-		return sample{}, fmt.Errorf("check: %w", err)
+	if s.check != nil {
+		if err := s.check(ctx, m); err != nil {
+			return nil, fmt.Errorf("check: %w", err)
+		}
 	}
-	took.bytes = size
-	return took, nil
+	return m.figures, nil
 }

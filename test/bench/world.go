@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -21,15 +22,19 @@ type world struct {
 	web     *bed.Web
 	site    string // the site's directory
 	domain  string
-	own     bool // the directory is ours to remove
+	files   string         // the name of the site that is the same directory without the database
+	own     bool           // the bed's directory is ours to remove
+	row     string         // the directory of the row that is measured
+	undo    []func() error // what ends with the row, the youngest last
 	trash   int
 
-	remote   *remote   // made when first asked for
-	sitekeep *sitekeep // likewise
+	remote   *remote    // made when first asked for
+	sitekeep *sitekeep  // likewise
+	rand     *rand.Rand // of changes to the site
 }
 
 func newWorld(ctx context.Context, o *options, log io.Writer) (*world, error) {
-	w := &world{options: o, domain: "bench.example.com"}
+	w := &world{options: o, domain: "bench.example.com", files: "files.bench.example.com", rand: rand.New(rand.NewPCG(corpusSeed, 3))}
 	dir := o.dir
 	if dir == "" {
 		var err error
@@ -88,6 +93,11 @@ func (w *world) configure(ctx context.Context) error {
 			"$db = new mysqli($host, DB_USER, DB_PASSWORD, DB_NAME, (int) $port);\n" +
 			"echo 'posts: ' . $db->query('SELECT COUNT(*) FROM wp_posts')->fetch_row()[0] . \"\\n\";\n",
 	}
+	return w.writePage(files)
+}
+
+// writePage writes files of the site's own directory, as the web server's.
+func (w *world) writePage(files map[string]string) error {
 	for name, text := range files {
 		path := filepath.Join(w.site, name)
 		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
@@ -111,15 +121,43 @@ func anySettings(w *bed.TreeWalk) {
 	bed.Normalise("wp-config.php", func([]byte) []byte { return nil })(w)
 }
 
-// part makes a directory below the bed's for archives and the like.
+// part makes a directory for archives and the like, which goes with the row.
 func (w *world) part(name string) (string, error) {
-	dir := filepath.Join(w.bed.Dir(), "bench", name)
+	dir := filepath.Join(w.row, name)
 	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// beginRow gives parts a place of their own.
+func (w *world) beginRow(name string) error {
+	w.row = filepath.Join(w.bed.Dir(), "bench", name)
+	return os.MkdirAll(w.row, 0o755)
+}
+
+// atRowEnd has f called when the row that is measured has ended, however it did.
+func (w *world) atRowEnd(f func() error) { w.undo = append(w.undo, f) }
+
+func (w *world) undoRow() error {
+	var errs []error
+	for i := len(w.undo) - 1; i >= 0; i-- {
+		errs = append(errs, w.undo[i]())
+	}
+	w.undo = nil
+	return errors.Join(errs...)
+}
+
+// endRow removes what the row left, so that one row's archives are not in the
+// way of the next: all parts, and our own backups but the newest.
+func (w *world) endRow(ctx context.Context) error {
+	err := errors.Join(w.undoRow(), os.RemoveAll(w.row))
+	if s := w.sitekeep; s != nil {
+		err = errors.Join(err, s.forget(ctx, w.domain), s.forget(ctx, w.files))
+	}
+	return err
 }
 
 // aside moves a tree out of the way and makes an empty directory in its place:
 // on ext4, writing a tree right after the removal of one like it takes three
-// times as long. What was moved goes with the bed.
+// times as long. What was moved goes with the row.
 func (w *world) aside(path string) error {
 	trash, err := w.part("trash")
 	if err != nil {
@@ -134,7 +172,7 @@ func (w *world) aside(path string) error {
 }
 
 func (w *world) close() error {
-	err := w.bed.Close()
+	err := errors.Join(w.undoRow(), w.bed.Close())
 	if w.own {
 		err = errors.Join(err, os.RemoveAll(w.bed.Dir()))
 	}
