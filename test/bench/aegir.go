@@ -21,20 +21,26 @@ type aegir struct {
 	n       int
 }
 
-func newAegir(ctx context.Context, w *world, name string) (*aegir, error) {
+// newAegir has directories of the row, and staging in step from an earlier
+// backup, as it is on any but the first.
+func newAegir(ctx context.Context, w *world) (*aegir, error) {
+	a, err := openAegir(ctx, w, w.row)
+	if err != nil {
+		return nil, err
+	}
+	return a, a.fetch(ctx, newMeter())
+}
+
+func openAegir(ctx context.Context, w *world, below string) (*aegir, error) {
 	r, err := w.openRemote(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a := &aegir{w: w, remote: r, target: filepath.Join(w.web.Root, "aegir-restored")}
-	if a.staging, err = w.part(name + "-staging"); err != nil {
-		return nil, err
+	a := &aegir{
+		w: w, remote: r, staging: filepath.Join(below, "aegir-staging"), out: filepath.Join(below, "aegir"),
+		target: filepath.Join(w.web.Root, "aegir-restored"),
 	}
-	if a.out, err = w.part(name); err != nil {
-		return nil, err
-	}
-	// Staging is in step from an earlier backup, as it is on any but the first.
-	return a, a.fetch(ctx, newMeter())
+	return a, errors.Join(os.MkdirAll(a.staging, 0o755), os.MkdirAll(a.out, 0o755))
 }
 
 func (a *aegir) fetch(ctx context.Context, m *meter) error {
@@ -119,11 +125,27 @@ func (a *aegir) prepareRestore() error {
 	return a.w.aside(a.target)
 }
 
-// aegirBackup makes a tarball of the site as it is, for restores; it is not measured.
+// aegirBase is a tarball that several rows restore, while the site stays as it
+// was when it was made.
+type aegirBase struct {
+	*aegir
+	changes int
+}
+
+// aegirBackup makes a tarball of the site as it is, for restores, unless there
+// is one; it is not measured.
 func (w *world) aegirBackup(ctx context.Context) (*aegir, error) {
-	a, err := newAegir(ctx, w, "aegir")
+	if w.base != nil && w.base.changes == w.changes {
+		return w.base.aegir, nil
+	}
+	// Rows end, this stays.
+	a, err := openAegir(ctx, w, filepath.Join(w.bed.Dir(), "bench", "base"))
 	if err != nil {
 		return nil, err
 	}
-	return a, a.backup(ctx, newMeter(), "pigz", "-c")
+	if err := a.backup(ctx, newMeter(), "pigz", "-c"); err != nil {
+		return nil, err
+	}
+	w.base = &aegirBase{aegir: a, changes: w.changes}
+	return a, nil
 }

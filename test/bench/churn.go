@@ -43,6 +43,16 @@ func (w *world) churnFiles(how spread) error {
 	return nil
 }
 
+// change has files be other than before for good, and waits until no backup
+// can overlook it.
+func (w *world) change(ctx context.Context, how spread) error {
+	w.changes++
+	if err := w.churnFiles(how); err != nil {
+		return fmt.Errorf("change files: %w", err)
+	}
+	return settle(ctx)
+}
+
 // siteFiles are the site's files in the order of a walk, those that make its
 // page left out. Files that change together are code, as an update has them.
 func (w *world) siteFiles(how spread) ([]string, error) {

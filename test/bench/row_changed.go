@@ -23,13 +23,10 @@ func rowChanged(how spread) func(context.Context, *world) (*row, error) {
 		addLater(ctx, w, r, "restic", newRestic, (*archiver).backup)
 		addLater(ctx, w, r, "borg", newBorg, (*archiver).backup)
 		r.before = func(ctx context.Context, round int) error {
-			if err := w.churnFiles(how); err != nil {
-				return fmt.Errorf("change files: %w", err)
-			}
 			if err := w.churnRows(ctx, how, round); err != nil {
 				return fmt.Errorf("change rows: %w", err)
 			}
-			return settle(ctx)
+			return w.change(ctx, how)
 		}
 		r.want(
 			ratio(wall, ours, "restic", 0.45), ratio(wall, ours, "restic", 0.35).named("with the native dump"),

@@ -23,7 +23,7 @@ func rowFirst(ctx context.Context, w *world) (*row, error) {
 			r.add(ours, s.backupSide(w.domain, s.backupFull), nil)
 		}
 	}
-	if a, err := newAegir(ctx, w, "aegir"); err != nil {
+	if a, err := newAegir(ctx, w); err != nil {
 		r.add(aegirGzip, nil, err)
 	} else {
 		r.add(aegirGzip, a.side("gzip", "-c"), nil)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 )
 
@@ -30,10 +29,8 @@ func rowXFS(ctx context.Context, w *world) (*row, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.add(xfsUnchanged, x.side(func(ctx context.Context) error { return settle(ctx) }), nil)
-	r.add(xfsChanged, x.side(func(ctx context.Context) error {
-		return errors.Join(w.churnFiles(scattered), settle(ctx))
-	}), nil)
+	r.add(xfsUnchanged, x.side(settle), nil)
+	r.add(xfsChanged, x.side(func(ctx context.Context) error { return w.change(ctx, scattered) }), nil)
 	r.want(within(per10000, xfsUnchanged, 0.3), within(newBlocks, xfsChanged, 6))
 	return r, nil
 }

@@ -30,7 +30,9 @@ type world struct {
 
 	remote   *remote    // made when first asked for
 	sitekeep *sitekeep  // likewise
+	base     *aegirBase // likewise
 	rand     *rand.Rand // of changes to the site
+	changes  int        // that were made for good
 }
 
 func newWorld(ctx context.Context, o *options, log io.Writer) (*world, error) {
