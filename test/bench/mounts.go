@@ -31,6 +31,15 @@ func ownMounts() error {
 	return fmt.Errorf("mounts: %s: %w", unshare, syscall.Exec(unshare, argv, append(os.Environ(), mountsEnv+"=1")))
 }
 
+// mount calls mount(8), and umount when the row ends.
+func (w *world) mount(ctx context.Context, on string, args ...string) error {
+	if err := newMeter().run(tool(ctx, nil, append(append([]string{"mount"}, args...), on)...)); err != nil {
+		return err
+	}
+	w.atRowEnd(func() error { return newMeter().run(tool(context.Background(), nil, "umount", on)) })
+	return nil
+}
+
 // mountXFS makes an XFS of the given size in a sparse file and mounts it on a
 // directory that exists, until the row ends. Its blocks can be shared.
 func (w *world) mountXFS(ctx context.Context, on string, size int64) error {
@@ -46,15 +55,15 @@ func (w *world) mountXFS(ctx context.Context, on string, size int64) error {
 	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
 		return err
 	}
-	m := newMeter()
-	if err := m.run(tool(ctx, nil, "mkfs.xfs", "-q", "-m", "reflink=1", image)); err != nil {
+	if err := newMeter().run(tool(ctx, nil, "mkfs.xfs", "-q", "-m", "reflink=1", image)); err != nil {
 		return err
 	}
-	if err := m.run(tool(ctx, nil, "mount", "-o", "loop", image, on)); err != nil {
-		return err
-	}
-	w.atRowEnd(func() error { return newMeter().run(tool(context.Background(), nil, "umount", on)) })
-	return nil
+	return w.mount(ctx, on, "-o", "loop", image)
+}
+
+// mountTmpfs makes a file system of the given size in memory.
+func (w *world) mountTmpfs(ctx context.Context, on string, size int64) error {
+	return w.mount(ctx, on, "-t", "tmpfs", "-o", fmt.Sprintf("size=%d", size), "tmpfs")
 }
 
 // usedBytes is what df calls used, once all is written.

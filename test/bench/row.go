@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -98,17 +97,6 @@ func (r *row) round(ctx context.Context, round int, logf func(string, ...any)) e
 		logf("round %d, %s: %.2f s", round+1, s.name, took[wall])
 	}
 	return nil
-}
-
-// failed joins why sides did not run to their end, in the order of the sides.
-func (r *row) failed() error {
-	var errs []error
-	for _, s := range r.sides {
-		if err := r.failures[s.name]; err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", s.name, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // runTimeout ends a run that hangs.

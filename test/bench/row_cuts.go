@@ -48,7 +48,7 @@ type cutRig struct {
 }
 
 func newCutRig(ctx context.Context, w *world) (*cutRig, error) {
-	s, err := w.ownSitekeep(ctx, "cuts")
+	s, err := w.ownSitekeep(ctx, "cuts", nil)
 	if err != nil {
 		return nil, err
 	}

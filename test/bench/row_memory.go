@@ -1,12 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 )
 
 // Figures of resident sets.
@@ -35,7 +32,7 @@ func rowMemory(ctx context.Context, w *world) (*row, error) {
 	if w.options.peers {
 		return r, nil
 	}
-	s, err := w.ownSitekeep(ctx, "memory")
+	s, err := w.ownSitekeep(ctx, "memory", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -60,31 +57,6 @@ func rowMemory(ctx context.Context, w *world) (*row, error) {
 		within(dbMiB, oneSite, agentLimit), within(dbMiB, oneSite, agentAim).named("the aim"),
 		within(masterMiB, oneSite, masterLimit), beyond(masterMiB, fourSites, oneSite, sitesMoreThanOne*masterMoreASite))
 	return r, nil
-}
-
-// ownSitekeep is one of the row's own, which serves four sites of one agent at
-// the same time and ends with the row.
-func (w *world) ownSitekeep(ctx context.Context, part string) (*sitekeep, error) {
-	s, err := w.newSitekeep(ctx, part)
-	if err != nil {
-		return nil, err
-	}
-	w.atRowEnd(func() error {
-		return errors.Join(s.stop(), os.RemoveAll(filepath.Join(s.master.DataDir, "store")))
-	})
-	path := filepath.Join(s.master.DataDir, "master.yaml")
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	const two, four = "per_agent: 2", "per_agent: 4"
-	if !bytes.Contains(text, []byte(two)) {
-		return nil, fmt.Errorf("%s has no %q", path, two)
-	}
-	if err := os.WriteFile(path, bytes.ReplaceAll(text, []byte(two), []byte(four)), 0o600); err != nil {
-		return nil, err
-	}
-	return s, s.restart(ctx)
 }
 
 // freshSide backs up in processes that did nothing before.

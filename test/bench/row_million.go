@@ -19,7 +19,7 @@ func rowMillion(ctx context.Context, w *world) (*row, error) {
 	if w.options.peers {
 		return r, nil
 	}
-	s, err := w.ownSitekeep(ctx, "million")
+	s, err := w.ownSitekeep(ctx, "million", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func rowOneFile(ctx context.Context, w *world) (*row, error) {
 	if w.options.peers {
 		return r, nil
 	}
-	s, err := w.ownSitekeep(ctx, "onefile")
+	s, err := w.ownSitekeep(ctx, "onefile", nil)
 	if err != nil {
 		return nil, err
 	}

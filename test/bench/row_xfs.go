@@ -1,9 +1,6 @@
 package main
 
-import (
-	"context"
-	"path/filepath"
-)
+import "context"
 
 // Figures of a store on a file system that shares blocks.
 const (
@@ -43,21 +40,11 @@ type xfsStore struct {
 }
 
 func newXFSStore(ctx context.Context, w *world) (*xfsStore, error) {
-	s, err := w.newSitekeep(ctx, "xfs")
+	s, err := w.ownSitekeep(ctx, "xfs", func(ctx context.Context, on string) error { return w.mountXFS(ctx, on, xfsSize) })
 	if err != nil {
 		return nil, err
 	}
-	x := &xfsStore{s: s, dir: filepath.Join(s.master.DataDir, "store")}
-	if err := s.master.Stop(); err != nil {
-		return nil, err
-	}
-	if err := w.mountXFS(ctx, x.dir, xfsSize); err != nil {
-		return nil, err
-	}
-	w.atRowEnd(s.stop)
-	if err := s.master.Start(ctx); err != nil {
-		return nil, err
-	}
+	x := &xfsStore{s: s, dir: s.store()}
 	if err := s.addFiles(ctx, w.files, w.site); err != nil {
 		return nil, err
 	}

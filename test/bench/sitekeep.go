@@ -59,8 +59,8 @@ func (w *world) newSitekeep(ctx context.Context, part string) (*sitekeep, error)
 	return s, err
 }
 
-// server is the name that an agent's process belongs to.
-func server(a *bed.Agent) string { return strings.TrimPrefix(a.Process.Name(), "agent-") }
+// server is the name that the master has for an agent.
+func server(a *bed.Agent) string { return strings.TrimPrefix(a.Name(), "agent-") }
 
 // add puts a site under care; warnings are not minded.
 func (s *sitekeep) add(ctx context.Context, name string, args ...string) error {
