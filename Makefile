@@ -66,7 +66,7 @@ proto: ## format, lint and generate the code of proto/
 demo: deps build ## a real site, backed up, wrecked and restored; KEEP=1 leaves it running
 	@KEEP=$(KEEP) SITEKEEP_BIN=bin $(GO) run ./test/demo
 
-# For example: make bench BENCH="-rounds 5 -rows backup"
+# For example: make bench BENCH="-quick", or BENCH="-rows first -save bench.json"; BENCH=-list prints the rows
 .PHONY: bench
 bench: deps-bench build ## side by side with the tools people use today
 	@SITEKEEP_BIN=bin $(GO) run ./test/bench $(BENCH)
