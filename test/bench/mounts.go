@@ -31,12 +31,13 @@ func ownMounts() error {
 	return fmt.Errorf("mounts: %s: %w", unshare, syscall.Exec(unshare, argv, append(os.Environ(), mountsEnv+"=1")))
 }
 
-// mount calls mount(8), and umount when the row ends.
+// mount calls mount(8), and umount when the row ends: lazily, because after an
+// interruption an agent may still be reading there.
 func (w *world) mount(ctx context.Context, on string, args ...string) error {
 	if err := newMeter().run(tool(ctx, nil, append(append([]string{"mount"}, args...), on)...)); err != nil {
 		return err
 	}
-	w.atRowEnd(func() error { return newMeter().run(tool(context.Background(), nil, "umount", on)) })
+	w.atRowEnd(func() error { return newMeter().run(tool(context.Background(), nil, "umount", "--lazy", on)) })
 	return nil
 }
 

@@ -63,6 +63,10 @@ func (w *world) measure(ctx context.Context, all *report, chosen []rowEntry, std
 		if err := w.publish(all, r, stdout); err != nil {
 			return err
 		}
+		// What a row leaves behind is in the way, and no more.
+		if err := w.endRow(ctx); err != nil {
+			w.bed.Logf("row %s: %v", entry.name, err)
+		}
 	}
 	if w.options.json {
 		if err := all.writeJSON(stdout); err != nil {
@@ -103,15 +107,10 @@ func (w *world) measureRow(ctx context.Context, entry rowEntry) (rowReport, erro
 	if ctx.Err() != nil {
 		return rowReport{}, context.Cause(ctx)
 	}
-	out := broken
-	if err == nil {
-		out = func(error) rowReport { return r.report(entry) }
+	if err != nil {
+		return broken(err), nil
 	}
-	// What a row leaves behind is in the way, and no more.
-	if left := w.endRow(ctx); left != nil {
-		w.bed.Logf("row %s: %v", entry.name, left)
-	}
-	return out(err), nil
+	return r.report(entry), nil
 }
 
 // publish prints a row as soon as it is known, and saves all there are.
