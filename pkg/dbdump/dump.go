@@ -2,11 +2,8 @@ package dbdump
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"slices"
-	"strings"
+	"time"
 )
 
 // Sink takes a dump. Every call comes from one goroutine, in order; an error
@@ -24,12 +21,44 @@ type Sink interface {
 
 // DumpOptions says what to dump.
 type DumpOptions struct {
-	Database      string
-	StructureOnly []string // tables whose rows are left out; unknown names are ignored
-	KeepDefiners  bool     // leave DEFINER clauses in
+	Database string
+	// StructureOnly are patterns (path.Match) of tables whose rows are left out;
+	// those that match nothing are ignored.
+	StructureOnly []string
+	KeepDefiners  bool // leave DEFINER clauses in
 	// Salvage takes what can be read: what cannot is skipped and named in a
 	// warning. Without it any unreadable table or view fails the dump.
 	Salvage bool
+	Engine  Engine
+
+	// The rest is for the native engine.
+
+	// Parallel is how many connections read at once, in one snapshot; 0 stands
+	// for up to 2, by processors and the database's size. More than one needs the
+	// privilege LOCK TABLES: tables are locked against writing for the moment in
+	// which the connections begin. Without it one connection reads.
+	Parallel int
+	// LockTables keeps tables without transactions locked against writing until
+	// the dump ends. Without it they are named in warnings.
+	LockTables bool
+	// History takes the history of system-versioned tables too (MariaDB 10.11 and later import it).
+	History bool
+	// MaxThreadsRunning lets the dump pause while more threads than these are
+	// running on the server (Threads_running); 0: never.
+	MaxThreadsRunning int
+	// Progress, if set, is called from one goroutine, at most a few times a second.
+	Progress func(DumpProgress)
+}
+
+// DumpProgress says how far a dump is. The estimates are the server's own, of
+// the whole database, and may be far off; the ratio of Rows to EstimatedRows is
+// the best there is for the time that is left.
+type DumpProgress struct {
+	Section        Section
+	Bytes          int64 // of the dump so far
+	Rows           int64
+	EstimatedBytes int64 // data and indexes, as the server stores them
+	EstimatedRows  int64
 }
 
 // DumpSummary is what a dump held.
@@ -39,7 +68,8 @@ type DumpSummary struct {
 	Rows     int64
 	Warnings []Warning
 	Server   Version
-	Program  Version
+	Program  Version // of the client engine
+	Engine   Engine  // the one that was used
 	// Charset and Collation are the database's own defaults: what a new
 	// database for this dump must be created with.
 	Charset, Collation string
@@ -51,20 +81,25 @@ type DumpSummary struct {
 func (s DumpSummary) TableRows() map[string]int64 { return tableRows(s.Sections) }
 
 // Dump writes one consistent dump of a database to sink, and returns only
-// when it is complete: end mark seen, exit status 0, nothing on standard error
-// that tells of a loss. On an error what the sink got is worthless.
+// when it is complete: everything was read and the end mark written. On an error
+// what the sink got is worthless. KindChanged says that somebody altered a table
+// meanwhile, and that the whole dump may be tried again; Dump itself does so
+// while the sink has got nothing.
 func (in *Instance) Dump(ctx context.Context, o DumpOptions, sink Sink) (DumpSummary, error) {
-	d := &dump{in: in, o: o, sink: sink, collations: map[string]bool{}}
-	err := d.run(ctx)
-	sum := DumpSummary{
+	var d *dump
+	var err error
+	for range dumpTries {
+		d = &dump{in: in, o: o, sink: sink, collations: map[string]bool{}}
+		err = d.run(ctx)
+		if KindOf(err) != KindChanged || len(d.tally.sections) > 0 {
+			break
+		}
+	}
+	return DumpSummary{
 		Sections: d.tally.sections, Bytes: d.tally.total.Bytes, Rows: d.tally.total.Rows,
 		Warnings: d.warn.list, Server: in.version, Charset: d.info.Charset, Collation: d.info.Collation,
-		Collations: sortedKeys(d.collations),
-	}
-	if d.prog != nil {
-		sum.Program = d.prog.version
-	}
-	return sum, err
+		Collations: sortedKeys(d.collations), Program: d.program, Engine: d.used,
+	}, err
 }
 
 // dump is one dump on its way.
@@ -72,7 +107,8 @@ type dump struct {
 	in         *Instance
 	o          DumpOptions
 	sink       Sink
-	prog       *program
+	used       Engine
+	program    Version // the client engine's
 	info       DatabaseInfo
 	track      tracker
 	filter     filter
@@ -80,35 +116,45 @@ type dump struct {
 	warn       warnings
 	collations map[string]bool
 	complete   bool // the end mark was seen
+	reported   time.Time
 }
 
-const opDump = "dump"
+const (
+	opDump = "dump"
+	// dumpTries is how often a dump begins that DDL got in the way of.
+	dumpTries = 3
+)
 
 func (d *dump) run(ctx context.Context) error {
-	if err := d.prepare(ctx); err != nil {
+	if err := d.look(ctx); err != nil {
 		return err
 	}
-	return d.stream(ctx)
+	e, err := d.chooseEngine(ctx)
+	if err != nil {
+		return fail(opDump, d.o.Database, err)
+	}
+	d.used = EngineNative
+	if _, ok := e.(*client); ok {
+		d.used = EngineClient
+	}
+	return d.stream(ctx, e)
 }
 
-// stream runs the dump program.
-func (d *dump) stream(ctx context.Context) error {
-	var stderr tail
-	err := d.in.options.Runner.Run(ctx, Command{
-		Path:   d.prog.path,
-		Args:   d.prog.dumpArgs(d.o, d.unreadable()),
-		Env:    programEnv(),
-		FD3:    d.prog.credentials(d.in.server),
-		Stdout: d.copy,
-		Stderr: &stderr,
-	})
-	return d.judge(ctx, err, scrub(stderr.String(), d.in.server.Password))
+// stream lets an engine read.
+func (d *dump) stream(ctx context.Context, e engine) error {
+	d.filter = filter{
+		database: d.o.Database, keepDefiners: d.o.KeepDefiners,
+		foreignSequence: func(table string) {
+			d.warn.add(WarnForeignSequence, table, "it uses a sequence of another database")
+		},
+	}
+	return e.judge(ctx, e.run(ctx, d.chunk))
 }
 
-// prepare looks at the database, and refuses what would not be dumped whole.
-func (d *dump) prepare(ctx context.Context) error {
-	var err error
-	if d.prog, err = d.in.dumpProgram(ctx); err != nil {
+// look inspects the database, and refuses what would not be dumped whole.
+func (d *dump) look(ctx context.Context) error {
+	err := d.o.check()
+	if err != nil {
 		return err
 	}
 	if d.info, err = d.in.Inspect(ctx, d.o.Database); err != nil {
@@ -132,7 +178,7 @@ func (d *dump) inspectTables() error {
 			return failAs(KindBroken, opDump, QuoteIdent(d.o.Database)+"."+QuoteIdent(t.Name), hintBroken, "%s", t.Broken)
 		case t.Broken != "":
 			d.warn.add(WarnSkipped, t.Name, "not in the dump, because it cannot be read: "+t.Broken)
-		case t.IsTable() && !t.Transactional:
+		case t.IsTable() && !t.Transactional && !d.o.LockTables:
 			d.warn.add(WarnNotTransactional, t.Name,
 				"engine "+t.Engine+" has no transactions: rows written during the dump may be in it or not")
 		}
@@ -156,29 +202,18 @@ type errSink struct{ error }
 
 func (e errSink) Unwrap() error { return e.error }
 
-// copy sends the program's output through tokenizer and filter to the sink.
-func (d *dump) copy(r io.Reader) error {
-	split := newSplitter(r, nil)
-	d.filter = filter{
-		lex: &split.lex, database: d.o.Database, keepDefiners: d.o.KeepDefiners,
-		foreignSequence: func(table string) {
-			d.warn.add(WarnForeignSequence, table, "it uses a sequence of another database")
-		},
-	}
-	for {
-		c, err := split.next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := d.chunk(c, &split.lex); err != nil {
-			return err
+// structureOnlyNames returns the names that the patterns match.
+func (d *dump) structureOnlyNames() []string {
+	var names []string
+	for _, t := range d.info.Tables {
+		if d.o.structureOnly(t.Name) {
+			names = append(names, t.Name)
 		}
 	}
+	return names
 }
 
+// chunk sends a piece of the dump through the filter to the sink.
 func (d *dump) chunk(c chunk, lex *scanner) error {
 	switch {
 	case c.kind == chunkSandbox:
@@ -201,6 +236,7 @@ func (d *dump) chunk(c chunk, lex *scanner) error {
 	if h.object == "DATABASE" && h.verb != "ALTER" || h.verb == "USE" {
 		return fmt.Errorf("unexpected %s %s in the dump of one database", h.verb, h.object)
 	}
+	d.filter.lex = lex
 	if d.filter.dropped(stmt, h) {
 		return nil
 	}
@@ -241,83 +277,24 @@ func (d *dump) emit(c chunk, data []byte, s Section, begins bool) error {
 			return errSink{err}
 		}
 	}
-	if c.insert && s.Kind == SectionData && slices.Contains(d.o.StructureOnly, s.Name) {
+	if c.insert && s.Kind == SectionData && d.o.structureOnly(s.Name) {
 		return nil
 	}
 	if err := d.sink.Statement(data, c.last, c.rows); err != nil {
 		return errSink{err}
 	}
 	d.tally.add(len(data), c.rows, c.last && c.kind == chunkStatement)
+	d.report(s)
 	return nil
 }
 
-// judge decides whether a dump that ended was a good one.
-func (d *dump) judge(ctx context.Context, err error, stderr string) error {
-	var sink errSink
-	switch {
-	case errors.As(err, &sink):
-		return &Error{Op: opDump, Subject: d.o.Database, Kind: KindSink, Err: sink.error}
-	case ctx.Err() != nil:
-		return &Error{Op: opDump, Subject: d.o.Database, Kind: KindCancelled, Err: context.Cause(ctx)}
-	case d.o.Salvage && d.complete && classifyLines(stderr).kind != KindUnreachable:
-		d.salvaged(stderr) // a program that goes on in spite of errors would also outlive its server
-		return nil
-	case err != nil:
-		return d.failed(err, stderr)
-	case !d.complete:
-		return failAs(KindIncomplete, opDump, d.o.Database, "try again; if it happens again, run the dump program by hand",
-			"the end mark is missing after %d bytes%s", d.tally.total.Bytes, lastWords(stderr))
+func (d *dump) report(s Section) {
+	if d.o.Progress == nil || time.Since(d.reported) < progressEvery {
+		return
 	}
-	return d.judgeWords(stderr)
-}
-
-// judgeWords looks at what a program that ended well wrote to standard error.
-func (d *dump) judgeWords(stderr string) error {
-	for line := range strings.Lines(stderr) {
-		line = strings.TrimSpace(line)
-		if strings.Contains(line, "rror") || strings.Contains(line, "Couldn't") {
-			return d.failed(errors.New("exit status 0, but"), stderr)
-		}
-		if line != "" {
-			d.warn.add(WarnProgram, d.o.Database, line)
-		}
-	}
-	return nil
-}
-
-// salvaged turns what a best-effort dump could not read into warnings.
-func (d *dump) salvaged(stderr string) {
-	for line := range strings.Lines(stderr) {
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
-		subject := subjectOf(line)
-		if subject == "" {
-			subject = d.o.Database
-		}
-		d.warn.add(WarnSkipped, subject, "not or only partly in the dump: "+line)
-	}
-}
-
-// failed says why the program failed, in its own words.
-func (d *dump) failed(err error, stderr string) error {
-	f := classifyLines(stderr)
-	subject := d.o.Database
-	if s := subjectOf(stderr); s != "" {
-		subject = QuoteIdent(subject) + "." + QuoteIdent(s)
-	}
-	return failAs(f.kind, opDump, subject, f.hint, "%w%s", err, lastWords(stderr))
-}
-
-// lastWords returns the end of what a program wrote, as one line to append.
-func lastWords(stderr string) string {
-	const most = 1000
-	words := strings.Join(strings.Fields(stderr), " ")
-	if words == "" {
-		return ""
-	}
-	if len(words) > most {
-		words = "..." + strings.ToValidUTF8(words[len(words)-most:], "")
-	}
-	return ": " + words
+	d.reported = time.Now()
+	t := d.tally.total
+	d.o.Progress(DumpProgress{
+		Section: s, Bytes: t.Bytes, Rows: t.Rows, EstimatedBytes: d.info.Bytes, EstimatedRows: d.info.Rows,
+	})
 }

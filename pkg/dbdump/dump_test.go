@@ -40,8 +40,8 @@ func fakeDump(t *testing.T, ctx context.Context, script string, o DumpOptions, s
 	}
 	o.Database = "shop"
 	in := &Instance{options: Options{Runner: Exec{}}, server: Server{Host: "h", User: "u", Password: NewSecret("S3cret'#\"")}}
-	d := &dump{in: in, o: o, sink: sink, prog: &program{path: path, options: map[string]bool{}}, collations: map[string]bool{}}
-	return d, d.stream(ctx)
+	d := &dump{in: in, o: o, sink: sink, collations: map[string]bool{}}
+	return d, d.stream(ctx, &client{dump: d, prog: &program{path: path, options: map[string]bool{}}})
 }
 
 func recorded(t *testing.T) string {

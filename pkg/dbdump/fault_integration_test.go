@@ -129,7 +129,7 @@ func TestCanariesAreSeenNowhere(t *testing.T) {
 	var seen atomic.Int64
 	go func() { found <- watchProcesses("C4n4ry", &seen, stop) }()
 	sink := &memory{onData: func() { time.Sleep(time.Millisecond) }}
-	if _, err := agent.Dump(ctx, DumpOptions{Database: name}, sink); err != nil {
+	if _, err := agent.Dump(ctx, DumpOptions{Database: name, Engine: EngineClient}, sink); err != nil {
 		t.Error(err)
 	}
 	m.fresh(t, "canary_in", "latin1")

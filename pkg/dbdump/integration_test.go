@@ -387,7 +387,7 @@ func TestDumpLosesNothing(t *testing.T) {
 	m := bed(t)
 	in := m.open(t, m.server(), Options{})
 	name := tortured(t, m)
-	ours, _ := dumped(t, in, DumpOptions{Database: name, KeepDefiners: true})
+	ours, _ := dumped(t, in, DumpOptions{Database: name, KeepDefiners: true, Engine: EngineClient})
 	prog, err := in.dumpProgram(context.Background())
 	if err != nil {
 		t.Fatal(err)

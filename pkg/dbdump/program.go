@@ -186,5 +186,8 @@ func (p *program) dumpArgs(o DumpOptions, ignore []string) []string {
 	if o.Salvage {
 		args = append(args, "--force")
 	}
+	if o.History && p.options["dump-history"] {
+		args = append(args, "--dump-history")
+	}
 	return append(args, "--", o.Database)
 }

@@ -42,6 +42,7 @@ type chunk struct {
 	bodyEnd     int    // where its terminator begins; valid if last
 	insert      bool   // the statement is an INSERT or REPLACE
 	rows        int64  // rows of VALUES that begin in this chunk
+	sum         uint64 // of the rows that end in it, see rowHash; 0 if nobody computed it
 	// The stream ended inside of a statement, and inside of a string or comment.
 	unterminated, open bool
 }

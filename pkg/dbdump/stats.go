@@ -50,6 +50,7 @@ const (
 	WarnSkipped          WarningCode = "skipped"           // Subject: table, view, trigger...; not or only partly in the dump
 	WarnForeignSequence  WarningCode = "foreign-sequence"  // Subject: table; a default uses a sequence of another database
 	WarnDefinerKept      WarningCode = "definer-kept"      // Subject: account that must live as long as the database
+	WarnEngine           WarningCode = "engine"            // Subject: database; another engine or fewer connections than asked for
 	WarnProgram          WarningCode = "program"           // the dump program said something, but did not fail
 	WarnData             WarningCode = "data"              // Subject: table; the server changed a value while importing it
 	WarnDropped          WarningCode = "dropped"           // Subject: statement of a foreign dump that was left out
