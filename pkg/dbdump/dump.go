@@ -80,6 +80,12 @@ type DumpSummary struct {
 // TableRows returns the number of rows dumped by table, 0 for empty ones.
 func (s DumpSummary) TableRows() map[string]int64 { return tableRows(s.Sections) }
 
+// TableChecksums returns the checksum of each table's rows as 16 hexadecimal
+// digits, see SectionStats.Checksum. Both engines give the same, but for tables
+// with generated columns, whose values the client dumps too, and for rows of
+// binary values of more than 512 KiB.
+func (s DumpSummary) TableChecksums() map[string]string { return tableChecksums(s.Sections) }
+
 // Dump writes one consistent dump of a database to sink, and returns only
 // when it is complete: everything was read and the end mark written. On an error
 // what the sink got is worthless. KindChanged says that somebody altered a table
@@ -284,6 +290,7 @@ func (d *dump) emit(c chunk, data []byte, s Section, begins bool) error {
 		return errSink{err}
 	}
 	d.tally.add(len(data), c.rows, c.last && c.kind == chunkStatement)
+	d.tally.addSum(c.sum)
 	d.report(s)
 	return nil
 }

@@ -35,9 +35,9 @@ type table struct {
 
 // column is a column whose values are dumped.
 type column struct {
-	name     string
-	kind     columnKind
-	fraction bool // see appendValue
+	name   string
+	kind   columnKind
+	asText bool // see appendValue
 }
 
 // knownEngines hold rows of their own that a SELECT gives back whole.
@@ -179,7 +179,7 @@ func (t *table) addColumn(name, kind, extra string) error {
 		t.columns = append(t.columns, column{name: name, kind: kindGenerated})
 		return nil
 	}
-	t.columns = append(t.columns, column{name: name, kind: k, fraction: kind == "float" || kind == "double"})
+	t.columns = append(t.columns, column{name: name, kind: k, asText: k == kindNumber && kind != "decimal"})
 	return nil
 }
 
@@ -228,7 +228,7 @@ func (n *native) connections() int {
 	if n.dump.o.Parallel > 0 {
 		return n.dump.o.Parallel
 	}
-	if n.dump.info.Bytes < smallDatabase {
+	if n.dump.info.Bytes < smallDatabase || !locksWithoutWaiting(n.dump.in.version) {
 		return 1
 	}
 	return min(2, runtime.GOMAXPROCS(0))

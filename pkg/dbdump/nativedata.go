@@ -21,30 +21,32 @@ type dataWriter struct {
 }
 
 // readRows asks for rows and sends them as statements.
-func (w *partWriter) readRows(ctx context.Context, l *link, t *table, query string) (err error) {
-	d := &dataWriter{w: w, head: t.insertHead(), kinds: t.kinds()}
-	d.begin()
+func (w *partWriter) readRows(ctx context.Context, l *link, t *table, query string) error {
 	res, err := l.query(ctx, query)
 	if err != nil {
 		return err
 	}
+	return w.copyRows(res, t)
+}
+
+// copyRows sends the rows of a result as statements. What was read before an
+// error is sent too, as whole rows.
+func (w *partWriter) copyRows(res result, t *table) error {
+	d := &dataWriter{w: w, head: t.insertHead(), kinds: t.kinds()}
 	if res.columns() != len(d.kinds) {
 		return errMalformed
 	}
+	d.begin()
 	for {
 		row, large, err := res.next()
-		if err != nil {
-			if ferr := d.flush(); ferr != nil {
-				return ferr
-			}
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		if large != nil {
+		switch {
+		case errors.Is(err, io.EOF):
+			return d.flush()
+		case err != nil:
+			return errors.Join(err, d.flush())
+		case large != nil:
 			err = d.addLarge(large)
-		} else {
+		default:
 			err = d.add(row)
 		}
 		if err != nil {
@@ -171,7 +173,7 @@ func (d *dataWriter) addLarge(p payload) error {
 // selectRows returns the query for rows, of all or of those that where lets through.
 func (n *native) selectRows(l *link, t *table, where string) string {
 	list := t.columnList(func(c column) string {
-		if c.fraction && !l.raw {
+		if c.asText && !l.raw {
 			return "CONCAT(" + QuoteIdent(c.name) + ")" // as text, see appendValue
 		}
 		return QuoteIdent(c.name)

@@ -1,9 +1,9 @@
 package dbdump
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"io"
 	"math"
 	"math/bits"
@@ -127,7 +127,8 @@ func appendColumn(b, v []byte, k columnKind) []byte {
 }
 
 func isNumber(v []byte) bool {
-	return len(v) > 0 && (v[0] == '-' && len(v) > 1 && v[1] <= '9' || v[0] <= '9')
+	v = bytes.TrimPrefix(v, []byte("-"))
+	return len(v) > 0 && v[0] <= '9'
 }
 
 // largeEncoder writes a row as it comes in. Binary values are escaped strings
@@ -241,19 +242,6 @@ func cutRow(err error) error {
 		return errMalformed
 	}
 	return err
-}
-
-// castagnoli is CRC-32C, which processors compute by themselves.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// rowHash is what a row, given the CRC-32C and the length of its text with the
-// parentheses, adds to its table's checksum: the finalizer of splitmix64
-// (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators).
-func rowHash(crc uint32, length int64) uint64 {
-	x := uint64(length)<<32 | uint64(crc)
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return x ^ x>>31
 }
 
 // endsStatement reports whether a statement of so many bytes ends behind a row.

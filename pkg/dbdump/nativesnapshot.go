@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // snapshot is connections that see the database at one moment.
@@ -16,10 +19,17 @@ type snapshot struct {
 	lock *link
 }
 
-// lockPatience is how long, in seconds, the tables' writers may have to wait for
-// our connections to begin together, because somebody else's transaction is in
-// the way.
-const lockPatience = 1
+const (
+	// lockPatience is how long it is tried to lock all tables for a moment.
+	lockPatience = 2 * time.Second
+	// lockPause is the longest time between two tries.
+	lockPause = 40 * time.Millisecond
+)
+
+// locksWithoutWaiting reports whether LOCK TABLES can be told not to wait. One
+// that waits for one table while it holds another can be in a circle with
+// transactions of the site, of which the server then breaks one off (error 1213).
+func locksWithoutWaiting(v Version) bool { return v.Flavour == MariaDB && v.AtLeast(10, 3, 0) }
 
 // sessionSetup makes a connection one for dumps: values as they are, no limits of time.
 func sessionSetup(v Version) []string {
@@ -140,11 +150,7 @@ func (n *native) beginTogether(ctx context.Context, s *snapshot) (bool, error) {
 		return false, err
 	}
 	defer l.close()
-	err = l.exec(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout=%d, innodb_lock_wait_timeout=%d, autocommit=0", lockPatience, lockPatience))
-	if err == nil {
-		err = l.exec(ctx, "LOCK TABLES "+names)
-	}
-	if err != nil {
+	if err := n.lockForAMoment(ctx, l, names); err != nil {
 		if classify(err).kind == KindUnreachable || ctx.Err() != nil {
 			return false, err
 		}
@@ -160,6 +166,34 @@ func (n *native) beginTogether(ctx context.Context, s *snapshot) (bool, error) {
 	}
 	return true, l.exec(ctx, "UNLOCK TABLES")
 }
+
+// lockForAMoment locks tables against writing. Without autocommit InnoDB's own
+// lock is taken too, which open transactions that wrote are in the way of.
+func (n *native) lockForAMoment(ctx context.Context, l *link, names string) error {
+	wait := 1 // second; the least there is in MySQL
+	if locksWithoutWaiting(n.dump.in.version) {
+		wait = 0
+	}
+	err := l.exec(ctx, fmt.Sprintf("SET SESSION lock_wait_timeout=%d, innodb_lock_wait_timeout=%d, autocommit=0", wait, wait))
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(lockPatience); ; {
+		err := l.exec(ctx, "LOCK TABLES "+names)
+		var me *mysql.MySQLError
+		if !errors.As(err, &me) || me.Number != errLockWait || time.Now().After(end) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(rand.N(lockPause)):
+		}
+	}
+}
+
+// errLockWait is ER_LOCK_WAIT_TIMEOUT.
+const errLockWait = 1205
 
 // close ends all connections. If the dump was broken off, what the server still
 // does for them is ended too.

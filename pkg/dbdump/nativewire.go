@@ -295,8 +295,8 @@ func (r *driverResult) next() ([]byte, payload, error) {
 }
 
 // appendValue appends a value of the driver as the text protocol has it.
-// Fractions do not come here: the query asks for them as texts, because a
-// number that was parsed and printed again may look different.
+// The driver parses numbers, which may look different when printed again
+// (fractions, the year 0000, leading zeros): the query asks for them as texts.
 func appendValue(b []byte, v driver.Value) ([]byte, error) {
 	var text []byte
 	switch v := v.(type) {

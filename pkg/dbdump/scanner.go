@@ -50,6 +50,7 @@ type scanner struct {
 	values  bool // after the VALUES of an INSERT
 	depth   int  // of parentheses
 	rows    int64
+	row     rowSum
 }
 
 // setDelimiter changes what ends a statement.
@@ -68,7 +69,7 @@ func (l *scanner) setDelimiter(d []byte) {
 func (l *scanner) reset() {
 	l.kind, l.mode = chunkStatement, inCode
 	l.started, l.ended, l.version, l.nested, l.insert, l.values = false, false, false, false, false, false
-	l.depth, l.rows = 0, 0
+	l.depth, l.rows, l.row = 0, 0, rowSum{from: -1}
 	l.body, l.bodyEnd = l.pos, l.pos
 }
 
@@ -77,6 +78,7 @@ func (l *scanner) shift(n int) {
 	l.pos -= n
 	l.body -= n
 	l.bodyEnd -= n
+	l.row.from -= n
 }
 
 // scan goes on from where it stopped and reports whether it found the end of a
@@ -217,12 +219,16 @@ func (l *scanner) scanCode(b []byte, eof bool) (stuck bool) {
 				l.depth++
 				if l.depth == 1 {
 					l.rows++
+					l.row.from = l.pos
 				}
 				l.pos++
 				continue
 			case ')':
 				l.depth--
 				l.pos++
+				if l.depth == 0 {
+					l.row.end(b, l.pos)
+				}
 				continue
 			case '\'':
 				l.mode = inString

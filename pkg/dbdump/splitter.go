@@ -42,7 +42,7 @@ type chunk struct {
 	bodyEnd     int    // where its terminator begins; valid if last
 	insert      bool   // the statement is an INSERT or REPLACE
 	rows        int64  // rows of VALUES that begin in this chunk
-	sum         uint64 // of the rows that end in it, see rowHash; 0 if nobody computed it
+	sum         uint64 // of the rows that end in it, see rowHash
 	// The stream ended inside of a statement, and inside of a string or comment.
 	unterminated, open bool
 }
@@ -72,6 +72,7 @@ func newSplitter(r io.Reader, skips func([]byte) bool) *splitter {
 	s := &splitter{r: r, buf: make([]byte, pieceSize+4*readRoom), limit: maxStatement, pieces: true}
 	s.lex.skips = skips
 	s.lex.setDelimiter([]byte(";"))
+	s.lex.reset()
 	return s
 }
 
@@ -98,7 +99,7 @@ func (s *splitter) cut() chunk {
 	l := &s.lex
 	c := chunk{
 		kind: l.kind, data: s.buf[s.start:l.pos], first: !s.piece, last: true,
-		body: l.body - s.start, bodyEnd: l.bodyEnd - s.start, insert: l.insert, rows: l.rows,
+		body: l.body - s.start, bodyEnd: l.bodyEnd - s.start, insert: l.insert, rows: l.rows, sum: l.row.take(),
 	}
 	if c.kind == chunkStatement && !c.insert {
 		l.noteSQLMode(c.statement())
@@ -111,9 +112,10 @@ func (s *splitter) cut() chunk {
 // cutPiece takes what was scanned of a long INSERT off the buffer.
 func (s *splitter) cutPiece() chunk {
 	l := &s.lex
+	l.row.cut(s.buf, l.pos)
 	c := chunk{
 		kind: chunkStatement, data: s.buf[s.start:l.pos], first: !s.piece,
-		body: max(l.body-s.start, 0), bodyEnd: l.pos - s.start, insert: true, rows: l.rows,
+		body: max(l.body-s.start, 0), bodyEnd: l.pos - s.start, insert: true, rows: l.rows, sum: l.row.take(),
 	}
 	s.start, s.piece, l.rows = l.pos, true, 0
 	return c

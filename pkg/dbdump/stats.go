@@ -39,6 +39,10 @@ type SectionStats struct {
 	Bytes      int64
 	Statements int64
 	Rows       int64 // rows of INSERT statements
+	// Checksum is the sum, modulo 2^64, of a hash of every row's text as it
+	// stands in the dump, from parenthesis to parenthesis. It does not depend on
+	// the order of the rows, nor on where statements end.
+	Checksum uint64
 }
 
 // WarningCode says what a Warning is about.
@@ -94,6 +98,27 @@ func (t *tally) add(bytes int, rows int64, statement bool) {
 			s.Statements++
 		}
 	}
+}
+
+// addSum adds what the rows of a chunk come to.
+func (t *tally) addSum(sum uint64) {
+	t.sections[len(t.sections)-1].Checksum += sum
+	t.total.Checksum += sum
+}
+
+// tableChecksums returns the checksums by table, in hexadecimal. Tables without rows are in it as well.
+func tableChecksums(sections []SectionStats) map[string]string {
+	sums := map[string]uint64{}
+	for _, s := range sections {
+		if s.Kind == SectionStructure || s.Kind == SectionData {
+			sums[s.Name] += s.Checksum
+		}
+	}
+	texts := map[string]string{}
+	for name, sum := range sums {
+		texts[name] = checksumText(sum)
+	}
+	return texts
 }
 
 // tableRows sums rows by table. Tables without rows are in it as well.
