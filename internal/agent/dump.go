@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc"
@@ -39,7 +41,7 @@ func (s *databaseService) Dump(stream dumpStream) error {
 		if err := stream.Send(&agentv1.DumpResponse{Message: &agentv1.DumpResponse_Start{Start: &agentv1.DumpStart{}}}); err != nil {
 			return err
 		}
-		dumped, framed, err := dumpFrames(ctx, in, header, dumpOptions(stream, header, codec), stream.Send)
+		dumped, framed, err := dumpFrames(ctx, in, s.databaseOptions(header), dumpOptions(stream, header, codec), stream.Send)
 		if err != nil {
 			return err
 		}
@@ -58,14 +60,27 @@ func dumpOptions(stream dumpStream, header *agentv1.DumpHeader, codec archive.Co
 	return opts
 }
 
+// databaseOptions joins what the master asks for with the agent's own settings.
+func (a *Agent) databaseOptions(header *agentv1.DumpHeader) dbdump.DumpOptions {
+	own := a.cfg.MySQL.Dump
+	return dbdump.DumpOptions{
+		Database: header.GetName(), Salvage: header.GetSalvage(),
+		Engine:            dbdump.Engine(cmp.Or(header.GetEngine(), own.Engine)),
+		Parallel:          cmp.Or(int(header.GetParallel()), own.Parallel),
+		StructureOnly:     slices.Concat(own.StructureOnly, header.GetStructureOnly()),
+		LockTables:        own.LockTables,
+		MaxThreadsRunning: own.MaxThreadsRunning,
+	}
+}
+
 // dumpFrames runs the dump through the framer. The framer is closed only if the dump is complete.
-func dumpFrames(ctx context.Context, in *dbdump.Instance, header *agentv1.DumpHeader, opts archive.DumpOptions, send func(*agentv1.DumpResponse) error) (dbdump.DumpSummary, archive.Summary, error) {
+func dumpFrames(ctx context.Context, in *dbdump.Instance, what dbdump.DumpOptions, opts archive.DumpOptions, send func(*agentv1.DumpResponse) error) (dbdump.DumpSummary, archive.Summary, error) {
 	framer, err := archive.NewDumpFramer(ctx, opts, func(_ context.Context, item archive.Item) error { return send(dumpItem(item)) })
 	if err != nil {
 		return dbdump.DumpSummary{}, archive.Summary{}, errs.New(errs.Usage, "use another compression", "%w", err)
 	}
 	defer framer.Abort()
-	dumped, err := in.Dump(ctx, dbdump.DumpOptions{Database: header.GetName(), Salvage: header.GetSalvage()}, &dumpSink{framer: framer})
+	dumped, err := in.Dump(ctx, what, &dumpSink{framer: framer})
 	if err != nil {
 		return dumped, archive.Summary{}, err
 	}
@@ -105,12 +120,12 @@ func dumpedTables(info dbdump.DatabaseInfo, dumped dbdump.DumpSummary) []*agentv
 	for _, t := range info.Tables {
 		engines[t.Name] = t.Engine
 	}
-	rows := dumped.TableRows()
+	rows, sums := dumped.TableRows(), dumped.TableChecksums()
 	var out []*agentv1.TableInfo
 	for _, s := range dumped.Sections {
 		switch s.Kind {
 		case dbdump.SectionStructure:
-			out = append(out, &agentv1.TableInfo{Name: validName(s.Name), Rows: uint64(rows[s.Name]), Engine: engines[s.Name]})
+			out = append(out, &agentv1.TableInfo{Name: validName(s.Name), Rows: uint64(rows[s.Name]), Engine: engines[s.Name], Checksum: sums[s.Name]})
 		case dbdump.SectionView, dbdump.SectionSequence:
 			out = append(out, &agentv1.TableInfo{Name: validName(s.Name), View: true, Engine: engines[s.Name]})
 		}

@@ -71,6 +71,8 @@ type Table struct {
 	View   bool
 	Rows   uint64
 	Engine string
+	// Checksum is that of the rows in a dump, in hexadecimal; empty if unknown.
+	Checksum string
 }
 
 // DatabaseState is what an agent sees of a database.
@@ -164,6 +166,12 @@ type DumpRequest struct {
 	Salvage  bool
 	// Begun, if not nil, is called once, when the database server has answered the agent.
 	Begun func()
+	// Engine is "native", "client", or empty for the agent's own setting.
+	Engine string
+	// StructureOnly are patterns of tables whose rows are left out.
+	StructureOnly []string
+	// Parallel is how many connections read at once; 0 for the agent's own setting.
+	Parallel int
 }
 
 // Trigger is what makes a trigger of a table again.

@@ -289,6 +289,9 @@ func TestRangesOfLargeTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.close()
+	if err := l.exec(ctx, beginSnapshot); err != nil {
+		t.Fatal(err)
+	}
 	if ranges, err := n.ranges(ctx, l, n.tables["t"]); err != nil || len(ranges) < 3 {
 		t.Errorf("ranges %q, %v", ranges, err)
 	}

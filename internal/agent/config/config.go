@@ -50,6 +50,23 @@ type MySQL struct {
 	PasswordFile string `yaml:"password_file"`
 	// Advertise is host:port that web servers use; empty: the agent finds out.
 	Advertise string `yaml:"advertise"`
+	// Dump is how databases are read.
+	Dump Dump `yaml:"dump"`
+}
+
+// Dump says how databases are read. A master may ask for another engine and
+// number of connections, and for more tables without rows.
+type Dump struct {
+	// Engine is "native", "client", or empty for whichever fits.
+	Engine string `yaml:"engine"`
+	// Parallel is how many connections read a database at once; 0 for up to two.
+	Parallel int `yaml:"parallel"`
+	// StructureOnly are patterns of tables whose rows are left out, as path.Match reads them.
+	StructureOnly []string `yaml:"structure_only"`
+	// LockTables keeps tables without transactions locked against writing during a dump.
+	LockTables bool `yaml:"lock_tables"`
+	// MaxThreadsRunning lets a dump pause while more threads run on the server; 0: never.
+	MaxThreadsRunning int `yaml:"max_threads_running"`
 }
 
 // Load reads the configuration in an agent's data directory. Its error names

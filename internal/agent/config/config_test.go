@@ -59,7 +59,7 @@ func TestSampleIsGood(t *testing.T) {
 	}
 	want := &config.Config{
 		Allow: config.Allow{Roots: []string{"/var/www"}, Databases: []string{"*"}},
-		MySQL: &config.MySQL{Socket: "/run/mysqld/mysqld.sock", User: "root"},
+		MySQL: &config.MySQL{Socket: "/run/mysqld/mysqld.sock", User: "root", Dump: config.Dump{StructureOnly: []string{}}},
 		Webserver: &webserver.Config{
 			Kind: "nginx", VhostDir: "/etc/nginx/sitekeep.d", Listen: []string{"80"}, TestCommand: []string{"nginx", "-t"},
 			ReloadCommand: []string{"nginx", "-s", "reload"}, WebGroup: "www-data", PHPFPM: "unix:/run/php/php-fpm.sock",

@@ -20,6 +20,7 @@ func (d *decoder) validate() {
 	if m := d.cfg.MySQL; m != nil {
 		d.validateServer(m)
 		d.validateLogin(m)
+		d.validateDump(m.Dump)
 	}
 	if w := d.cfg.Webserver; w != nil {
 		d.validateWebserver(w.Validate())
@@ -77,6 +78,26 @@ func (d *decoder) validateServer(m *MySQL) {
 		d.fault("mysql.advertise", "%q is not host:port; give what web servers use, such as db1.example.com:3306", m.Advertise)
 	}
 }
+
+func (d *decoder) validateDump(m Dump) {
+	if m.Engine != "" && m.Engine != "native" && m.Engine != "client" {
+		d.fault("mysql.dump.engine", "%q is unknown; give native or client, or leave it empty", m.Engine)
+	}
+	if m.Parallel < 0 || m.Parallel > maxParallel {
+		d.fault("mysql.dump.parallel", "%d is not a number of connections; give 0 to %d", m.Parallel, maxParallel)
+	}
+	if m.MaxThreadsRunning < 0 {
+		d.fault("mysql.dump.max_threads_running", "%d is negative; give 0 for no limit", m.MaxThreadsRunning)
+	}
+	for i, p := range m.StructureOnly {
+		if _, err := path.Match(p, ""); err != nil {
+			d.fault(fmt.Sprintf("mysql.dump.structure_only[%d]", i), "%q is not a pattern; give one such as cache_*", p)
+		}
+	}
+}
+
+// maxParallel bounds the connections of one dump: a server has 151 by default.
+const maxParallel = 16
 
 func (d *decoder) validateLogin(m *MySQL) {
 	if m.DefaultsFile != "" {

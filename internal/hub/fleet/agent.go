@@ -248,7 +248,7 @@ func (a *Agent) InspectDatabase(ctx context.Context, name string, collations []s
 func tables(list []*agentv1.TableInfo) []model.Table {
 	var out []model.Table
 	for _, t := range list {
-		out = append(out, model.Table{Name: t.Name, View: t.View, Rows: t.Rows, Engine: t.Engine})
+		out = append(out, model.Table{Name: t.Name, View: t.View, Rows: t.Rows, Engine: t.Engine, Checksum: t.Checksum})
 	}
 	return out
 }

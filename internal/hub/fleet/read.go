@@ -78,7 +78,10 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 	if err != nil {
 		return model.DumpSummary{}, archive.Summary{}, a.named(ctx, err)
 	}
-	header := &agentv1.DumpHeader{Name: r.Database, Format: r.Format, Level: int32(r.Level), Salvage: r.Salvage, HasBase: base != nil}
+	header := &agentv1.DumpHeader{
+		Name: r.Database, Format: r.Format, Level: int32(r.Level), Salvage: r.Salvage, HasBase: base != nil,
+		Engine: r.Engine, StructureOnly: r.StructureOnly, Parallel: int32(r.Parallel),
+	}
 	g.Go(func() error {
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
 			switch {
