@@ -97,7 +97,7 @@ func (in *Instance) Dump(ctx context.Context, o DumpOptions, sink Sink) (DumpSum
 	for range dumpTries {
 		d = &dump{in: in, o: o, sink: sink, collations: map[string]bool{}}
 		err = d.run(ctx)
-		if KindOf(err) != KindChanged || len(d.tally.sections) > 0 {
+		if !d.mayBeginAgain(err) {
 			break
 		}
 	}
@@ -144,6 +144,11 @@ func (d *dump) run(ctx context.Context) error {
 		d.used = EngineClient
 	}
 	return d.stream(ctx, e)
+}
+
+// mayBeginAgain reports whether a table was altered before the sink got anything.
+func (d *dump) mayBeginAgain(err error) bool {
+	return KindOf(err) == KindChanged && len(d.tally.sections) == 0
 }
 
 // stream lets an engine read.

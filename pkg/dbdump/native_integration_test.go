@@ -427,10 +427,10 @@ func TestNativeDumpFailures(t *testing.T) {
 	for _, parallel := range []int{1, 3} {
 		for _, salvage := range []bool{false, true} {
 			o := DumpOptions{Database: "fragile", Engine: EngineNative, Parallel: parallel, Salvage: salvage}
-			failsAs(t, "cut", cut, ctx, o, &memory{}, KindUnreachable)
-			failsAs(t, "sink", in, ctx, o, &memory{fail: boom}, KindSink)
+			failsAs(ctx, t, "cut", cut, o, &memory{}, KindUnreachable)
+			failsAs(ctx, t, "sink", in, o, &memory{fail: boom}, KindSink)
 			c, stop := context.WithCancel(ctx)
-			failsAs(t, "cancel", in, c, o, &memory{onData: stop}, KindCancelled)
+			failsAs(c, t, "cancel", in, o, &memory{onData: stop}, KindCancelled)
 		}
 	}
 	for range 200 {
@@ -452,7 +452,7 @@ func TestNativeDumpFailures(t *testing.T) {
 	t.Error("connections of dumps stay on the server")
 }
 
-func failsAs(t *testing.T, what string, in *Instance, ctx context.Context, o DumpOptions, sink *memory, want Kind) {
+func failsAs(ctx context.Context, t *testing.T, what string, in *Instance, o DumpOptions, sink *memory, want Kind) {
 	t.Helper()
 	_, err := in.Dump(ctx, o, sink)
 	if KindOf(err) != want || HintOf(err) == "" && want == KindUnreachable || bytes.Contains(sink.Bytes(), endMark) {
