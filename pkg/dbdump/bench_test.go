@@ -110,26 +110,31 @@ func bareDump(m *mariadb, in *Instance, path string) error {
 	return cmd.Run()
 }
 
-// BenchmarkDump compares Dump into a file with mariadb-dump into a file, and
-// BenchmarkImport Import with the mariadb client. They report ratios of
-// medians of interleaved rounds.
+// BenchmarkDump compares the engines, each into a file, with mariadb-dump into
+// a file, and BenchmarkImport Import with the mariadb client. They report ratios
+// of medians of interleaved rounds.
 func BenchmarkDump(b *testing.B) {
 	m := bed(b)
 	in := m.open(b, m.server(), Options{})
 	bigDatabase(b, m)
 	path := b.TempDir() + "/dump.sql"
-	var ours, bare []time.Duration
+	var bare []time.Duration
+	rows := []struct {
+		name  string
+		o     DumpOptions
+		times []time.Duration
+	}{
+		{"native1", DumpOptions{Engine: EngineNative, Parallel: 1}, nil},
+		{"native2", DumpOptions{Engine: EngineNative, Parallel: 2}, nil},
+		{"client", DumpOptions{Engine: EngineClient}, nil},
+	}
 	for range max(b.N, 5) {
 		bare = append(bare, timed(b, func() error { return bareDump(m, in, path) }))
-		ours = append(ours, timed(b, func() error {
-			f, err := os.Create(path)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			_, err = in.Dump(context.Background(), DumpOptions{Database: "big"}, fileSink{f})
-			return err
-		}))
+		for i := range rows {
+			r := &rows[i]
+			r.o.Database = "big"
+			r.times = append(r.times, timed(b, func() error { return dumpToFile(in, r.o, path) }))
+		}
 	}
 	st, err := os.Stat(path)
 	if err != nil {
@@ -137,8 +142,19 @@ func BenchmarkDump(b *testing.B) {
 	}
 	b.ReportMetric(float64(st.Size())/1e6, "MB")
 	b.ReportMetric(median(bare).Seconds(), "s-bare")
-	b.ReportMetric(median(ours).Seconds(), "s-ours")
-	b.ReportMetric(median(ours).Seconds()/median(bare).Seconds(), "ratio")
+	for _, r := range rows {
+		b.ReportMetric(median(r.times).Seconds()/median(bare).Seconds(), "ratio-"+r.name)
+	}
+}
+
+func dumpToFile(in *Instance, o DumpOptions, path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = in.Dump(context.Background(), o, fileSink{f})
+	return err
 }
 
 func BenchmarkImport(b *testing.B) {

@@ -262,7 +262,7 @@ func TestStatementsFollowContent(t *testing.T) {
 		t.Fatalf("only %d statements", len(before.statements))
 	}
 	for _, at := range []int{0, 1000, 30000, 59999} {
-		changed := slices.Insert(slices.Clone(rows), at, textRow([]byte("77777"), []byte("a new row")))
+		changed := slices.Insert(slices.Clone(rows), at, textRow([]byte("77777"), bytes.Repeat([]byte("a new row"), 333)))
 		after := write(t, kinds, bytes.NewReader(packets(append(changed, endPacket)...)))
 		fresh := 0
 		for _, s := range after.statements {

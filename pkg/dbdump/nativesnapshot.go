@@ -167,8 +167,9 @@ func (n *native) beginTogether(ctx context.Context, s *snapshot) (bool, error) {
 	return true, l.exec(ctx, "UNLOCK TABLES")
 }
 
-// lockForAMoment locks tables against writing. Without autocommit InnoDB's own
-// lock is taken too, which open transactions that wrote are in the way of.
+// lockForAMoment locks tables against writing. Where the lock of the table's
+// definition lets writers of open transactions pass (MySQL 5.6), InnoDB's own
+// does not, which is taken without autocommit only.
 func (n *native) lockForAMoment(ctx context.Context, l *link, names string) error {
 	wait := 1 // second; the least there is in MySQL
 	if locksWithoutWaiting(n.dump.in.version) {
