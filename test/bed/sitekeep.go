@@ -143,6 +143,13 @@ type AgentMySQL struct {
 	User         string `yaml:"user"`
 	PasswordFile string `yaml:"password_file,omitempty"`
 	Advertise    string `yaml:"advertise,omitempty"`
+
+	Dump AgentDump `yaml:"dump,omitempty"`
+}
+
+// AgentDump is how an agent reads databases, in agent.yaml.
+type AgentDump struct {
+	Engine string `yaml:"engine,omitempty"`
 }
 
 // AgentWebserver is the part of the web role in agent.yaml.

@@ -265,6 +265,8 @@ func TestHalfADump(t *testing.T) {
 	s := newStage(t)
 	bin := filepath.Join(s.Dir(), "bin")
 	s.must(os.Mkdir(bin, 0o755))
+	s.onDB.Config.MySQL.Dump.Engine = "client"
+	s.must(s.onDB.WriteConfig())
 	s.must(s.onDB.Stop())
 	argv := []string{bed.Must(bed.Build())(t).Agent, "serve", "--data-dir", s.onDB.DataDir}
 	agent := bed.Must(s.Run(t.Context(), bed.Service{
