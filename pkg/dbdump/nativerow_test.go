@@ -3,20 +3,13 @@ package dbdump
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math"
-	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
-	"testing/iotest"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // textRow encodes values as the text protocol does; nil is NULL.
@@ -189,200 +182,7 @@ func FuzzRow(f *testing.F) {
 	})
 }
 
-// gather is what a dataWriter sends, by statement.
-type gather struct {
-	statements [][]byte
-	rows       int64
-	sum        uint64
-}
-
-// write sends rows through a dataWriter.
-func write(t testing.TB, kinds []columnKind, in io.Reader) *gather {
-	t.Helper()
-	g, out, done := &gather{}, make(chan batch), make(chan struct{})
-	go func() {
-		defer close(done)
-		open := false
-		for b := range out {
-			for _, c := range b.chunks {
-				if !open {
-					g.statements = append(g.statements, nil)
-				}
-				last := &g.statements[len(g.statements)-1]
-				*last = append(*last, c.data...)
-				open = !c.last
-				g.rows += c.rows
-				g.sum += c.sum
-			}
-		}
-	}()
-	tab := &table{info: TableInfo{Name: "t"}}
-	for i, k := range kinds {
-		tab.columns = append(tab.columns, column{name: fmt.Sprint("c", i), kind: k})
-	}
-	err := (&partWriter{ctx: context.Background(), out: out}).copyRows(&rawResult{link: &link{in: newPacketReader(in), newEOF: true}, count: len(kinds)}, tab)
-	close(out)
-	<-done
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
 var endPacket = []byte{markEOF, 0, 0, 2, 0, 0, 0}
-
-// randomRows are rows as sites have them: numbers, short and some longer texts.
-func randomRows(n int) [][]byte {
-	r := rand.New(rand.NewPCG(1, 2))
-	var rows [][]byte
-	for i := range n {
-		text := make([]byte, r.IntN(400))
-		for j := range text {
-			text[j] = byte(' ' + r.IntN(95))
-		}
-		rows = append(rows, textRow(fmt.Append(nil, i), text))
-	}
-	return rows
-}
-
-// A row that comes or goes changes the statement that it is in, at most its
-// neighbours, and no other.
-func TestStatementsFollowContent(t *testing.T) {
-	kinds := []columnKind{kindNumber, kindText}
-	rows := randomRows(60000)
-	before := write(t, kinds, bytes.NewReader(packets(append(slices.Clone(rows), endPacket)...)))
-	known := map[[32]byte]bool{}
-	for _, s := range before.statements {
-		known[sha256.Sum256(s)] = true
-		if len(s) > 1<<20 {
-			t.Errorf("a statement of %d bytes", len(s))
-		}
-	}
-	if len(before.statements) < 12 {
-		t.Fatalf("only %d statements", len(before.statements))
-	}
-	for _, at := range []int{0, 1000, 30000, 59999} {
-		changed := slices.Insert(slices.Clone(rows), at, textRow([]byte("77777"), bytes.Repeat([]byte("a new row"), 333)))
-		after := write(t, kinds, bytes.NewReader(packets(append(changed, endPacket)...)))
-		fresh := 0
-		for _, s := range after.statements {
-			if !known[sha256.Sum256(s)] {
-				fresh++
-			}
-		}
-		if fresh > 3 {
-			t.Errorf("a row at %d changed %d of %d statements", at, fresh, len(after.statements))
-		}
-		if after.rows != 60001 || after.sum == before.sum {
-			t.Errorf("%d rows", after.rows)
-		}
-	}
-}
-
-// What the native engine counts and adds up, the tokenizer finds in its text,
-// however the text is cut.
-func TestChecksumOfStream(t *testing.T) {
-	rows := append(randomRows(3000), textRow([]byte("1"), bytes.Repeat([]byte("'),('\\"), 400000)), textRow([]byte("2"), nil))
-	g := write(t, []columnKind{kindNumber, kindText}, bytes.NewReader(packets(append(rows, endPacket)...)))
-	text := bytes.Join(g.statements, nil)
-	for _, r := range []io.Reader{bytes.NewReader(text), iotest.HalfReader(bytes.NewReader(text))} {
-		var sum uint64
-		var n int64
-		err := splitDump(r, func(c chunk, _ *scanner) error {
-			sum += c.sum
-			n += c.rows
-			return nil
-		})
-		if err != nil || sum != g.sum || n != g.rows || n != 3002 {
-			t.Errorf("%d rows with %x, want %d with %x, %v", n, sum, g.rows, g.sum, err)
-		}
-	}
-	if one := checksumText(rowHash(1, 2)); len(one) != 16 {
-		t.Error(one)
-	}
-}
-
-// repeated is a payload of n equal bytes behind a head, without holding it.
-type repeated struct {
-	head []byte
-	n    int
-}
-
-func (r *repeated) Read(p []byte) (int, error) {
-	if len(r.head) > 0 {
-		n := copy(p, r.head)
-		r.head = r.head[n:]
-		return n, nil
-	}
-	if r.n == 0 {
-		return 0, io.EOF
-	}
-	n := min(len(p), r.n)
-	for i := range p[:n] {
-		p[i] = '\''
-	}
-	r.n -= n
-	return n, nil
-}
-
-// A row of 100 MB passes in the memory of a few statements.
-func TestHugeRowIsNotHeld(t *testing.T) {
-	const size = 100 << 20
-	var in []io.Reader
-	in = append(in, bytes.NewReader(packets(textRow([]byte("1"), []byte("small")))))
-	left, head := size, binary.LittleEndian.AppendUint64([]byte{1, '2', 0xfe}, size)
-	for first := true; ; first = false {
-		room := maxPacket
-		if first {
-			room -= len(head)
-		}
-		n := min(left, room)
-		packet := n
-		if first {
-			packet += len(head)
-		}
-		in = append(in, bytes.NewReader([]byte{byte(packet), byte(packet >> 8), byte(packet >> 16), 0}))
-		if first {
-			in = append(in, bytes.NewReader(head))
-		}
-		in = append(in, &repeated{n: n})
-		if left -= n; packet < maxPacket {
-			break
-		}
-	}
-	in = append(in, bytes.NewReader(packets(textRow([]byte("3"), nil), endPacket)))
-	var before, after runtime.MemStats
-	out, done := make(chan batch), make(chan struct{})
-	free := make(chan []byte, 4)
-	bytesOut, statements, rows := 0, 0, int64(0)
-	go func() {
-		defer close(done)
-		for b := range out {
-			c := b.chunks[0]
-			bytesOut += len(c.data)
-			rows += c.rows
-			if c.last {
-				statements++
-			}
-			select {
-			case free <- b.buf:
-			default:
-			}
-		}
-	}()
-	tab := &table{info: TableInfo{Name: "t"}, columns: []column{{name: "a", kind: kindNumber}, {name: "b"}}}
-	runtime.ReadMemStats(&before)
-	err := (&partWriter{ctx: context.Background(), out: out, free: free}).copyRows(&rawResult{link: &link{in: newPacketReader(io.MultiReader(in...)), newEOF: true}, count: 2}, tab)
-	runtime.ReadMemStats(&after)
-	close(out)
-	<-done
-	if err != nil || statements != 3 || rows != 3 || bytesOut < 2*size {
-		t.Errorf("%d statements, %d rows, %d bytes: %v", statements, rows, bytesOut, err)
-	}
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 16<<20 {
-		t.Errorf("%d MiB were allocated for it", grown>>20)
-	}
-}
 
 // A connection that ends within a packet, wherever, is no end of the rows.
 func TestPacketsCut(t *testing.T) {
@@ -413,59 +213,6 @@ func TestSuspectsFindAllSpecials(t *testing.T) {
 				t.Fatalf("byte %#x at %d: %q, want %q", c, at, got, want)
 			}
 		}
-	}
-}
-
-// Every value of the key is in exactly one range.
-func TestKeyRangesCoverAll(t *testing.T) {
-	for _, tt := range [][3]int64{
-		{1, 1000, 4}, {0, 0, 2}, {-500, 500, 3}, {math.MinInt64, math.MaxInt64, 7}, {math.MaxInt64 - 5, math.MaxInt64, 2}, {5, 6, 100}, {1, 1 << 40, 50},
-	} {
-		ranges := keyRanges("k`", tt[0], tt[1], tt[2])
-		if len(ranges) > int(4*tt[2])+2 {
-			t.Errorf("%v: %d ranges", tt, len(ranges))
-		}
-		var last *int64
-		for i, r := range ranges {
-			var from, to int64
-			switch n, _ := fmt.Sscanf(strings.ReplaceAll(r, "`k```", "k"), "k >= %d AND k < %d", &from, &to); {
-			case i == 0 && len(ranges) == 1:
-				if r != "" {
-					t.Errorf("%v: %q", tt, r)
-				}
-			case i == 0:
-				if _, err := fmt.Sscanf(strings.ReplaceAll(r, "`k```", "k"), "k < %d", &to); err != nil {
-					t.Errorf("%v: %q", tt, r)
-				}
-				last = &to
-			case n < 1 || from != *last || n == 1 != (i == len(ranges)-1) || n == 2 && to <= from:
-				t.Errorf("%v: range %d is %q behind %d", tt, i, r, *last)
-			default:
-				last = &to
-			}
-		}
-	}
-	if diff := cmp.Diff([]string{"`a` < 512", "`a` >= 512"}, keyRanges("a", 1, 1000, 3)); diff != "" {
-		t.Error(diff)
-	}
-	if !slices.Equal(keyRanges("a", 1, 1000, 3), keyRanges("a", 7, 1010, 3)) {
-		t.Error("the ranges move with the rows")
-	}
-}
-
-func TestVersionedDefinitions(t *testing.T) {
-	view := versionedView("CREATE ALGORITHM=MERGE DEFINER=`a VIEW`@`%` SQL SECURITY DEFINER VIEW `v` AS select 'VIEW' WITH LOCAL CHECK OPTION")
-	want := "/*!50001 CREATE ALGORITHM=MERGE */\n/*!50013 DEFINER=`a VIEW`@`%` SQL SECURITY DEFINER */\n/*!50001 VIEW `v` AS select 'VIEW' */\n/*!50002 WITH LOCAL CHECK OPTION */"
-	if view != want {
-		t.Error(view)
-	}
-	o := stored{create: "CREATE DEFINER=\"a\"@\"b\" TRIGGER \"t\" BEFORE INSERT ON \"x\" FOR EACH ROW SET @a='DEFINER=`c`@`d` '", sqlMode: "ANSI_QUOTES"}
-	want = "/*!50003 CREATE*/ /*!50017 DEFINER=\"a\"@\"b\"*/ /*!50003 TRIGGER \"t\" BEFORE INSERT ON \"x\" FOR EACH ROW SET @a='DEFINER=`c`@`d` ' \n*/"
-	if got := o.versioned("50003", "50017"); got != want {
-		t.Error(got)
-	}
-	if got := (stored{create: "CREATE EVENT e DO SELECT 1"}).versioned("50106", "50117"); got != "/*!50106 CREATE EVENT e DO SELECT 1 \n*/" {
-		t.Error(got)
 	}
 }
 
