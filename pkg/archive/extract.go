@@ -41,6 +41,9 @@ type ExtractOptions struct {
 	DropSetID bool
 	// Warn, if not nil, is called for each warning, from one goroutine at a time.
 	Warn func(Warning)
+	// partial extracts regular files only, and leaves the syncing to the caller:
+	// for what a Delta gets from the tarball.
+	partial bool
 }
 
 // Extractor turns frames into files below a directory. Whatever a tarball says,
@@ -134,7 +137,7 @@ func ExtractTar(ctx context.Context, root *os.Root, r io.Reader, opts ExtractOpt
 		err = ferr
 	}
 	err = errors.Join(err, x.tree.close())
-	if err == nil {
+	if err == nil && !opts.partial {
 		err = syncTree(b)
 	}
 	if err != nil {
@@ -231,6 +234,9 @@ func (x *extraction) await(e *Entry) error {
 }
 
 func (x *extraction) wanted(e *Entry) bool {
+	if x.opts.partial && e.Type != TypeRegular {
+		return false
+	}
 	if e.Path == DumpPath && e.SitePath == "" && !x.opts.WithDump {
 		return false
 	}
@@ -267,19 +273,24 @@ func (x *extraction) make(e *Entry, l *level, name string, content io.Reader) er
 
 // create makes a file whose content fill writes.
 func (x *extraction) create(e *Entry, dir int, name string, fill func(fd int) error) error {
-	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	fd := -1
 	err := replacing(dir, name, func() (err error) {
-		fd, err = unix.Openat(dir, name, flags, e.Mode&0o777) // set-id bits come with the owner
+		fd, err = openNew(dir, name, e.Mode&0o777) // set-id bits come with the owner
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	err = fill(fd)
-	if err == nil {
-		err = x.metadata(fd, e)
+	if err := fill(fd); err != nil {
+		_ = unix.Close(fd)
+		return err
 	}
+	return x.complete(fd, dir, name, e)
+}
+
+// complete gives a new file that has its content the rest, and closes it.
+func (x *extraction) complete(fd, dir int, name string, e *Entry) error {
+	err := x.metadata(fd, e)
 	if cerr := unix.Close(fd); err == nil {
 		err = cerr
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,26 +14,18 @@ import (
 
 // grouper reads the entries of group frames. Each worker has its own.
 type grouper struct {
-	line   *pipeline
-	root   *beneath
-	owners *ownerNames
-	// dir is the directory of the last entry: the next is mostly in it too.
-	dir     int
-	dirPath string
+	line    *pipeline
+	parents parents
+	owners  *ownerNames
 	job     *job
 	sum     hash.Hash // of the content at hand
 }
 
 func newGrouper(line *pipeline, root *beneath, owners *ownerNames) *grouper {
-	return &grouper{line: line, root: root, owners: owners, sum: sha256.New()}
+	return &grouper{line: line, parents: parents{root: root}, owners: owners, sum: sha256.New()}
 }
 
-func (g *grouper) close() {
-	if g.dirPath != "" {
-		_ = unix.Close(g.dir)
-		g.dirPath = ""
-	}
-}
+func (g *grouper) close() { g.parents.close() }
 
 // build reads the job's nodes into its plain bytes.
 func (g *grouper) build(j *job) {
@@ -95,26 +86,9 @@ func (g *grouper) hash(plain []byte, start int) Hash {
 	return Hash(g.sum.Sum(nil))
 }
 
-// parent returns the directory that holds a node, and its name in it.
-func (g *grouper) parent(n *node) (dir int, name string, err error) {
-	path := n.name()
-	if path == "./" {
-		return g.root.fd, ".", nil
-	}
-	parent := parentOf(path)
-	if parent != g.dirPath {
-		g.close()
-		if g.dir, err = g.root.open(parent, openDir); err != nil {
-			return 0, "", err
-		}
-		g.dirPath = parent
-	}
-	return g.dir, path[strings.LastIndexByte(path, '/')+1:], nil
-}
-
 // open opens a node and looks at it again.
 func (g *grouper) open(n *node, flags int, st *unix.Stat_t) (int, error) {
-	dir, name, err := g.parent(n)
+	dir, name, err := g.parents.of(n.name())
 	if err != nil {
 		return -1, err
 	}
@@ -164,7 +138,7 @@ func (g *grouper) attributes(n *node, fd int) {
 }
 
 func (g *grouper) addSymlink(n *node) {
-	dir, name, err := g.parent(n)
+	dir, name, err := g.parents.of(n.name())
 	if err != nil {
 		g.leaveOut(n, err)
 		return

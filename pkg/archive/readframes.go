@@ -1,12 +1,14 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 )
 
 // read reads a frame's compressed bytes into dst's array if that is large enough,
@@ -181,4 +183,43 @@ func (r *Reader) linkTargets(match func(Entry) bool) (map[string]string, error) 
 		}
 	}
 	return targets, nil
+}
+
+// FrameRun is a run of consecutive frames.
+type FrameRun struct{ First, Count uint64 }
+
+// ReadRuns yields the frames of the site that are in one of the runs, which are
+// in any order, and then the end of the tar stream: what [Delta.Extract] takes.
+// Frames of the dump are never among them.
+func (r *Reader) ReadRuns(ctx context.Context, runs []FrameRun) iter.Seq2[Frame, error] {
+	wanted, last := mergeRuns(runs), uint64(r.counts.Frames-1)
+	return r.frames(ctx, func(f *listedFrame) bool {
+		return f.Kind == KindTree && wanted.has(f.Number) || f.Number == last
+	})
+}
+
+func mergeRuns(runs []FrameRun) *frameRanges {
+	sorted := slices.SortedFunc(slices.Values(runs), func(a, b FrameRun) int { return cmp.Compare(a.First, b.First) })
+	merged := new(frameRanges)
+	for _, run := range sorted {
+		if run.Count > 0 && run.First+run.Count > run.First {
+			merged.add(run.First, run.First+run.Count-1)
+		}
+	}
+	return merged
+}
+
+// OtherEntries yields the entries of the site that are no regular files, in the
+// order of the tarball: what [Delta.Finish] takes.
+func (r *Reader) OtherEntries() iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for e, err := range r.Entries() {
+			if err == nil && e.Type == TypeRegular {
+				continue
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
 }
