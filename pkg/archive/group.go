@@ -169,6 +169,7 @@ func (g *grouper) addFile(n *node) {
 	g.refresh(n, &before)
 	g.attributes(n, fd)
 	g.append(&n.entry, func(p []byte) { g.content(n, fd, p, &before) })
+	g.compare(n) // by the hash of what was read
 }
 
 // refresh takes what the file is now that it is open, if it is still small.
@@ -190,7 +191,6 @@ func (g *grouper) content(n *node, fd int, p []byte, before *unix.Stat_t) {
 		n.entry.ChangeTime = time.Time{}
 		g.warn(kind, n, "%s", detail)
 	}
-	g.compare(n)
 }
 
 // compare tells of content that changed without a trace.
