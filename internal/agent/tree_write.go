@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/sitekeep/sitekeep/internal/agent/guard"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/wire"
 	"github.com/sitekeep/sitekeep/pkg/archive"
@@ -30,13 +31,9 @@ func (s *treeService) WriteTree(stream writeTreeStream) error {
 	if header == nil {
 		return noHeader()
 	}
-	site, err := s.siteAndTask(header.GetSite(), header.GetTask())
+	site, format, err := s.target(header)
 	if err != nil {
 		return err
-	}
-	format, err := archive.ParseFormat(header.GetFormat())
-	if err != nil {
-		return errs.New(errs.Usage, "use tar.zst or tar.gz", "%w", err)
 	}
 	var (
 		warned  warningList
@@ -55,6 +52,26 @@ func (s *treeService) WriteTree(stream writeTreeStream) error {
 	return stream.SendAndClose(&agentv1.WriteTreeResponse{
 		Entries: uint64(summary.Entries), Bytes: uint64(summary.Bytes), Warnings: warned.lines(), StagedInode: inode,
 	})
+}
+
+// treeHeader is what both ways to make a staged tree begin with.
+type treeHeader interface {
+	GetSite() *agentv1.SiteRef
+	GetTask() string
+	GetFormat() string
+}
+
+// target checks where a staged tree is to be made, and of what.
+func (s *treeService) target(h treeHeader) (*guard.Site, archive.Format, error) {
+	site, err := s.siteAndTask(h.GetSite(), h.GetTask())
+	if err != nil {
+		return nil, "", err
+	}
+	format, err := archive.ParseFormat(h.GetFormat())
+	if err != nil {
+		return nil, "", errs.New(errs.Usage, "use tar.zst or tar.gz", "%w", err)
+	}
+	return site, format, nil
 }
 
 // extract turns frames into files in dir. next gives io.EOF after the last.

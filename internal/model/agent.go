@@ -48,6 +48,14 @@ type TreeState struct {
 	FreeInodes  uint64 // 0: not counted
 }
 
+// StagedTree is what was made of a tarball beside a live tree.
+type StagedTree struct {
+	Inode    uint64
+	Warnings []string
+	// What was taken over from the live tree, and so was not sent.
+	TakenFiles, TakenBytes uint64
+}
+
 // DatabaseSettings is what a site's settings say of its database, without the password.
 type DatabaseSettings struct {
 	Host string // host, host:port or host:/socket

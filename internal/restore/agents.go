@@ -21,6 +21,17 @@ type trees interface {
 type treeWriter interface {
 	// WriteTree makes the task's staged tree anew and returns its inode and warnings.
 	WriteTree(ctx context.Context, site model.SiteRef, task, format string, frames Frames) (inode uint64, warnings []string, err error)
+	// WriteDelta makes the same tree out of the live one and those frames that hold what is not in it.
+	WriteDelta(ctx context.Context, site model.SiteRef, task, format string, from DeltaSource) (model.StagedTree, error)
+}
+
+// DeltaSource is a tarball whose tree is made out of a live one; see archive.Reader.
+type DeltaSource = interface {
+	WalkStarted() time.Time
+	Counts() archive.Counts
+	BaseFrames(base uint32) iter.Seq2[archive.BaseFrame, error]
+	ReadRuns(ctx context.Context, runs []archive.FrameRun) iter.Seq2[archive.Frame, error]
+	OtherEntries() iter.Seq2[archive.Entry, error]
 }
 
 type paths interface {

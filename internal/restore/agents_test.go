@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga/sagatest"
+	"github.com/sitekeep/sitekeep/pkg/archive"
 )
 
 // webAgent is the agent of a web server. A call that is broken off leaves what
@@ -66,13 +68,36 @@ func (a *webAgent) InspectTree(ctx context.Context, site model.SiteRef, task str
 }
 
 func (a *webAgent) WriteTree(ctx context.Context, site model.SiteRef, task, _ string, frames Frames) (inode uint64, warnings []string, err error) {
-	err = a.act(ctx, "write tree",
+	return a.writeTree(ctx, "write tree", site, task, func() error { return drained(frames) })
+}
+
+// WriteDelta takes everything from a live tree, which must be there, but for the first frame.
+func (a *webAgent) WriteDelta(ctx context.Context, site model.SiteRef, task, _ string, from DeltaSource) (out model.StagedTree, err error) {
+	out.Inode, out.Warnings, err = a.writeTree(ctx, "write delta", site, task, func() error {
+		if a.s.live[site.Name] == nil {
+			return errs.New(errs.Precondition, "", "a delta of no tree was asked for")
+		}
+		return errors.Join(drained(from.BaseFrames(0)), drained(from.ReadRuns(ctx, []archive.FrameRun{{First: 0, Count: 1}})), drained(from.OtherEntries()))
+	})
+	out.TakenFiles = 1
+	return out, err
+}
+
+func drained[T any](items iter.Seq2[T, error]) error {
+	for _, err := range items {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *webAgent) writeTree(ctx context.Context, name string, site model.SiteRef, task string, take func() error) (inode uint64, warnings []string, err error) {
+	err = a.act(ctx, name,
 		func() error { a.s.staging[key(site, task)] = &staging{half: true}; return nil },
 		func() error {
-			for _, err := range frames {
-				if err != nil {
-					return err
-				}
+			if err := take(); err != nil {
+				return err
 			}
 			a.inodes++
 			inode = a.inodes

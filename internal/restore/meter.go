@@ -9,6 +9,9 @@ import (
 	"github.com/sitekeep/sitekeep/pkg/archive"
 )
 
+// What a meter counts in.
+const pushing, pushingPaths, importing, importingTables = "push files", "push paths", "import dump", "import tables"
+
 // meter adds up what was sent, for the task's progress.
 type meter struct {
 	mu    sync.Mutex
@@ -51,8 +54,20 @@ func (m *meter) add(n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.done += n
+	m.show()
+}
+
+// extend counts what there was to do on top.
+func (m *meter) extend(n int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.total, m.done = m.total+n, m.done+n
+	m.show()
+}
+
+func (m *meter) show() {
 	var names []string
-	for _, s := range []string{"push files", "push paths", "import dump", "import tables"} {
+	for _, s := range []string{pushing, pushingPaths, importing, importingTables} {
 		if m.steps[s] {
 			names = append(names, s)
 		}

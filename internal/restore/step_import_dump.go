@@ -32,7 +32,7 @@ func (s importDump) Do(ctx context.Context, m saga.Memo) error {
 	}
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
 		return s.db(ctx, func(db DB) error {
-			return s.load(ctx, db, s.newDatabase(known), s.meter.count("import dump", t.DumpFrames(ctx)), t.Facts().Tables)
+			return s.load(ctx, db, s.newDatabase(known), s.meter.count(importing, t.DumpFrames(ctx)), t.Facts().Tables)
 		})
 	})
 }

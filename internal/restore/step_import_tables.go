@@ -40,7 +40,7 @@ func (s importTables) Do(ctx context.Context, m saga.Memo) error {
 			}
 		}
 		return s.db(ctx, func(db DB) error {
-			frames := s.meter.count("import tables", t.TableFrames(ctx, tables))
+			frames := s.meter.count(importingTables, t.TableFrames(ctx, tables))
 			if err := importDump(s).load(ctx, db, s.newDatabase(known), frames, want); err != nil {
 				return err
 			}

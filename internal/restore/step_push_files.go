@@ -2,10 +2,13 @@ package restore
 
 import (
 	"context"
+	"iter"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
+	"github.com/sitekeep/sitekeep/pkg/archive"
 )
 
 // pushFiles makes the staged tree on every web server, beside the live one.
@@ -33,16 +36,64 @@ func (s pushFiles) Prepare(ctx context.Context) (saga.Memo, error) {
 	return memo(live.m)
 }
 
-func (s pushFiles) Do(ctx context.Context, _ saga.Memo) error {
+func (s pushFiles) Do(ctx context.Context, m saga.Memo) error {
+	live, err := remember[pushMemo](m)
+	if err != nil {
+		return err
+	}
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
 		return s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
-			_, warnings, err := web.WriteTree(ctx, s.ref(), s.task, s.basis.Format, s.meter.count("push files", t.TreeFrames(ctx)))
-			for _, w := range warnings {
+			staged, err := s.stage(ctx, web, t, live[server] != 0)
+			for _, w := range staged.Warnings {
 				s.log.Warn("%s: %s", server, w)
+			}
+			if err == nil && staged.TakenFiles > 0 {
+				s.log.Log(model.LevelInfo, "%s: %d files (%s) are the same in the live site and were not sent",
+					server, staged.TakenFiles, size(int64(staged.TakenBytes)))
 			}
 			return err
 		})
 	})
+}
+
+// stage takes what is the same from the live tree, if there is one.
+func (s pushFiles) stage(ctx context.Context, web Web, t *backup.Tarball, live bool) (model.StagedTree, error) {
+	if live {
+		return web.WriteDelta(ctx, s.ref(), s.task, s.basis.Format, metered{t, s.meter})
+	}
+	inode, warnings, err := web.WriteTree(ctx, s.ref(), s.task, s.basis.Format, s.meter.count(pushing, t.TreeFrames(ctx)))
+	return model.StagedTree{Inode: inode, Warnings: warnings}, err
+}
+
+// metered counts what of a tarball was looked at, and on top of that what is sent.
+type metered struct {
+	*backup.Tarball
+	meter *meter
+}
+
+// BaseFrames counts each frame that the agent looks for in the live tree.
+func (t metered) BaseFrames(base uint32) iter.Seq2[archive.BaseFrame, error] {
+	return counted(t.meter, t.Tarball.BaseFrames(base), func(f *archive.BaseFrame) { t.meter.add(f.PlainLength) })
+}
+
+// ReadRuns counts each frame that the agent did not find there.
+func (t metered) ReadRuns(ctx context.Context, runs []archive.FrameRun) iter.Seq2[archive.Frame, error] {
+	return counted(t.meter, t.Tarball.ReadRuns(ctx, runs), func(f *archive.Frame) { t.meter.extend(f.PlainLength) })
+}
+
+func counted[T any](m *meter, frames iter.Seq2[T, error], count func(*T)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		m.begin(pushing)
+		defer m.finish(pushing)
+		for f, err := range frames {
+			if err == nil {
+				count(&f)
+			}
+			if !yield(f, err) {
+				return
+			}
+		}
+	}
 }
 
 // Undo refuses to remove the directory that was live when the restore began, should it lie in staging.

@@ -24,7 +24,7 @@ func (s pushPaths) Do(ctx context.Context, _ saga.Memo) error {
 			if err != nil {
 				return err
 			}
-			warnings, err := web.WritePaths(ctx, s.ref(), s.task, s.basis.Format, rawPaths(paths), s.meter.count("push paths", frames))
+			warnings, err := web.WritePaths(ctx, s.ref(), s.task, s.basis.Format, rawPaths(paths), s.meter.count(pushingPaths, frames))
 			for _, w := range warnings {
 				s.log.Warn("%s: %s", server, w)
 			}

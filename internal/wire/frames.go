@@ -22,7 +22,7 @@ func FrameToProto(f *archive.Frame) *agentv1.Frame {
 	return &agentv1.Frame{
 		Kind: archivev1.FrameKind(f.Kind), Data: f.Data, PlainLength: uint64(f.PlainLength),
 		Hash: f.Hash[:], PlainHash: f.PlainHash[:],
-		Entries: entriesToProto(f.Entries), Sections: sectionsToProto(f.Sections),
+		Entries: EntriesToProto(f.Entries), Sections: sectionsToProto(f.Sections),
 	}
 }
 
@@ -46,7 +46,7 @@ func FrameFromProto(p *agentv1.Frame) (archive.Frame, error) {
 		return f, err
 	}
 	var err error
-	if f.Entries, err = entriesFromProto(p.GetEntries()); err != nil {
+	if f.Entries, err = EntriesFromProto(p.GetEntries()); err != nil {
 		return f, err
 	}
 	f.Sections, err = sectionsFromProto(p.GetSections())
@@ -57,7 +57,7 @@ func FrameFromProto(p *agentv1.Frame) (archive.Frame, error) {
 func ReferenceToProto(r *archive.Reference) *agentv1.Reference {
 	return &agentv1.Reference{
 		Kind: archivev1.FrameKind(r.Kind), Base: r.Base, First: r.First, Count: r.Count,
-		Override: r.Override, Entries: entriesToProto(r.Entries), Sections: sectionsToProto(r.Sections),
+		Override: r.Override, Entries: EntriesToProto(r.Entries), Sections: sectionsToProto(r.Sections),
 	}
 }
 
@@ -71,7 +71,7 @@ func ReferenceFromProto(p *agentv1.Reference) (archive.Reference, error) {
 		return r, malformed("reference to %d frames from %d on", r.Count, r.First)
 	}
 	var err error
-	if r.Entries, err = entriesFromProto(p.GetEntries()); err != nil {
+	if r.Entries, err = EntriesFromProto(p.GetEntries()); err != nil {
 		return r, err
 	}
 	if r.Sections, err = sectionsFromProto(p.GetSections()); err != nil {
@@ -88,7 +88,7 @@ func ReferenceFromProto(p *agentv1.Reference) (archive.Reference, error) {
 
 // WarningToProto returns w as a message. Bytes of a path that are not UTF-8 become \xNN.
 func WarningToProto(w *archive.Warning) *agentv1.Warning {
-	return &agentv1.Warning{Subject: validText(w.Path), Text: validText(w.Detail), Kind: string(w.Kind)}
+	return &agentv1.Warning{Subject: ValidText(w.Path), Text: ValidText(w.Detail), Kind: string(w.Kind)}
 }
 
 // WarningFromProto is the reverse, but for bytes that are not UTF-8.
@@ -100,7 +100,7 @@ func WarningFromProto(p *agentv1.Warning) archive.Warning {
 func BaseFrameToProto(f *archive.BaseFrame) *agentv1.BaseFrame {
 	return &agentv1.BaseFrame{
 		Base: f.Base, Number: f.Number, PlainLength: uint64(f.PlainLength), PlainHash: f.PlainHash[:],
-		Entries: entriesToProto(f.Entries),
+		Entries: EntriesToProto(f.Entries),
 	}
 }
 
@@ -112,7 +112,7 @@ func BaseFrameFromProto(p *agentv1.BaseFrame) (archive.BaseFrame, error) {
 	}
 	err := setHash(&f.PlainHash, p.GetPlainHash())
 	if err == nil {
-		f.Entries, err = entriesFromProto(p.GetEntries())
+		f.Entries, err = EntriesFromProto(p.GetEntries())
 	}
 	return f, err
 }
@@ -175,7 +175,8 @@ func TimeFromProto(p *timestamppb.Timestamp) time.Time {
 	return p.AsTime()
 }
 
-func entriesToProto(entries []archive.Entry) []*archivev1.Entry {
+// EntriesToProto returns entries as messages.
+func EntriesToProto(entries []archive.Entry) []*archivev1.Entry {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -186,7 +187,8 @@ func entriesToProto(entries []archive.Entry) []*archivev1.Entry {
 	return out
 }
 
-func entriesFromProto(list []*archivev1.Entry) ([]archive.Entry, error) {
+// EntriesFromProto is the reverse, with errors like FrameFromProto's.
+func EntriesFromProto(list []*archivev1.Entry) ([]archive.Entry, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -237,8 +239,8 @@ func malformed(format string, args ...any) error {
 	return errs.New(errs.Corrupt, updateHint, "malformed message: %w", fmt.Errorf(format, args...))
 }
 
-// validText makes what protobuf accepts as a string, and keeps what a person needs to find a file.
-func validText(s string) string {
+// ValidText makes what protobuf accepts as a string, and keeps what a person needs to find a file.
+func ValidText(s string) string {
 	if utf8.ValidString(s) {
 		return s
 	}

@@ -56,7 +56,7 @@ type Delta struct {
 	summary DeltaSummary
 	told    map[string]bool
 	renamed map[string]string // see tarStream
-	needed  int64             // regular files in the frames that were asked for
+	needed  int64             // regular files that are to come from the tarball
 	others  int64             // entries that are no regular files
 }
 
@@ -209,10 +209,10 @@ func (e *Entry) checkSafe() error {
 
 // Extract takes the frames that Match has asked for, in the order of the
 // tarball, and those that stand behind its last entry. next returns io.EOF after
-// the last one. It is not called if Match has asked for none.
+// the last one. If Match has asked for none, none may come.
 func (d *Delta) Extract(ctx context.Context, next func() (Frame, error)) error {
 	if d.needed == 0 {
-		return nil
+		return atEnd(next)
 	}
 	x, err := NewExtractor(ctx, d.target, d.opts.Format, ExtractOptions{
 		WithDump: true, Owners: d.opts.Owners, Warn: d.warn, partial: true,
@@ -235,7 +235,19 @@ func (d *Delta) Extract(ctx context.Context, next func() (Frame, error)) error {
 	}
 	sum, err := x.Finish(ctx)
 	if err == nil && sum.Files != d.needed {
-		err = fmt.Errorf("%w: frames with %d files were asked for, and %d files came", ErrIncomplete, d.needed, sum.Files)
+		err = fmt.Errorf("%w: of %d files that were asked for came %d", ErrIncomplete, d.needed, sum.Files)
+	}
+	return err
+}
+
+// atEnd fails if there is another frame.
+func atEnd(next func() (Frame, error)) error {
+	_, err := next()
+	if err == io.EOF { //nolint:errorlint // io.EOF within another error is a failure, not the end
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: a frame that nobody has asked for", ErrUnsafe)
 	}
 	return err
 }
@@ -316,9 +328,9 @@ func (d *Delta) take(ctx context.Context, units <-chan *unit, need func(first, c
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}
-		taken, err := k.unit(u)
-		if err == nil && !taken {
-			err = d.ask(u, need)
+		took, missing, err := k.unit(u)
+		if err == nil {
+			err = d.account(u, took, missing, need)
 		}
 		if err != nil {
 			return err
@@ -327,28 +339,18 @@ func (d *Delta) take(ctx context.Context, units <-chan *unit, need func(first, c
 	return nil
 }
 
-// ask asks for all frames of a unit: what was taken over of it is made anew.
-func (d *Delta) ask(u *unit, need func(first, count uint64) error) error {
+// account counts what was taken over of a unit, and asks for its frames if
+// something is missing.
+func (d *Delta) account(u *unit, took Totals, missing int64, need func(first, count uint64) error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for i := range u.entries {
-		if u.entries[i].Type == TypeRegular {
-			d.needed++
-		}
+	d.summary.TakenFiles += took.Files
+	d.summary.TakenBytes += took.Bytes
+	if missing == 0 {
+		return nil
 	}
+	d.needed += missing
 	return need(u.frames[0].number, uint64(len(u.frames)))
-}
-
-// took counts a unit that was taken over.
-func (d *Delta) took(u *unit) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for i := range u.entries {
-		if e := &u.entries[i]; e.Type == TypeRegular {
-			d.summary.TakenFiles++
-			d.summary.TakenBytes += e.Size
-		}
-	}
 }
 
 // sameChange reports whether a file is so surely what the index says of it that

@@ -41,8 +41,8 @@ type ExtractOptions struct {
 	DropSetID bool
 	// Warn, if not nil, is called for each warning, from one goroutine at a time.
 	Warn func(Warning)
-	// partial extracts regular files only, and leaves the syncing to the caller:
-	// for what a Delta gets from the tarball.
+	// partial extracts only regular files that are not there, and leaves the
+	// syncing to the caller: for what a Delta gets from the tarball.
 	partial bool
 }
 
@@ -213,7 +213,11 @@ func (x *extraction) entry(e *Entry, content io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if err := x.make(e, l, name, content); err != nil {
+	err = x.make(e, l, name, content)
+	if x.opts.partial && errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("%s %q: %w", e.Type, e.Name(), err)
 	}
 	x.summary.add(e)
@@ -261,7 +265,7 @@ func (x *extraction) make(e *Entry, l *level, name string, content io.Reader) er
 	case TypeHardlink:
 		return x.hardlink(e, l.fd, name)
 	}
-	if e.Sparse || e.Size > smallContent {
+	if e.Sparse || e.Size > smallContent || x.opts.partial { // which must know at once whether it was there
 		return x.create(e, l.fd, name, func(fd int) error { return x.fill(fd, e, content) })
 	}
 	err := x.files.put(l, name, e, content)
@@ -274,10 +278,16 @@ func (x *extraction) make(e *Entry, l *level, name string, content io.Reader) er
 // create makes a file whose content fill writes.
 func (x *extraction) create(e *Entry, dir int, name string, fill func(fd int) error) error {
 	fd := -1
-	err := replacing(dir, name, func() (err error) {
+	create := func() (err error) {
 		fd, err = openNew(dir, name, e.Mode&0o777) // set-id bits come with the owner
 		return err
-	})
+	}
+	var err error
+	if x.opts.partial {
+		err = create()
+	} else {
+		err = replacing(dir, name, create)
+	}
 	if err != nil {
 		return err
 	}

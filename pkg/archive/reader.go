@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -111,6 +112,10 @@ func (r *Reader) Digest() Hash { return r.digest }
 func (r *Reader) Manifest() *archivev1.Manifest {
 	return proto.Clone(r.manifest).(*archivev1.Manifest)
 }
+
+// WalkStarted returns when the walk began that the tarball was made of, by the
+// clock of the machine that was read; long ago if that is not recorded.
+func (r *Reader) WalkStarted() time.Time { return r.manifest.GetWalkStartedAt().AsTime() }
 
 // Counts returns how much is in the tarball.
 func (r *Reader) Counts() Counts { return r.counts }

@@ -188,10 +188,22 @@ func (r *Reader) linkTargets(match func(Entry) bool) (map[string]string, error) 
 // FrameRun is a run of consecutive frames.
 type FrameRun struct{ First, Count uint64 }
 
+// AddRun adds a run to a list, as a part of the last one if it follows that directly.
+func AddRun(runs []FrameRun, run FrameRun) []FrameRun {
+	if n := len(runs); n > 0 && runs[n-1].First+runs[n-1].Count == run.First {
+		runs[n-1].Count += run.Count
+		return runs
+	}
+	return append(runs, run)
+}
+
 // ReadRuns yields the frames of the site that are in one of the runs, which are
 // in any order, and then the end of the tar stream: what [Delta.Extract] takes.
-// Frames of the dump are never among them.
+// Frames of the dump are never among them. Without runs it yields nothing.
 func (r *Reader) ReadRuns(ctx context.Context, runs []FrameRun) iter.Seq2[Frame, error] {
+	if len(runs) == 0 {
+		return func(func(Frame, error) bool) {}
+	}
 	wanted, last := mergeRuns(runs), uint64(r.counts.Frames-1)
 	return r.frames(ctx, func(f *listedFrame) bool {
 		return f.Kind == KindTree && wanted.has(f.Number) || f.Number == last

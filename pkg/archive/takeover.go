@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -11,12 +12,11 @@ import (
 
 // taker takes files over from one tree into another. Each goroutine has its own.
 type taker struct {
-	ctx    context.Context
-	delta  *Delta
-	make   *extraction // sets metadata
-	from   parents
-	into   parents
-	states []unix.Stat_t
+	ctx   context.Context
+	delta *Delta
+	make  *extraction // sets metadata
+	from  parents
+	into  parents
 	// noClone says that the file system cannot share blocks.
 	noClone bool
 }
@@ -34,57 +34,38 @@ func (k *taker) close() {
 	k.into.close()
 }
 
-// unit takes over the files of a unit, or reports that one at least is not
-// there. An error is one of writing.
-func (k *taker) unit(u *unit) (taken bool, err error) {
-	if !k.present(u) {
-		return false, nil
-	}
+// unit takes over the files of a unit and returns how many of them, with how
+// many bytes, and how many are not there. An error is one of writing.
+func (k *taker) unit(u *unit) (took Totals, missing int64, err error) {
 	for i := range u.entries {
 		e := &u.entries[i]
 		if e.Type != TypeRegular {
 			continue
 		}
 		if err := k.ctx.Err(); err != nil {
-			return false, context.Cause(k.ctx)
+			return took, missing, context.Cause(k.ctx)
 		}
-		if taken, err = k.file(e, &k.states[i]); err != nil || !taken {
-			return false, err
+		taken, err := k.file(e)
+		if err != nil {
+			return took, missing, fmt.Errorf("%q: %w", e.Name(), err)
 		}
-	}
-	k.delta.took(u)
-	return true, nil
-}
-
-// present looks whether all files of a unit can be there. An empty file always is.
-func (k *taker) present(u *unit) bool {
-	k.states = append(k.states[:0], make([]unix.Stat_t, len(u.entries))...)
-	for i := range u.entries {
-		e, st := &u.entries[i], &k.states[i]
-		if e.Type != TypeRegular || e.Size == 0 {
-			continue
-		}
-		if k.from.root == nil {
-			return false
-		}
-		dir, name, err := k.from.of(e.Name())
-		if err == nil {
-			err = unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW)
-		}
-		if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != e.Size {
-			return false
+		if taken {
+			took.add(e)
+		} else {
+			missing++
 		}
 	}
-	return true
+	return took, missing, nil
 }
 
-// file makes one file. What it has made when it reports false is replaced later.
-func (k *taker) file(e *Entry, st *unix.Stat_t) (taken bool, err error) {
-	src := -1
-	if e.Size > 0 {
-		if src, err = k.open(e); err != nil {
-			return false, nil //nolint:nilerr // it comes from the tarball then
-		}
+// file takes over one file. If it reports false, nothing has the file's name.
+func (k *taker) file(e *Entry) (taken bool, err error) {
+	var before unix.Stat_t
+	src, ok := k.find(e, &before)
+	if !ok {
+		return false, nil
+	}
+	if src >= 0 {
 		defer unix.Close(src)
 	}
 	dir, name, err := k.into.of(e.Name())
@@ -93,23 +74,36 @@ func (k *taker) file(e *Entry, st *unix.Stat_t) (taken bool, err error) {
 	}
 	fd, err := openNew(dir, name, e.Mode&0o777)
 	if errors.Is(err, unix.EEXIST) {
-		return false, nil // the index lists it twice
+		return false, corruptAt(-1, "the index lists it twice")
 	}
 	if err != nil {
 		return false, err
 	}
-	if taken, err = k.content(fd, src, e, st); !taken {
-		return false, errors.Join(err, unix.Close(fd))
+	same, err := k.content(fd, src, e, &before)
+	if same {
+		return true, k.make.complete(fd, dir, name, e)
 	}
-	return true, k.make.complete(fd, dir, name, e)
+	return false, errors.Join(err, unix.Close(fd), unix.Unlinkat(dir, name, 0))
 }
 
-func (k *taker) open(e *Entry) (int, error) {
-	dir, name, err := k.from.of(e.Name())
-	if err != nil {
-		return -1, err
+// find opens the file that may be the one that is wanted. An empty one needs
+// none: src is -1 then.
+func (k *taker) find(e *Entry, st *unix.Stat_t) (src int, ok bool) {
+	if e.Size == 0 {
+		return -1, true
 	}
-	return openQuietly(dir, name, openRead)
+	if k.from.root == nil {
+		return -1, false
+	}
+	dir, name, err := k.from.of(e.Name())
+	if err == nil {
+		err = unix.Fstatat(dir, name, st, unix.AT_SYMLINK_NOFOLLOW)
+	}
+	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != e.Size {
+		return -1, false
+	}
+	src, err = openQuietly(dir, name, openRead)
+	return src, err == nil
 }
 
 // content gives a new file its content, and reports whether that is surely the

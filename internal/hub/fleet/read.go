@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/wire"
 	"github.com/sitekeep/sitekeep/pkg/archive"
@@ -135,11 +134,8 @@ type item struct {
 func receive(ctx context.Context, next func() (item, error), emit Emit) (archive.Summary, error) {
 	for {
 		m, err := next()
-		if errors.Is(err, io.EOF) {
-			return archive.Summary{}, errs.New(errs.Unreachable, "", "the stream ended without its closing message")
-		}
 		if err != nil {
-			return archive.Summary{}, err
+			return archive.Summary{}, cutShort(err)
 		}
 		if m.summary != nil {
 			return wire.SummaryFromProto(m.summary), nil
@@ -166,7 +162,7 @@ func (m item) archive() (archive.Item, error) {
 		w := wire.WarningFromProto(m.warning)
 		return archive.Item{Warning: &w}, nil
 	}
-	return archive.Item{}, errs.New(errs.Failed, "update the agent and the master to the same version", "a message of an unknown kind came")
+	return archive.Item{}, unknownMessage()
 }
 
 // ended: io.EOF from Send says that the agent has ended the call; what it has to say comes from Recv.

@@ -7,6 +7,7 @@
 package agentv1
 
 import (
+	v1 "github.com/sitekeep/sitekeep/proto/sitekeep/archive/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -1308,11 +1309,785 @@ func (*ExchangePathsResponse) Descriptor() ([]byte, []int) {
 	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{17}
 }
 
+type WriteDeltaHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Task  string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	// "tar.zst" or "tar.gz".
+	Format string `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
+	// When the walk of the backup began, by the clock of the machine that it was read on.
+	WalkStartedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=walk_started_at,json=walkStartedAt,proto3" json:"walk_started_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteDeltaHeader) Reset() {
+	*x = WriteDeltaHeader{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteDeltaHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteDeltaHeader) ProtoMessage() {}
+
+func (x *WriteDeltaHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteDeltaHeader.ProtoReflect.Descriptor instead.
+func (*WriteDeltaHeader) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *WriteDeltaHeader) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *WriteDeltaHeader) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *WriteDeltaHeader) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *WriteDeltaHeader) GetWalkStartedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.WalkStartedAt
+	}
+	return nil
+}
+
+// EntryList is a piece of a list of entries, in the order of the tarball.
+type EntryList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Entries       []*v1.Entry            `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EntryList) Reset() {
+	*x = EntryList{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EntryList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EntryList) ProtoMessage() {}
+
+func (x *EntryList) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EntryList.ProtoReflect.Descriptor instead.
+func (*EntryList) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *EntryList) GetEntries() []*v1.Entry {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+type WriteDeltaRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*WriteDeltaRequest_Header
+	//	*WriteDeltaRequest_Index
+	//	*WriteDeltaRequest_Frame
+	//	*WriteDeltaRequest_Others
+	//	*WriteDeltaRequest_End
+	Message       isWriteDeltaRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteDeltaRequest) Reset() {
+	*x = WriteDeltaRequest{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteDeltaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteDeltaRequest) ProtoMessage() {}
+
+func (x *WriteDeltaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteDeltaRequest.ProtoReflect.Descriptor instead.
+func (*WriteDeltaRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *WriteDeltaRequest) GetMessage() isWriteDeltaRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *WriteDeltaRequest) GetHeader() *WriteDeltaHeader {
+	if x != nil {
+		if x, ok := x.Message.(*WriteDeltaRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *WriteDeltaRequest) GetIndex() *BaseIndex {
+	if x != nil {
+		if x, ok := x.Message.(*WriteDeltaRequest_Index); ok {
+			return x.Index
+		}
+	}
+	return nil
+}
+
+func (x *WriteDeltaRequest) GetFrame() *Frame {
+	if x != nil {
+		if x, ok := x.Message.(*WriteDeltaRequest_Frame); ok {
+			return x.Frame
+		}
+	}
+	return nil
+}
+
+func (x *WriteDeltaRequest) GetOthers() *EntryList {
+	if x != nil {
+		if x, ok := x.Message.(*WriteDeltaRequest_Others); ok {
+			return x.Others
+		}
+	}
+	return nil
+}
+
+func (x *WriteDeltaRequest) GetEnd() *StreamEnd {
+	if x != nil {
+		if x, ok := x.Message.(*WriteDeltaRequest_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isWriteDeltaRequest_Message interface {
+	isWriteDeltaRequest_Message()
+}
+
+type WriteDeltaRequest_Header struct {
+	Header *WriteDeltaHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type WriteDeltaRequest_Index struct {
+	Index *BaseIndex `protobuf:"bytes,2,opt,name=index,proto3,oneof"`
+}
+
+type WriteDeltaRequest_Frame struct {
+	Frame *Frame `protobuf:"bytes,3,opt,name=frame,proto3,oneof"`
+}
+
+type WriteDeltaRequest_Others struct {
+	// Directories and links.
+	Others *EntryList `protobuf:"bytes,4,opt,name=others,proto3,oneof"`
+}
+
+type WriteDeltaRequest_End struct {
+	// The end of a part: of the index, of the frames, of the directories and links. Without the last one the tree is not
+	// complete and the call fails.
+	End *StreamEnd `protobuf:"bytes,5,opt,name=end,proto3,oneof"`
+}
+
+func (*WriteDeltaRequest_Header) isWriteDeltaRequest_Message() {}
+
+func (*WriteDeltaRequest_Index) isWriteDeltaRequest_Message() {}
+
+func (*WriteDeltaRequest_Frame) isWriteDeltaRequest_Message() {}
+
+func (*WriteDeltaRequest_Others) isWriteDeltaRequest_Message() {}
+
+func (*WriteDeltaRequest_End) isWriteDeltaRequest_Message() {}
+
+type WriteDeltaResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*WriteDeltaResponse_Need
+	//	*WriteDeltaResponse_Matched
+	//	*WriteDeltaResponse_Summary
+	Message       isWriteDeltaResponse_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteDeltaResponse) Reset() {
+	*x = WriteDeltaResponse{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteDeltaResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteDeltaResponse) ProtoMessage() {}
+
+func (x *WriteDeltaResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteDeltaResponse.ProtoReflect.Descriptor instead.
+func (*WriteDeltaResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *WriteDeltaResponse) GetMessage() isWriteDeltaResponse_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *WriteDeltaResponse) GetNeed() *FrameRun {
+	if x != nil {
+		if x, ok := x.Message.(*WriteDeltaResponse_Need); ok {
+			return x.Need
+		}
+	}
+	return nil
+}
+
+func (x *WriteDeltaResponse) GetMatched() *StreamEnd {
+	if x != nil {
+		if x, ok := x.Message.(*WriteDeltaResponse_Matched); ok {
+			return x.Matched
+		}
+	}
+	return nil
+}
+
+func (x *WriteDeltaResponse) GetSummary() *WriteDeltaSummary {
+	if x != nil {
+		if x, ok := x.Message.(*WriteDeltaResponse_Summary); ok {
+			return x.Summary
+		}
+	}
+	return nil
+}
+
+type isWriteDeltaResponse_Message interface {
+	isWriteDeltaResponse_Message()
+}
+
+type WriteDeltaResponse_Need struct {
+	// The agent needs these frames. They come in no order, from the master in that of the tarball.
+	Need *FrameRun `protobuf:"bytes,1,opt,name=need,proto3,oneof"`
+}
+
+type WriteDeltaResponse_Matched struct {
+	// The agent needs no others.
+	Matched *StreamEnd `protobuf:"bytes,2,opt,name=matched,proto3,oneof"`
+}
+
+type WriteDeltaResponse_Summary struct {
+	// The last message of a complete tree.
+	Summary *WriteDeltaSummary `protobuf:"bytes,3,opt,name=summary,proto3,oneof"`
+}
+
+func (*WriteDeltaResponse_Need) isWriteDeltaResponse_Message() {}
+
+func (*WriteDeltaResponse_Matched) isWriteDeltaResponse_Message() {}
+
+func (*WriteDeltaResponse_Summary) isWriteDeltaResponse_Message() {}
+
+// FrameRun is a run of consecutive frames.
+type FrameRun struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	First         uint64                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FrameRun) Reset() {
+	*x = FrameRun{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FrameRun) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FrameRun) ProtoMessage() {}
+
+func (x *FrameRun) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FrameRun.ProtoReflect.Descriptor instead.
+func (*FrameRun) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *FrameRun) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *FrameRun) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+type WriteDeltaSummary struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Entries  uint64                 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	Bytes    uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	Warnings []string               `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Inode of the staged tree.
+	StagedInode uint64 `protobuf:"varint,4,opt,name=staged_inode,json=stagedInode,proto3" json:"staged_inode,omitempty"`
+	// What came from the live tree.
+	TakenFiles    uint64 `protobuf:"varint,5,opt,name=taken_files,json=takenFiles,proto3" json:"taken_files,omitempty"`
+	TakenBytes    uint64 `protobuf:"varint,6,opt,name=taken_bytes,json=takenBytes,proto3" json:"taken_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WriteDeltaSummary) Reset() {
+	*x = WriteDeltaSummary{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WriteDeltaSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WriteDeltaSummary) ProtoMessage() {}
+
+func (x *WriteDeltaSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WriteDeltaSummary.ProtoReflect.Descriptor instead.
+func (*WriteDeltaSummary) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *WriteDeltaSummary) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *WriteDeltaSummary) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *WriteDeltaSummary) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *WriteDeltaSummary) GetStagedInode() uint64 {
+	if x != nil {
+		return x.StagedInode
+	}
+	return 0
+}
+
+func (x *WriteDeltaSummary) GetTakenFiles() uint64 {
+	if x != nil {
+		return x.TakenFiles
+	}
+	return 0
+}
+
+func (x *WriteDeltaSummary) GetTakenBytes() uint64 {
+	if x != nil {
+		return x.TakenBytes
+	}
+	return 0
+}
+
+type CompareTreeHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// How many paths of each sort of difference the answer names.
+	MaxPaths      uint32 `protobuf:"varint,2,opt,name=max_paths,json=maxPaths,proto3" json:"max_paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareTreeHeader) Reset() {
+	*x = CompareTreeHeader{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareTreeHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareTreeHeader) ProtoMessage() {}
+
+func (x *CompareTreeHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareTreeHeader.ProtoReflect.Descriptor instead.
+func (*CompareTreeHeader) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *CompareTreeHeader) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *CompareTreeHeader) GetMaxPaths() uint32 {
+	if x != nil {
+		return x.MaxPaths
+	}
+	return 0
+}
+
+type CompareTreeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Message:
+	//
+	//	*CompareTreeRequest_Header
+	//	*CompareTreeRequest_Index
+	//	*CompareTreeRequest_End
+	Message       isCompareTreeRequest_Message `protobuf_oneof:"message"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareTreeRequest) Reset() {
+	*x = CompareTreeRequest{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareTreeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareTreeRequest) ProtoMessage() {}
+
+func (x *CompareTreeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareTreeRequest.ProtoReflect.Descriptor instead.
+func (*CompareTreeRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *CompareTreeRequest) GetMessage() isCompareTreeRequest_Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *CompareTreeRequest) GetHeader() *CompareTreeHeader {
+	if x != nil {
+		if x, ok := x.Message.(*CompareTreeRequest_Header); ok {
+			return x.Header
+		}
+	}
+	return nil
+}
+
+func (x *CompareTreeRequest) GetIndex() *BaseIndex {
+	if x != nil {
+		if x, ok := x.Message.(*CompareTreeRequest_Index); ok {
+			return x.Index
+		}
+	}
+	return nil
+}
+
+func (x *CompareTreeRequest) GetEnd() *StreamEnd {
+	if x != nil {
+		if x, ok := x.Message.(*CompareTreeRequest_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isCompareTreeRequest_Message interface {
+	isCompareTreeRequest_Message()
+}
+
+type CompareTreeRequest_Header struct {
+	Header *CompareTreeHeader `protobuf:"bytes,1,opt,name=header,proto3,oneof"`
+}
+
+type CompareTreeRequest_Index struct {
+	Index *BaseIndex `protobuf:"bytes,2,opt,name=index,proto3,oneof"`
+}
+
+type CompareTreeRequest_End struct {
+	// No more of the index.
+	End *StreamEnd `protobuf:"bytes,3,opt,name=end,proto3,oneof"`
+}
+
+func (*CompareTreeRequest_Header) isCompareTreeRequest_Message() {}
+
+func (*CompareTreeRequest_Index) isCompareTreeRequest_Message() {}
+
+func (*CompareTreeRequest_End) isCompareTreeRequest_Message() {}
+
+type CompareTreeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the backup and not in the live tree.
+	Added *TreeDifference `protobuf:"bytes,1,opt,name=added,proto3" json:"added,omitempty"`
+	// In both, and of another type, size, time, mode, owner or link target; of a directory, mode and owner.
+	Changed *TreeDifference `protobuf:"bytes,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	// In the live tree and not in the backup.
+	Removed *TreeDifference `protobuf:"bytes,3,opt,name=removed,proto3" json:"removed,omitempty"`
+	// What of the live tree could not be looked at.
+	Warnings      []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareTreeResponse) Reset() {
+	*x = CompareTreeResponse{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareTreeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareTreeResponse) ProtoMessage() {}
+
+func (x *CompareTreeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareTreeResponse.ProtoReflect.Descriptor instead.
+func (*CompareTreeResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CompareTreeResponse) GetAdded() *TreeDifference {
+	if x != nil {
+		return x.Added
+	}
+	return nil
+}
+
+func (x *CompareTreeResponse) GetChanged() *TreeDifference {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *CompareTreeResponse) GetRemoved() *TreeDifference {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+func (x *CompareTreeResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+type TreeDifference struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries uint64                 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	// Of regular files: as the backup has them, and of those that it has not, as the live tree does.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The first of them, as they are walked. Bytes that are not UTF-8 are written as \xNN.
+	Paths         []string `protobuf:"bytes,3,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TreeDifference) Reset() {
+	*x = TreeDifference{}
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TreeDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TreeDifference) ProtoMessage() {}
+
+func (x *TreeDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_tree_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TreeDifference.ProtoReflect.Descriptor instead.
+func (*TreeDifference) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_tree_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *TreeDifference) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *TreeDifference) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *TreeDifference) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
 var File_sitekeep_agent_v1_tree_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\n" +
-	"\x1csitekeep/agent/v1/tree.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dsitekeep/agent/v1/agent.proto\x1a\x1dsitekeep/agent/v1/frame.proto\"X\n" +
+	"\x1csitekeep/agent/v1/tree.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dsitekeep/agent/v1/agent.proto\x1a\x1dsitekeep/agent/v1/frame.proto\x1a!sitekeep/archive/v1/archive.proto\"X\n" +
 	"\x12InspectTreeRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\"\x97\x01\n" +
@@ -1400,11 +2175,62 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x122\n" +
 	"\x05paths\x18\x03 \x03(\v2\x1c.sitekeep.agent.v1.PathStateR\x05paths\x12\x12\n" +
 	"\x04back\x18\x04 \x01(\bR\x04back\"\x17\n" +
-	"\x15ExchangePathsResponse2\xa8\x05\n" +
+	"\x15ExchangePathsResponse\"\xb2\x01\n" +
+	"\x10WriteDeltaHeader\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +
+	"\x06format\x18\x03 \x01(\tR\x06format\x12B\n" +
+	"\x0fwalk_started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rwalkStartedAt\"A\n" +
+	"\tEntryList\x124\n" +
+	"\aentries\x18\x01 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\"\xaf\x02\n" +
+	"\x11WriteDeltaRequest\x12=\n" +
+	"\x06header\x18\x01 \x01(\v2#.sitekeep.agent.v1.WriteDeltaHeaderH\x00R\x06header\x124\n" +
+	"\x05index\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x05index\x120\n" +
+	"\x05frame\x18\x03 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x126\n" +
+	"\x06others\x18\x04 \x01(\v2\x1c.sitekeep.agent.v1.EntryListH\x00R\x06others\x120\n" +
+	"\x03end\x18\x05 \x01(\v2\x1c.sitekeep.agent.v1.StreamEndH\x00R\x03endB\t\n" +
+	"\amessage\"\xce\x01\n" +
+	"\x12WriteDeltaResponse\x121\n" +
+	"\x04need\x18\x01 \x01(\v2\x1b.sitekeep.agent.v1.FrameRunH\x00R\x04need\x128\n" +
+	"\amatched\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.StreamEndH\x00R\amatched\x12@\n" +
+	"\asummary\x18\x03 \x01(\v2$.sitekeep.agent.v1.WriteDeltaSummaryH\x00R\asummaryB\t\n" +
+	"\amessage\"6\n" +
+	"\bFrameRun\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\"\xc4\x01\n" +
+	"\x11WriteDeltaSummary\x12\x18\n" +
+	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\x12!\n" +
+	"\fstaged_inode\x18\x04 \x01(\x04R\vstagedInode\x12\x1f\n" +
+	"\vtaken_files\x18\x05 \x01(\x04R\n" +
+	"takenFiles\x12\x1f\n" +
+	"\vtaken_bytes\x18\x06 \x01(\x04R\n" +
+	"takenBytes\"`\n" +
+	"\x11CompareTreeHeader\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x1b\n" +
+	"\tmax_paths\x18\x02 \x01(\rR\bmaxPaths\"\xc7\x01\n" +
+	"\x12CompareTreeRequest\x12>\n" +
+	"\x06header\x18\x01 \x01(\v2$.sitekeep.agent.v1.CompareTreeHeaderH\x00R\x06header\x124\n" +
+	"\x05index\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x05index\x120\n" +
+	"\x03end\x18\x03 \x01(\v2\x1c.sitekeep.agent.v1.StreamEndH\x00R\x03endB\t\n" +
+	"\amessage\"\xe4\x01\n" +
+	"\x13CompareTreeResponse\x127\n" +
+	"\x05added\x18\x01 \x01(\v2!.sitekeep.agent.v1.TreeDifferenceR\x05added\x12;\n" +
+	"\achanged\x18\x02 \x01(\v2!.sitekeep.agent.v1.TreeDifferenceR\achanged\x12;\n" +
+	"\aremoved\x18\x03 \x01(\v2!.sitekeep.agent.v1.TreeDifferenceR\aremoved\x12\x1a\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\"V\n" +
+	"\x0eTreeDifference\x12\x18\n" +
+	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x14\n" +
+	"\x05paths\x18\x03 \x03(\tR\x05paths2\xe7\x06\n" +
 	"\vTreeService\x12\\\n" +
 	"\vInspectTree\x12%.sitekeep.agent.v1.InspectTreeRequest\x1a&.sitekeep.agent.v1.InspectTreeResponse\x12W\n" +
 	"\bReadTree\x12\".sitekeep.agent.v1.ReadTreeRequest\x1a#.sitekeep.agent.v1.ReadTreeResponse(\x010\x01\x12X\n" +
-	"\tWriteTree\x12#.sitekeep.agent.v1.WriteTreeRequest\x1a$.sitekeep.agent.v1.WriteTreeResponse(\x01\x12_\n" +
+	"\tWriteTree\x12#.sitekeep.agent.v1.WriteTreeRequest\x1a$.sitekeep.agent.v1.WriteTreeResponse(\x01\x12]\n" +
+	"\n" +
+	"WriteDelta\x12$.sitekeep.agent.v1.WriteDeltaRequest\x1a%.sitekeep.agent.v1.WriteDeltaResponse(\x010\x01\x12^\n" +
+	"\vCompareTree\x12%.sitekeep.agent.v1.CompareTreeRequest\x1a&.sitekeep.agent.v1.CompareTreeResponse(\x01\x12_\n" +
 	"\fExchangeTree\x12&.sitekeep.agent.v1.ExchangeTreeRequest\x1a'.sitekeep.agent.v1.ExchangeTreeResponse\x12b\n" +
 	"\rRemoveStaging\x12'.sitekeep.agent.v1.RemoveStagingRequest\x1a(.sitekeep.agent.v1.RemoveStagingResponse\x12_\n" +
 	"\fInspectPaths\x12&.sitekeep.agent.v1.InspectPathsRequest\x1a'.sitekeep.agent.v1.InspectPathsResponse\x12b\n" +
@@ -1422,7 +2248,7 @@ func file_sitekeep_agent_v1_tree_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_tree_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_tree_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_sitekeep_agent_v1_tree_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_sitekeep_agent_v1_tree_proto_goTypes = []any{
 	(*InspectTreeRequest)(nil),    // 0: sitekeep.agent.v1.InspectTreeRequest
 	(*InspectTreeResponse)(nil),   // 1: sitekeep.agent.v1.InspectTreeResponse
@@ -1442,58 +2268,91 @@ var file_sitekeep_agent_v1_tree_proto_goTypes = []any{
 	(*PathState)(nil),             // 15: sitekeep.agent.v1.PathState
 	(*ExchangePathsRequest)(nil),  // 16: sitekeep.agent.v1.ExchangePathsRequest
 	(*ExchangePathsResponse)(nil), // 17: sitekeep.agent.v1.ExchangePathsResponse
-	(*SiteRef)(nil),               // 18: sitekeep.agent.v1.SiteRef
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*BaseIndex)(nil),             // 20: sitekeep.agent.v1.BaseIndex
-	(*StreamEnd)(nil),             // 21: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),                 // 22: sitekeep.agent.v1.Frame
-	(*Reference)(nil),             // 23: sitekeep.agent.v1.Reference
-	(*Warning)(nil),               // 24: sitekeep.agent.v1.Warning
-	(*StreamSummary)(nil),         // 25: sitekeep.agent.v1.StreamSummary
+	(*WriteDeltaHeader)(nil),      // 18: sitekeep.agent.v1.WriteDeltaHeader
+	(*EntryList)(nil),             // 19: sitekeep.agent.v1.EntryList
+	(*WriteDeltaRequest)(nil),     // 20: sitekeep.agent.v1.WriteDeltaRequest
+	(*WriteDeltaResponse)(nil),    // 21: sitekeep.agent.v1.WriteDeltaResponse
+	(*FrameRun)(nil),              // 22: sitekeep.agent.v1.FrameRun
+	(*WriteDeltaSummary)(nil),     // 23: sitekeep.agent.v1.WriteDeltaSummary
+	(*CompareTreeHeader)(nil),     // 24: sitekeep.agent.v1.CompareTreeHeader
+	(*CompareTreeRequest)(nil),    // 25: sitekeep.agent.v1.CompareTreeRequest
+	(*CompareTreeResponse)(nil),   // 26: sitekeep.agent.v1.CompareTreeResponse
+	(*TreeDifference)(nil),        // 27: sitekeep.agent.v1.TreeDifference
+	(*SiteRef)(nil),               // 28: sitekeep.agent.v1.SiteRef
+	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
+	(*BaseIndex)(nil),             // 30: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),             // 31: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                 // 32: sitekeep.agent.v1.Frame
+	(*Reference)(nil),             // 33: sitekeep.agent.v1.Reference
+	(*Warning)(nil),               // 34: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),         // 35: sitekeep.agent.v1.StreamSummary
+	(*v1.Entry)(nil),              // 36: sitekeep.archive.v1.Entry
 }
 var file_sitekeep_agent_v1_tree_proto_depIdxs = []int32{
-	18, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	19, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
-	19, // 3: sitekeep.agent.v1.ReadTreeHeader.partial_started_at:type_name -> google.protobuf.Timestamp
+	28, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	28, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	29, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
+	29, // 3: sitekeep.agent.v1.ReadTreeHeader.partial_started_at:type_name -> google.protobuf.Timestamp
 	2,  // 4: sitekeep.agent.v1.ReadTreeRequest.header:type_name -> sitekeep.agent.v1.ReadTreeHeader
-	20, // 5: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	21, // 6: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	22, // 7: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	23, // 8: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	24, // 9: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
-	25, // 10: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
+	30, // 5: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	31, // 6: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	32, // 7: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	33, // 8: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	34, // 9: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	35, // 10: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
 	5,  // 11: sitekeep.agent.v1.ReadTreeResponse.start:type_name -> sitekeep.agent.v1.ReadTreeStart
-	19, // 12: sitekeep.agent.v1.ReadTreeStart.started_at:type_name -> google.protobuf.Timestamp
-	18, // 13: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	29, // 12: sitekeep.agent.v1.ReadTreeStart.started_at:type_name -> google.protobuf.Timestamp
+	28, // 13: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
 	6,  // 14: sitekeep.agent.v1.WriteTreeRequest.header:type_name -> sitekeep.agent.v1.WriteTreeHeader
-	22, // 15: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	21, // 16: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	18, // 17: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 18: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 19: sitekeep.agent.v1.InspectPathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	32, // 15: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	31, // 16: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	28, // 17: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	28, // 18: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	28, // 19: sitekeep.agent.v1.InspectPathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	15, // 20: sitekeep.agent.v1.InspectPathsResponse.paths:type_name -> sitekeep.agent.v1.PathState
-	18, // 21: sitekeep.agent.v1.ExchangePathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	28, // 21: sitekeep.agent.v1.ExchangePathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	15, // 22: sitekeep.agent.v1.ExchangePathsRequest.paths:type_name -> sitekeep.agent.v1.PathState
-	0,  // 23: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
-	3,  // 24: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
-	7,  // 25: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
-	9,  // 26: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
-	11, // 27: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
-	13, // 28: sitekeep.agent.v1.TreeService.InspectPaths:input_type -> sitekeep.agent.v1.InspectPathsRequest
-	16, // 29: sitekeep.agent.v1.TreeService.ExchangePaths:input_type -> sitekeep.agent.v1.ExchangePathsRequest
-	1,  // 30: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
-	4,  // 31: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
-	8,  // 32: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
-	10, // 33: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
-	12, // 34: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
-	14, // 35: sitekeep.agent.v1.TreeService.InspectPaths:output_type -> sitekeep.agent.v1.InspectPathsResponse
-	17, // 36: sitekeep.agent.v1.TreeService.ExchangePaths:output_type -> sitekeep.agent.v1.ExchangePathsResponse
-	30, // [30:37] is the sub-list for method output_type
-	23, // [23:30] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	28, // 23: sitekeep.agent.v1.WriteDeltaHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	29, // 24: sitekeep.agent.v1.WriteDeltaHeader.walk_started_at:type_name -> google.protobuf.Timestamp
+	36, // 25: sitekeep.agent.v1.EntryList.entries:type_name -> sitekeep.archive.v1.Entry
+	18, // 26: sitekeep.agent.v1.WriteDeltaRequest.header:type_name -> sitekeep.agent.v1.WriteDeltaHeader
+	30, // 27: sitekeep.agent.v1.WriteDeltaRequest.index:type_name -> sitekeep.agent.v1.BaseIndex
+	32, // 28: sitekeep.agent.v1.WriteDeltaRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	19, // 29: sitekeep.agent.v1.WriteDeltaRequest.others:type_name -> sitekeep.agent.v1.EntryList
+	31, // 30: sitekeep.agent.v1.WriteDeltaRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	22, // 31: sitekeep.agent.v1.WriteDeltaResponse.need:type_name -> sitekeep.agent.v1.FrameRun
+	31, // 32: sitekeep.agent.v1.WriteDeltaResponse.matched:type_name -> sitekeep.agent.v1.StreamEnd
+	23, // 33: sitekeep.agent.v1.WriteDeltaResponse.summary:type_name -> sitekeep.agent.v1.WriteDeltaSummary
+	28, // 34: sitekeep.agent.v1.CompareTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	24, // 35: sitekeep.agent.v1.CompareTreeRequest.header:type_name -> sitekeep.agent.v1.CompareTreeHeader
+	30, // 36: sitekeep.agent.v1.CompareTreeRequest.index:type_name -> sitekeep.agent.v1.BaseIndex
+	31, // 37: sitekeep.agent.v1.CompareTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	27, // 38: sitekeep.agent.v1.CompareTreeResponse.added:type_name -> sitekeep.agent.v1.TreeDifference
+	27, // 39: sitekeep.agent.v1.CompareTreeResponse.changed:type_name -> sitekeep.agent.v1.TreeDifference
+	27, // 40: sitekeep.agent.v1.CompareTreeResponse.removed:type_name -> sitekeep.agent.v1.TreeDifference
+	0,  // 41: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
+	3,  // 42: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
+	7,  // 43: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
+	20, // 44: sitekeep.agent.v1.TreeService.WriteDelta:input_type -> sitekeep.agent.v1.WriteDeltaRequest
+	25, // 45: sitekeep.agent.v1.TreeService.CompareTree:input_type -> sitekeep.agent.v1.CompareTreeRequest
+	9,  // 46: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
+	11, // 47: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
+	13, // 48: sitekeep.agent.v1.TreeService.InspectPaths:input_type -> sitekeep.agent.v1.InspectPathsRequest
+	16, // 49: sitekeep.agent.v1.TreeService.ExchangePaths:input_type -> sitekeep.agent.v1.ExchangePathsRequest
+	1,  // 50: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
+	4,  // 51: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
+	8,  // 52: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
+	21, // 53: sitekeep.agent.v1.TreeService.WriteDelta:output_type -> sitekeep.agent.v1.WriteDeltaResponse
+	26, // 54: sitekeep.agent.v1.TreeService.CompareTree:output_type -> sitekeep.agent.v1.CompareTreeResponse
+	10, // 55: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
+	12, // 56: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
+	14, // 57: sitekeep.agent.v1.TreeService.InspectPaths:output_type -> sitekeep.agent.v1.InspectPathsResponse
+	17, // 58: sitekeep.agent.v1.TreeService.ExchangePaths:output_type -> sitekeep.agent.v1.ExchangePathsResponse
+	50, // [50:59] is the sub-list for method output_type
+	41, // [41:50] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_tree_proto_init() }
@@ -1520,13 +2379,30 @@ func file_sitekeep_agent_v1_tree_proto_init() {
 		(*WriteTreeRequest_Frame)(nil),
 		(*WriteTreeRequest_End)(nil),
 	}
+	file_sitekeep_agent_v1_tree_proto_msgTypes[20].OneofWrappers = []any{
+		(*WriteDeltaRequest_Header)(nil),
+		(*WriteDeltaRequest_Index)(nil),
+		(*WriteDeltaRequest_Frame)(nil),
+		(*WriteDeltaRequest_Others)(nil),
+		(*WriteDeltaRequest_End)(nil),
+	}
+	file_sitekeep_agent_v1_tree_proto_msgTypes[21].OneofWrappers = []any{
+		(*WriteDeltaResponse_Need)(nil),
+		(*WriteDeltaResponse_Matched)(nil),
+		(*WriteDeltaResponse_Summary)(nil),
+	}
+	file_sitekeep_agent_v1_tree_proto_msgTypes[25].OneofWrappers = []any{
+		(*CompareTreeRequest_Header)(nil),
+		(*CompareTreeRequest_Index)(nil),
+		(*CompareTreeRequest_End)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_tree_proto_rawDesc), len(file_sitekeep_agent_v1_tree_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

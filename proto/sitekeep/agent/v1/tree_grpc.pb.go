@@ -22,6 +22,8 @@ const (
 	TreeService_InspectTree_FullMethodName   = "/sitekeep.agent.v1.TreeService/InspectTree"
 	TreeService_ReadTree_FullMethodName      = "/sitekeep.agent.v1.TreeService/ReadTree"
 	TreeService_WriteTree_FullMethodName     = "/sitekeep.agent.v1.TreeService/WriteTree"
+	TreeService_WriteDelta_FullMethodName    = "/sitekeep.agent.v1.TreeService/WriteDelta"
+	TreeService_CompareTree_FullMethodName   = "/sitekeep.agent.v1.TreeService/CompareTree"
 	TreeService_ExchangeTree_FullMethodName  = "/sitekeep.agent.v1.TreeService/ExchangeTree"
 	TreeService_RemoveStaging_FullMethodName = "/sitekeep.agent.v1.TreeService/RemoveStaging"
 	TreeService_InspectPaths_FullMethodName  = "/sitekeep.agent.v1.TreeService/InspectPaths"
@@ -46,6 +48,14 @@ type TreeServiceClient interface {
 	// WriteTree makes the staged tree out of frames. The first request is the header, then frames, then the end.
 	// What an earlier try has left in the staging directory is removed first.
 	WriteTree(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteTreeRequest, WriteTreeResponse], error)
+	// WriteDelta makes the same staged tree as WriteTree out of the live tree and of those frames that hold what is not in
+	// it. The first request is the header, then comes the backup's index. The agent takes over what the live tree has,
+	// asks for frames meanwhile, and says when it has asked for all. They come, and then the directories and links. Each of
+	// the three parts closes with its end. Files are copied or share blocks; none is linked, because programs write into
+	// live files in place. What an earlier try has left in the staging directory is removed first.
+	WriteDelta(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteDeltaRequest, WriteDeltaResponse], error)
+	// CompareTree says how the live tree differs from a backup, whose index comes behind the header. It opens no file.
+	CompareTree(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CompareTreeRequest, CompareTreeResponse], error)
 	// ExchangeTree swaps the live and the staged tree. It acts only if both are the ones named by their inodes, and
 	// does nothing if they are swapped already: so it may be repeated, and undoes itself with the two inodes exchanged.
 	ExchangeTree(ctx context.Context, in *ExchangeTreeRequest, opts ...grpc.CallOption) (*ExchangeTreeResponse, error)
@@ -103,6 +113,32 @@ func (c *treeServiceClient) WriteTree(ctx context.Context, opts ...grpc.CallOpti
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TreeService_WriteTreeClient = grpc.ClientStreamingClient[WriteTreeRequest, WriteTreeResponse]
+
+func (c *treeServiceClient) WriteDelta(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteDeltaRequest, WriteDeltaResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TreeService_ServiceDesc.Streams[2], TreeService_WriteDelta_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WriteDeltaRequest, WriteDeltaResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TreeService_WriteDeltaClient = grpc.BidiStreamingClient[WriteDeltaRequest, WriteDeltaResponse]
+
+func (c *treeServiceClient) CompareTree(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CompareTreeRequest, CompareTreeResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &TreeService_ServiceDesc.Streams[3], TreeService_CompareTree_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[CompareTreeRequest, CompareTreeResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TreeService_CompareTreeClient = grpc.ClientStreamingClient[CompareTreeRequest, CompareTreeResponse]
 
 func (c *treeServiceClient) ExchangeTree(ctx context.Context, in *ExchangeTreeRequest, opts ...grpc.CallOption) (*ExchangeTreeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -162,6 +198,14 @@ type TreeServiceServer interface {
 	// WriteTree makes the staged tree out of frames. The first request is the header, then frames, then the end.
 	// What an earlier try has left in the staging directory is removed first.
 	WriteTree(grpc.ClientStreamingServer[WriteTreeRequest, WriteTreeResponse]) error
+	// WriteDelta makes the same staged tree as WriteTree out of the live tree and of those frames that hold what is not in
+	// it. The first request is the header, then comes the backup's index. The agent takes over what the live tree has,
+	// asks for frames meanwhile, and says when it has asked for all. They come, and then the directories and links. Each of
+	// the three parts closes with its end. Files are copied or share blocks; none is linked, because programs write into
+	// live files in place. What an earlier try has left in the staging directory is removed first.
+	WriteDelta(grpc.BidiStreamingServer[WriteDeltaRequest, WriteDeltaResponse]) error
+	// CompareTree says how the live tree differs from a backup, whose index comes behind the header. It opens no file.
+	CompareTree(grpc.ClientStreamingServer[CompareTreeRequest, CompareTreeResponse]) error
 	// ExchangeTree swaps the live and the staged tree. It acts only if both are the ones named by their inodes, and
 	// does nothing if they are swapped already: so it may be repeated, and undoes itself with the two inodes exchanged.
 	ExchangeTree(context.Context, *ExchangeTreeRequest) (*ExchangeTreeResponse, error)
@@ -192,6 +236,12 @@ func (UnimplementedTreeServiceServer) ReadTree(grpc.BidiStreamingServer[ReadTree
 }
 func (UnimplementedTreeServiceServer) WriteTree(grpc.ClientStreamingServer[WriteTreeRequest, WriteTreeResponse]) error {
 	return status.Error(codes.Unimplemented, "method WriteTree not implemented")
+}
+func (UnimplementedTreeServiceServer) WriteDelta(grpc.BidiStreamingServer[WriteDeltaRequest, WriteDeltaResponse]) error {
+	return status.Error(codes.Unimplemented, "method WriteDelta not implemented")
+}
+func (UnimplementedTreeServiceServer) CompareTree(grpc.ClientStreamingServer[CompareTreeRequest, CompareTreeResponse]) error {
+	return status.Error(codes.Unimplemented, "method CompareTree not implemented")
 }
 func (UnimplementedTreeServiceServer) ExchangeTree(context.Context, *ExchangeTreeRequest) (*ExchangeTreeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExchangeTree not implemented")
@@ -257,6 +307,20 @@ func _TreeService_WriteTree_Handler(srv interface{}, stream grpc.ServerStream) e
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type TreeService_WriteTreeServer = grpc.ClientStreamingServer[WriteTreeRequest, WriteTreeResponse]
+
+func _TreeService_WriteDelta_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(TreeServiceServer).WriteDelta(&grpc.GenericServerStream[WriteDeltaRequest, WriteDeltaResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TreeService_WriteDeltaServer = grpc.BidiStreamingServer[WriteDeltaRequest, WriteDeltaResponse]
+
+func _TreeService_CompareTree_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(TreeServiceServer).CompareTree(&grpc.GenericServerStream[CompareTreeRequest, CompareTreeResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type TreeService_CompareTreeServer = grpc.ClientStreamingServer[CompareTreeRequest, CompareTreeResponse]
 
 func _TreeService_ExchangeTree_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ExchangeTreeRequest)
@@ -368,6 +432,17 @@ var TreeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "WriteTree",
 			Handler:       _TreeService_WriteTree_Handler,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "WriteDelta",
+			Handler:       _TreeService_WriteDelta_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "CompareTree",
+			Handler:       _TreeService_CompareTree_Handler,
 			ClientStreams: true,
 		},
 	},
