@@ -49,6 +49,32 @@ func siteCalls() []call {
 			_, err = stream.CloseAndRecv()
 			return err
 		}},
+		{"WriteDelta", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
+			stream, err := r.tree.WriteDelta(ctx)
+			if err != nil {
+				return err
+			}
+			header := &agentv1.WriteDeltaHeader{Site: s, Task: task, Format: "tar.zst"}
+			err = stream.Send(&agentv1.WriteDeltaRequest{Message: &agentv1.WriteDeltaRequest_Header{Header: header}})
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			_, err = stream.Recv()
+			return err
+		}},
+		{"CompareTree", false, func(ctx context.Context, r *rig, s *agentv1.SiteRef, _ string) error {
+			stream, err := r.tree.CompareTree(ctx)
+			if err != nil {
+				return err
+			}
+			header := &agentv1.CompareTreeHeader{Site: s}
+			err = stream.Send(&agentv1.CompareTreeRequest{Message: &agentv1.CompareTreeRequest_Header{Header: header}})
+			if err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			_, err = stream.CloseAndRecv()
+			return err
+		}},
 		{"ExchangeTree", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
 			_, err := r.tree.ExchangeTree(ctx, &agentv1.ExchangeTreeRequest{Site: s, Task: task, LiveInode: 1, StagedInode: 2})
 			return err
