@@ -32,7 +32,7 @@ func (l *Library) Open(ctx context.Context, b *model.Backup) (*Tarball, error) {
 // until UnpinSafety: that of a restore which fails is for the next one to let go.
 // A second call with the same task returns the first one's backup.
 func (l *Library) Safety(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error) {
-	b, err := l.ofTask(ctx, site.Name, task)
+	b, err := l.SafetyOf(ctx, site.Name, task)
 	if err != nil || b != nil {
 		return b, err
 	}
@@ -42,8 +42,8 @@ func (l *Library) Safety(ctx context.Context, site *model.Site, task, descriptio
 	}, log)
 }
 
-// ofTask finds the safety backup that a task has made; nil if there is none.
-func (l *Library) ofTask(ctx context.Context, site, task string) (*model.Backup, error) {
+// SafetyOf finds the safety backup that a task has made; nil if there is none.
+func (l *Library) SafetyOf(ctx context.Context, site, task string) (*model.Backup, error) {
 	list, _, err := l.Backups(ctx, catalogue.BackupFilter{Site: site})
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func (l *Library) ofTask(ctx context.Context, site, task string) (*model.Backup,
 // and those of earlier tasks on it that have failed: the site has left behind
 // what they were kept for. What somebody has pinned stays so. It may be repeated.
 func (l *Library) UnpinSafety(ctx context.Context, site, task string) error {
-	own, err := l.ofTask(ctx, site, task)
+	own, err := l.SafetyOf(ctx, site, task)
 	if err != nil || own == nil {
 		return err
 	}

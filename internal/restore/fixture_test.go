@@ -98,6 +98,15 @@ func (l library) Safety(ctx context.Context, _ *model.Site, task, _ string, _ Lo
 	return &model.Backup{ID: "safety of " + task}, err
 }
 
+func (l library) SafetyOf(_ context.Context, _, task string) (*model.Backup, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Contains(l.safety, task) {
+		return nil, nil
+	}
+	return &model.Backup{ID: "safety of " + task}, nil
+}
+
 func (l library) UnpinSafety(ctx context.Context, _, task string) error {
 	return l.act(ctx, "unpin safety backup", func() error { delete(l.pinned, task); return nil })
 }

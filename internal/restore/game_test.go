@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +62,8 @@ type game struct {
 	about    string
 	blinds   bool // with a record that cannot be written, the journal cannot be read either for a while
 	blind    bool
+	ticking  bool
+	ticks    atomic.Int64
 	parallel int // 0: one server after the other, so that each game is the same each time
 }
 
@@ -154,9 +157,18 @@ func (j journals) Grace(ctx context.Context, task string) (catalogue.Grace, erro
 func (g *game) master() *Restorer {
 	return New(Deps{
 		Agents: g.world, Sites: g.book, Backups: library{g.rig.f, g.world}, Journals: journals{g}, Graces: journals{g},
-		Now:    func() time.Time { return time.Unix(2e9, 0) },
+		Now:    g.clock,
 		Engine: saga.Options{Parallel: max(1, g.parallel), Sleep: g.sleep, Random: func() float64 { return 0 }},
 	})
+}
+
+// clock is one on which each look takes a second, where a test wants that.
+func (g *game) clock() time.Time {
+	now := time.Unix(2e9, 0)
+	if g.ticking {
+		now = now.Add(time.Duration(g.ticks.Add(1)) * time.Second)
+	}
+	return now
 }
 
 // manyWaits is when what was away comes back.

@@ -158,7 +158,7 @@ func (r *Restorer) journal(task string, basis *Basis) journal {
 
 // conclude says in the log, and by its error to the queue, how it ended.
 func (r *Restorer) conclude(ctx context.Context, w *run, o saga.Outcome, err error) error {
-	w.outcome.Downtime = w.downtime.elapsed()
+	r.lookBack(ctx, w)
 	if w.outcome.Downtime > 0 {
 		w.log.Log(model.LevelInfo, "the site was in maintenance for %s", w.outcome.Downtime.Round(10*time.Millisecond))
 	}

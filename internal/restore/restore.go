@@ -105,6 +105,8 @@ type Backups interface {
 	Open(ctx context.Context, b *model.Backup) (*backup.Tarball, error)
 	// Safety backs up the site as it is, whatever its state, and pins the backup. Calls with the same task give one backup.
 	Safety(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error)
+	// SafetyOf finds the backup that Safety made for a task; nil if there is none.
+	SafetyOf(ctx context.Context, site, task string) (*model.Backup, error)
 	UnpinSafety(ctx context.Context, site, task string) error
 }
 
