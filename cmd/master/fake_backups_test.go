@@ -294,6 +294,15 @@ func (m *fakeMaster) PlanRestore(_ context.Context, r *pb.PlanRestoreRequest) (*
 		{Name: "push_files", Servers: []string{"web1", "web2"}, Description: "send 121 MiB", Undo: "remove the staging directory"},
 		{Name: "exchange", Servers: []string{"web1"}, Description: "exchange \x1b[31m", Undo: "exchange back", Downtime: true},
 	}}
+	if !r.DbOnly {
+		plan.Files = []*pb.PlanFiles{
+			{Server: "web1", Added: &pb.PlanDifference{Entries: 1, Bytes: 10, Paths: []string{"./a"}}, Changed: &pb.PlanDifference{Entries: 3, Bytes: 5000, Paths: []string{"./b\x1b"}}},
+			{Server: "web2"},
+		}
+		plan.Tables = []*pb.PlanTable{{Name: "log", Change: "removed", LiveRows: 9}, {Name: "new", Change: "added", Rows: 1}, {Name: "posts", Change: "changed", Rows: 2, LiveRows: 3}}
+		plan.Room = []*pb.PlanRoom{{Server: "web1", Place: "beside /var/www/x", NeededBytes: 1 << 20, FreeBytes: 1 << 30}, {Server: "db1", Place: "there", NeededBytes: 5}}
+		plan.ExpectedDowntimeMs, plan.DowntimeBasis = 3500, "as long as in the last restore"
+	}
 	if strings.HasPrefix(r.Site, "warn.") {
 		plan.Warnings = []string{"the owner 33 is unknown\x07"}
 	}

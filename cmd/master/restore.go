@@ -203,19 +203,3 @@ func (a *app) planRestore(ctx context.Context, c *client, o *restoreOptions, arg
 	}
 	return a.warnings("the plan was made", plan.GetWarnings())
 }
-
-func (a *app) printPlan(plan *sitekeepv1.PlanRestoreResponse) error {
-	table := newTable(a.out)
-	for i, step := range plan.GetSteps() {
-		down := ""
-		if step.GetDowntime() {
-			down = "down"
-		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\n", i+1, printable(step.GetName()),
-			orDash(printable(strings.Join(step.GetServers(), ","))), down, printable(step.GetDescription()))
-		if step.GetUndo() != "" {
-			fmt.Fprintf(table, "\t\t\t\tundo: %s\n", printable(step.GetUndo()))
-		}
-	}
-	return table.Flush()
-}

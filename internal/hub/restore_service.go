@@ -103,13 +103,7 @@ func (s *restoreService) PlanRestore(ctx context.Context, q *sitekeepv1.PlanRest
 	if err != nil {
 		return nil, err
 	}
-	out := &sitekeepv1.PlanRestoreResponse{Backup: b.ID, Warnings: plan.Warnings}
-	for _, step := range plan.Steps {
-		out.Steps = append(out.Steps, &sitekeepv1.PlanStep{
-			Name: step.Name, Servers: step.Servers, Description: step.Description, Undo: step.Undo, Downtime: step.Downtime,
-		})
-	}
-	return out, nil
+	return planToProto(plan), nil
 }
 
 func (s *restoreService) UndoRestore(ctx context.Context, q *sitekeepv1.UndoRestoreRequest) (*sitekeepv1.UndoRestoreResponse, error) {

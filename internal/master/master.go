@@ -161,7 +161,7 @@ func (m *Master) assemble() (err error) {
 	m.later(func() error { stop(); return nil })
 	restorer := restore.New(restore.Deps{
 		Agents: hub.Agents[restore.Web, restore.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (restore.Web, restore.DB) { return a, a }},
-		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, Now: m.o.Now,
+		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, History: m.catalogue, Now: m.o.Now,
 		Backups: library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}}, Serving: serving,
 	})
 	m.pruner = &policy.Pruner{Shelf: m.catalogue, Store: m.store, Readers: runs{m}, Clock: m.lookAtClock, Now: m.o.Now}

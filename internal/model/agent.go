@@ -56,6 +56,18 @@ type StagedTree struct {
 	TakenFiles, TakenBytes uint64
 }
 
+// TreeDifferences is how a live tree differs from a backup, as a restore would bring it about.
+type TreeDifferences struct {
+	Added, Changed, Removed TreeDifference
+	Warnings                []string
+}
+
+// TreeDifference is one sort of them.
+type TreeDifference struct {
+	Entries, Bytes uint64
+	Paths          []string // the first of them
+}
+
 // DatabaseSettings is what a site's settings say of its database, without the password.
 type DatabaseSettings struct {
 	Host string // host, host:port or host:/socket

@@ -16,6 +16,8 @@ type trees interface {
 	InspectTree(ctx context.Context, site model.SiteRef, task string) (model.TreeState, error)
 	ExchangeTree(ctx context.Context, site model.SiteRef, task string, liveInode, stagedInode uint64) error
 	RemoveStaging(ctx context.Context, site model.SiteRef, task string, liveInode uint64) error
+	// CompareTree says how the live tree differs from a backup's index. It names so many paths of each sort.
+	CompareTree(ctx context.Context, site model.SiteRef, paths int, index iter.Seq2[archive.BaseFrame, error]) (model.TreeDifferences, error)
 }
 
 type treeWriter interface {
@@ -107,6 +109,8 @@ type Web interface {
 
 type databases interface {
 	InspectDatabase(ctx context.Context, name string, collations []string) (model.DatabaseState, error)
+	// CountRows counts the rows of every table, which may take long.
+	CountRows(ctx context.Context, name string) (model.DatabaseState, error)
 	CreateDatabase(ctx context.Context, db model.NewDatabase) error
 	// DropDatabase drops a database and the accounts of the user that have no rights elsewhere; it tells of those it
 	// leaves. Either may be empty, or gone already.

@@ -83,6 +83,18 @@ func (a *webAgent) WriteDelta(ctx context.Context, site model.SiteRef, task, _ s
 	return out, err
 }
 
+// CompareTree finds something of each sort, and nothing of a tree that is not there.
+func (a *webAgent) CompareTree(ctx context.Context, site model.SiteRef, paths int, index iter.Seq2[archive.BaseFrame, error]) (out model.TreeDifferences, err error) {
+	err = a.look(ctx, "compare tree", func() error {
+		out.Added = model.TreeDifference{Entries: 3, Bytes: 5}
+		if a.s.live[site.Name] != nil {
+			out.Changed = model.TreeDifference{Entries: 1, Bytes: 7, Paths: []string{"./wp-config.php"}[:min(paths, 1)]}
+		}
+		return drained(index)
+	})
+	return out, err
+}
+
 func drained[T any](items iter.Seq2[T, error]) error {
 	for _, err := range items {
 		if err != nil {
@@ -394,6 +406,17 @@ func (a *dbAgent) Info(ctx context.Context) (model.AgentInfo, error) {
 func (a *dbAgent) InspectDatabase(ctx context.Context, name string, _ []string) (state model.DatabaseState, err error) {
 	err = a.look(ctx, "db1 inspect database", func() error {
 		state = model.DatabaseState{Exists: a.dbs[name] != nil, Server: "10.11.6-MariaDB"}
+		return nil
+	})
+	return state, err
+}
+
+// CountRows finds a table less, one more and one changed.
+func (a *dbAgent) CountRows(ctx context.Context, name string) (state model.DatabaseState, err error) {
+	err = a.look(ctx, "db1 count rows", func() error {
+		if state.Exists = a.dbs[name] != nil; state.Exists {
+			state.Tables = []model.Table{{Name: "posts", Rows: 9}, {Name: "log", Rows: 1000}}
+		}
 		return nil
 	})
 	return state, err

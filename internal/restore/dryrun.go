@@ -15,6 +15,10 @@ type Preview struct {
 	Backup   string
 	Steps    []PreviewStep
 	Warnings []string
+	Room     []Room
+	Files    []FileDifferences // by web server
+	Tables   []TableDifference
+	Downtime Estimate
 }
 
 // PreviewStep is one step of it.
@@ -47,7 +51,14 @@ func (r *Restorer) DryRun(ctx context.Context, task string, q Request) (*Preview
 	if err := (checkEverything{w}).Do(ctx, nil); err != nil {
 		return nil, err
 	}
-	out := &Preview{Backup: basis.Backup, Warnings: notes.warnings}
+	out := &Preview{Backup: basis.Backup}
+	if err := w.compare(ctx, out); err != nil {
+		return nil, err
+	}
+	if out.Downtime, err = r.estimate(ctx, w); err != nil {
+		return nil, err
+	}
+	out.Warnings = notes.warnings
 	for _, stage := range w.plan().Stages {
 		for _, step := range stage {
 			p := step.(described).Describe()

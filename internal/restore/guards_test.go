@@ -249,34 +249,6 @@ func TestPartsThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestDryRun prints the plan of each part, and touches nothing.
-func TestDryRun(t *testing.T) {
-	r := newRig(t)
-	for part, want := range map[Part]string{
-		Whole: "check_everything create_database push_files import_dump retire_database write_settings begin_maintenance safety_backup " +
-			"exchange_trees write_vhost verify_site end_maintenance",
-		FilesOnly: "check_everything push_files carry_settings begin_maintenance safety_backup exchange_trees write_vhost verify_site end_maintenance",
-		DatabaseOnly: "check_everything create_database import_dump retire_database begin_maintenance safety_backup switch_settings " +
-			"verify_site end_maintenance",
-	} {
-		g := r.newGame(quirks{part: part})
-		before := g.now()
-		p, err := g.master().DryRun(t.Context(), g.first(), Request{Site: siteName, Backup: g.rig.f.backup.ID, Part: part, Grace: grace})
-		must(t, err)
-		var names []string
-		for _, s := range p.Steps {
-			names = append(names, s.Name)
-			if s.Description == "" || len(s.Servers) == 0 {
-				t.Errorf("%+v", s)
-			}
-		}
-		if got := strings.Join(names, " "); got != want {
-			t.Errorf("%s: %s", part, got)
-		}
-		g.is("dry run", before)
-	}
-}
-
 // TestNoSecretIsKept: neither in the journal nor in the log, nor in what comes of the task.
 func TestNoSecretIsKept(t *testing.T) {
 	r := newRig(t)

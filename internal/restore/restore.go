@@ -124,6 +124,7 @@ type Deps struct {
 	Backups  Backups
 	Journals Journals
 	Graces   Graces
+	History  History      // nil: nothing is on record
 	Engine   saga.Options // Observer, Temporary and Now are filled in
 	Now      func() time.Time
 	// Serving ends when the master stops: nothing waits for an agent any longer then. Nil: it never does.

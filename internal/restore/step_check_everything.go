@@ -12,6 +12,8 @@ import (
 // roomFactor is how much more than the backup's own size must be free: blocks are larger than small files.
 const roomFactor = 1.1
 
+func withRoom(bytes uint64) uint64 { return uint64(float64(bytes) * roomFactor) }
+
 // checkEverything refuses what would fail later, while nothing is touched.
 // Its memo is the plan's basis.
 type checkEverything struct{ *run }
@@ -58,7 +60,7 @@ func (s checkEverything) room(server string, state model.TreeState) error {
 	if state.LiveInode == 0 {
 		s.log.Warn("%s: %s is not there; it will be made anew", server, s.basis.Site.Root)
 	}
-	if need := uint64(float64(s.basis.TreeBytes) * roomFactor); state.FreeBytes < need {
+	if need := withRoom(s.basis.TreeBytes); state.FreeBytes < need {
 		return noRoom(need, state.FreeBytes, "beside "+s.basis.Site.Root)
 	}
 	if state.FreeInodes > 0 && state.FreeInodes < s.basis.Entries {
@@ -104,7 +106,7 @@ func (s checkEverything) tables(ctx context.Context, db DB) error {
 }
 
 func (s checkEverything) judge(state model.DatabaseState) error {
-	switch need := uint64(float64(s.basis.DumpBytes) * roomFactor); {
+	switch need := withRoom(s.basis.DumpBytes); {
 	case len(state.UnknownCollations) > 0:
 		return errs.New(errs.Precondition, "restore to a database server of the version that the backup comes from, or a newer one",
 			"%s does not know the collations %s", state.Server, strings.Join(state.UnknownCollations, ", "))

@@ -236,13 +236,20 @@ func (a *Agent) RemoveStaging(ctx context.Context, site model.SiteRef, task stri
 // InspectDatabase looks at a database.
 func (a *Agent) InspectDatabase(ctx context.Context, name string, collations []string) (model.DatabaseState, error) {
 	p, err := call(ctx, a, a.database.InspectDatabase, &agentv1.InspectDatabaseRequest{Name: name, Collations: collations})
-	if err != nil {
-		return model.DatabaseState{}, err
-	}
+	return databaseState(p), err
+}
+
+// CountRows looks at a database and counts the rows of every table. It may take long.
+func (a *Agent) CountRows(ctx context.Context, name string) (model.DatabaseState, error) {
+	p, err := a.database.InspectDatabase(ctx, &agentv1.InspectDatabaseRequest{Name: name, CountRows: true})
+	return databaseState(p), a.named(ctx, err)
+}
+
+func databaseState(p *agentv1.InspectDatabaseResponse) model.DatabaseState {
 	return model.DatabaseState{
-		Exists: p.Exists, Charset: p.Charset, Collation: p.Collation, Tables: tables(p.Tables), Bytes: p.Bytes,
-		FreeBytes: p.FreeBytes, Server: p.Server, UnknownCollations: p.UnknownCollations,
-	}, nil
+		Exists: p.GetExists(), Charset: p.GetCharset(), Collation: p.GetCollation(), Tables: tables(p.GetTables()), Bytes: p.GetBytes(),
+		FreeBytes: p.GetFreeBytes(), Server: p.GetServer(), UnknownCollations: p.GetUnknownCollations(),
+	}
 }
 
 func tables(list []*agentv1.TableInfo) []model.Table {

@@ -187,3 +187,38 @@ func cutShort(err error) error {
 func unknownMessage() error {
 	return errs.New(errs.Failed, "update the agent and the master to the same version", "a message of an unknown kind came")
 }
+
+// CompareTree says how the live tree differs from a backup's index, with so many paths of each sort of difference.
+func (a *Agent) CompareTree(ctx context.Context, site model.SiteRef, paths int, index iter.Seq2[archive.BaseFrame, error]) (model.TreeDifferences, error) {
+	call, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := a.tree.CompareTree(call)
+	if err != nil {
+		return model.TreeDifferences{}, a.named(ctx, err)
+	}
+	if err := ended(sendComparison(stream, &agentv1.CompareTreeHeader{Site: ref(site), MaxPaths: uint32(paths)}, index)); err != nil {
+		return model.TreeDifferences{}, a.named(ctx, err)
+	}
+	p, err := stream.CloseAndRecv()
+	return model.TreeDifferences{
+		Added: treeDifference(p.GetAdded()), Changed: treeDifference(p.GetChanged()), Removed: treeDifference(p.GetRemoved()),
+		Warnings: p.GetWarnings(),
+	}, a.named(ctx, err)
+}
+
+func sendComparison(stream agentv1.TreeService_CompareTreeClient, header *agentv1.CompareTreeHeader, index iter.Seq2[archive.BaseFrame, error]) error {
+	if err := stream.Send(&agentv1.CompareTreeRequest{Message: &agentv1.CompareTreeRequest_Header{Header: header}}); err != nil {
+		return err
+	}
+	send := func(b *agentv1.BaseIndex, _ *agentv1.StreamEnd) error {
+		return stream.Send(&agentv1.CompareTreeRequest{Message: &agentv1.CompareTreeRequest_Index{Index: b}})
+	}
+	if err := sendPieces(send, treeBase(index)); err != nil {
+		return err
+	}
+	return stream.Send(&agentv1.CompareTreeRequest{Message: &agentv1.CompareTreeRequest_End{End: &agentv1.StreamEnd{}}})
+}
+
+func treeDifference(p *agentv1.TreeDifference) model.TreeDifference {
+	return model.TreeDifference{Entries: p.GetEntries(), Bytes: p.GetBytes(), Paths: p.GetPaths()}
+}

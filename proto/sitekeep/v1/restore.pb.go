@@ -264,7 +264,17 @@ type PlanRestoreResponse struct {
 	// What the check found that does not stop the restore.
 	Warnings []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// The backup that "latest" stands for.
-	Backup        string `protobuf:"bytes,3,opt,name=backup,proto3" json:"backup,omitempty"`
+	Backup string `protobuf:"bytes,3,opt,name=backup,proto3" json:"backup,omitempty"`
+	// What is needed and what is free, by place.
+	Room []*PlanRoom `protobuf:"bytes,4,rep,name=room,proto3" json:"room,omitempty"`
+	// What becomes of the files, by web server.
+	Files []*PlanFiles `protobuf:"bytes,5,rep,name=files,proto3" json:"files,omitempty"`
+	// The tables that are not the same.
+	Tables []*PlanTable `protobuf:"bytes,6,rep,name=tables,proto3" json:"tables,omitempty"`
+	// How long the site will be down, by what is on record, in milliseconds; 0 if nothing is.
+	ExpectedDowntimeMs int64 `protobuf:"varint,7,opt,name=expected_downtime_ms,json=expectedDowntimeMs,proto3" json:"expected_downtime_ms,omitempty"`
+	// What that number comes from, a sentence.
+	DowntimeBasis string `protobuf:"bytes,8,opt,name=downtime_basis,json=downtimeBasis,proto3" json:"downtime_basis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -320,6 +330,336 @@ func (x *PlanRestoreResponse) GetBackup() string {
 	return ""
 }
 
+func (x *PlanRestoreResponse) GetRoom() []*PlanRoom {
+	if x != nil {
+		return x.Room
+	}
+	return nil
+}
+
+func (x *PlanRestoreResponse) GetFiles() []*PlanFiles {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+func (x *PlanRestoreResponse) GetTables() []*PlanTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *PlanRestoreResponse) GetExpectedDowntimeMs() int64 {
+	if x != nil {
+		return x.ExpectedDowntimeMs
+	}
+	return 0
+}
+
+func (x *PlanRestoreResponse) GetDowntimeBasis() string {
+	if x != nil {
+		return x.DowntimeBasis
+	}
+	return ""
+}
+
+// PlanRoom is room in one place.
+type PlanRoom struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Server string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// Such as "beside /var/www/example.com".
+	Place       string `protobuf:"bytes,2,opt,name=place,proto3" json:"place,omitempty"`
+	NeededBytes uint64 `protobuf:"varint,3,opt,name=needed_bytes,json=neededBytes,proto3" json:"needed_bytes,omitempty"`
+	// 0 where it is not known.
+	FreeBytes    uint64 `protobuf:"varint,4,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
+	NeededInodes uint64 `protobuf:"varint,5,opt,name=needed_inodes,json=neededInodes,proto3" json:"needed_inodes,omitempty"`
+	// 0 where they are not counted.
+	FreeInodes    uint64 `protobuf:"varint,6,opt,name=free_inodes,json=freeInodes,proto3" json:"free_inodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanRoom) Reset() {
+	*x = PlanRoom{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanRoom) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanRoom) ProtoMessage() {}
+
+func (x *PlanRoom) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanRoom.ProtoReflect.Descriptor instead.
+func (*PlanRoom) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PlanRoom) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *PlanRoom) GetPlace() string {
+	if x != nil {
+		return x.Place
+	}
+	return ""
+}
+
+func (x *PlanRoom) GetNeededBytes() uint64 {
+	if x != nil {
+		return x.NeededBytes
+	}
+	return 0
+}
+
+func (x *PlanRoom) GetFreeBytes() uint64 {
+	if x != nil {
+		return x.FreeBytes
+	}
+	return 0
+}
+
+func (x *PlanRoom) GetNeededInodes() uint64 {
+	if x != nil {
+		return x.NeededInodes
+	}
+	return 0
+}
+
+func (x *PlanRoom) GetFreeInodes() uint64 {
+	if x != nil {
+		return x.FreeInodes
+	}
+	return 0
+}
+
+// PlanFiles is what becomes of the files on one web server. No file is opened for it: what has the same size and time
+// counts as the same.
+type PlanFiles struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Server string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// In the backup and not in the live site.
+	Added *PlanDifference `protobuf:"bytes,2,opt,name=added,proto3" json:"added,omitempty"`
+	// In both, with another type, size, time, mode, owner or link target.
+	Changed *PlanDifference `protobuf:"bytes,3,opt,name=changed,proto3" json:"changed,omitempty"`
+	// In the live site and not in the backup.
+	Removed       *PlanDifference `protobuf:"bytes,4,opt,name=removed,proto3" json:"removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanFiles) Reset() {
+	*x = PlanFiles{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanFiles) ProtoMessage() {}
+
+func (x *PlanFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanFiles.ProtoReflect.Descriptor instead.
+func (*PlanFiles) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PlanFiles) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *PlanFiles) GetAdded() *PlanDifference {
+	if x != nil {
+		return x.Added
+	}
+	return nil
+}
+
+func (x *PlanFiles) GetChanged() *PlanDifference {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *PlanFiles) GetRemoved() *PlanDifference {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+type PlanDifference struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries uint64                 `protobuf:"varint,1,opt,name=entries,proto3" json:"entries,omitempty"`
+	// Of regular files: as the backup has them, and of those that it has not, as the live site does.
+	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The first of them.
+	Paths         []string `protobuf:"bytes,3,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanDifference) Reset() {
+	*x = PlanDifference{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanDifference) ProtoMessage() {}
+
+func (x *PlanDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanDifference.ProtoReflect.Descriptor instead.
+func (*PlanDifference) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *PlanDifference) GetEntries() uint64 {
+	if x != nil {
+		return x.Entries
+	}
+	return 0
+}
+
+func (x *PlanDifference) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *PlanDifference) GetPaths() []string {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+// PlanTable is a table that is in the backup or in the live database only, or has another number of rows.
+type PlanTable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "added", "changed" or "removed".
+	Change string `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	// In the backup.
+	Rows int64 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
+	// In the live database.
+	LiveRows      int64 `protobuf:"varint,4,opt,name=live_rows,json=liveRows,proto3" json:"live_rows,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlanTable) Reset() {
+	*x = PlanTable{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlanTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlanTable) ProtoMessage() {}
+
+func (x *PlanTable) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlanTable.ProtoReflect.Descriptor instead.
+func (*PlanTable) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PlanTable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PlanTable) GetChange() string {
+	if x != nil {
+		return x.Change
+	}
+	return ""
+}
+
+func (x *PlanTable) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *PlanTable) GetLiveRows() int64 {
+	if x != nil {
+		return x.LiveRows
+	}
+	return 0
+}
+
 // PlanStep is one step of a restore.
 type PlanStep struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -339,7 +679,7 @@ type PlanStep struct {
 
 func (x *PlanStep) Reset() {
 	*x = PlanStep{}
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[4]
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -351,7 +691,7 @@ func (x *PlanStep) String() string {
 func (*PlanStep) ProtoMessage() {}
 
 func (x *PlanStep) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[4]
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -364,7 +704,7 @@ func (x *PlanStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanStep.ProtoReflect.Descriptor instead.
 func (*PlanStep) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{4}
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PlanStep) GetName() string {
@@ -411,7 +751,7 @@ type UndoRestoreRequest struct {
 
 func (x *UndoRestoreRequest) Reset() {
 	*x = UndoRestoreRequest{}
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[5]
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -423,7 +763,7 @@ func (x *UndoRestoreRequest) String() string {
 func (*UndoRestoreRequest) ProtoMessage() {}
 
 func (x *UndoRestoreRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[5]
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -436,7 +776,7 @@ func (x *UndoRestoreRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndoRestoreRequest.ProtoReflect.Descriptor instead.
 func (*UndoRestoreRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{5}
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *UndoRestoreRequest) GetSite() string {
@@ -455,7 +795,7 @@ type UndoRestoreResponse struct {
 
 func (x *UndoRestoreResponse) Reset() {
 	*x = UndoRestoreResponse{}
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[6]
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -467,7 +807,7 @@ func (x *UndoRestoreResponse) String() string {
 func (*UndoRestoreResponse) ProtoMessage() {}
 
 func (x *UndoRestoreResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[6]
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -480,7 +820,7 @@ func (x *UndoRestoreResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UndoRestoreResponse.ProtoReflect.Descriptor instead.
 func (*UndoRestoreResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{6}
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *UndoRestoreResponse) GetTask() *Task {
@@ -514,11 +854,39 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"files_only\x18\x03 \x01(\bR\tfilesOnly\x12\x17\n" +
 	"\adb_only\x18\x04 \x01(\bR\x06dbOnly\x12\x14\n" +
 	"\x05paths\x18\x05 \x03(\fR\x05paths\x12\x16\n" +
-	"\x06tables\x18\x06 \x03(\tR\x06tables\"v\n" +
+	"\x06tables\x18\x06 \x03(\tR\x06tables\"\xd8\x02\n" +
 	"\x13PlanRestoreResponse\x12+\n" +
 	"\x05steps\x18\x01 \x03(\v2\x15.sitekeep.v1.PlanStepR\x05steps\x12\x1a\n" +
 	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x12\x16\n" +
-	"\x06backup\x18\x03 \x01(\tR\x06backup\"\x8a\x01\n" +
+	"\x06backup\x18\x03 \x01(\tR\x06backup\x12)\n" +
+	"\x04room\x18\x04 \x03(\v2\x15.sitekeep.v1.PlanRoomR\x04room\x12,\n" +
+	"\x05files\x18\x05 \x03(\v2\x16.sitekeep.v1.PlanFilesR\x05files\x12.\n" +
+	"\x06tables\x18\x06 \x03(\v2\x16.sitekeep.v1.PlanTableR\x06tables\x120\n" +
+	"\x14expected_downtime_ms\x18\a \x01(\x03R\x12expectedDowntimeMs\x12%\n" +
+	"\x0edowntime_basis\x18\b \x01(\tR\rdowntimeBasis\"\xc0\x01\n" +
+	"\bPlanRoom\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12\x14\n" +
+	"\x05place\x18\x02 \x01(\tR\x05place\x12!\n" +
+	"\fneeded_bytes\x18\x03 \x01(\x04R\vneededBytes\x12\x1d\n" +
+	"\n" +
+	"free_bytes\x18\x04 \x01(\x04R\tfreeBytes\x12#\n" +
+	"\rneeded_inodes\x18\x05 \x01(\x04R\fneededInodes\x12\x1f\n" +
+	"\vfree_inodes\x18\x06 \x01(\x04R\n" +
+	"freeInodes\"\xc4\x01\n" +
+	"\tPlanFiles\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x121\n" +
+	"\x05added\x18\x02 \x01(\v2\x1b.sitekeep.v1.PlanDifferenceR\x05added\x125\n" +
+	"\achanged\x18\x03 \x01(\v2\x1b.sitekeep.v1.PlanDifferenceR\achanged\x125\n" +
+	"\aremoved\x18\x04 \x01(\v2\x1b.sitekeep.v1.PlanDifferenceR\aremoved\"V\n" +
+	"\x0ePlanDifference\x12\x18\n" +
+	"\aentries\x18\x01 \x01(\x04R\aentries\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x14\n" +
+	"\x05paths\x18\x03 \x03(\tR\x05paths\"h\n" +
+	"\tPlanTable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06change\x18\x02 \x01(\tR\x06change\x12\x12\n" +
+	"\x04rows\x18\x03 \x01(\x03R\x04rows\x12\x1b\n" +
+	"\tlive_rows\x18\x04 \x01(\x03R\bliveRows\"\x8a\x01\n" +
 	"\bPlanStep\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aservers\x18\x02 \x03(\tR\aservers\x12 \n" +
@@ -546,34 +914,44 @@ func file_sitekeep_v1_restore_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_restore_proto_rawDescData
 }
 
-var file_sitekeep_v1_restore_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_sitekeep_v1_restore_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_sitekeep_v1_restore_proto_goTypes = []any{
 	(*RestoreSiteRequest)(nil),  // 0: sitekeep.v1.RestoreSiteRequest
 	(*RestoreSiteResponse)(nil), // 1: sitekeep.v1.RestoreSiteResponse
 	(*PlanRestoreRequest)(nil),  // 2: sitekeep.v1.PlanRestoreRequest
 	(*PlanRestoreResponse)(nil), // 3: sitekeep.v1.PlanRestoreResponse
-	(*PlanStep)(nil),            // 4: sitekeep.v1.PlanStep
-	(*UndoRestoreRequest)(nil),  // 5: sitekeep.v1.UndoRestoreRequest
-	(*UndoRestoreResponse)(nil), // 6: sitekeep.v1.UndoRestoreResponse
-	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
-	(*Task)(nil),                // 8: sitekeep.v1.Task
+	(*PlanRoom)(nil),            // 4: sitekeep.v1.PlanRoom
+	(*PlanFiles)(nil),           // 5: sitekeep.v1.PlanFiles
+	(*PlanDifference)(nil),      // 6: sitekeep.v1.PlanDifference
+	(*PlanTable)(nil),           // 7: sitekeep.v1.PlanTable
+	(*PlanStep)(nil),            // 8: sitekeep.v1.PlanStep
+	(*UndoRestoreRequest)(nil),  // 9: sitekeep.v1.UndoRestoreRequest
+	(*UndoRestoreResponse)(nil), // 10: sitekeep.v1.UndoRestoreResponse
+	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
+	(*Task)(nil),                // 12: sitekeep.v1.Task
 }
 var file_sitekeep_v1_restore_proto_depIdxs = []int32{
-	7, // 0: sitekeep.v1.RestoreSiteRequest.grace:type_name -> google.protobuf.Duration
-	8, // 1: sitekeep.v1.RestoreSiteResponse.task:type_name -> sitekeep.v1.Task
-	4, // 2: sitekeep.v1.PlanRestoreResponse.steps:type_name -> sitekeep.v1.PlanStep
-	8, // 3: sitekeep.v1.UndoRestoreResponse.task:type_name -> sitekeep.v1.Task
-	0, // 4: sitekeep.v1.RestoreService.RestoreSite:input_type -> sitekeep.v1.RestoreSiteRequest
-	2, // 5: sitekeep.v1.RestoreService.PlanRestore:input_type -> sitekeep.v1.PlanRestoreRequest
-	5, // 6: sitekeep.v1.RestoreService.UndoRestore:input_type -> sitekeep.v1.UndoRestoreRequest
-	1, // 7: sitekeep.v1.RestoreService.RestoreSite:output_type -> sitekeep.v1.RestoreSiteResponse
-	3, // 8: sitekeep.v1.RestoreService.PlanRestore:output_type -> sitekeep.v1.PlanRestoreResponse
-	6, // 9: sitekeep.v1.RestoreService.UndoRestore:output_type -> sitekeep.v1.UndoRestoreResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	11, // 0: sitekeep.v1.RestoreSiteRequest.grace:type_name -> google.protobuf.Duration
+	12, // 1: sitekeep.v1.RestoreSiteResponse.task:type_name -> sitekeep.v1.Task
+	8,  // 2: sitekeep.v1.PlanRestoreResponse.steps:type_name -> sitekeep.v1.PlanStep
+	4,  // 3: sitekeep.v1.PlanRestoreResponse.room:type_name -> sitekeep.v1.PlanRoom
+	5,  // 4: sitekeep.v1.PlanRestoreResponse.files:type_name -> sitekeep.v1.PlanFiles
+	7,  // 5: sitekeep.v1.PlanRestoreResponse.tables:type_name -> sitekeep.v1.PlanTable
+	6,  // 6: sitekeep.v1.PlanFiles.added:type_name -> sitekeep.v1.PlanDifference
+	6,  // 7: sitekeep.v1.PlanFiles.changed:type_name -> sitekeep.v1.PlanDifference
+	6,  // 8: sitekeep.v1.PlanFiles.removed:type_name -> sitekeep.v1.PlanDifference
+	12, // 9: sitekeep.v1.UndoRestoreResponse.task:type_name -> sitekeep.v1.Task
+	0,  // 10: sitekeep.v1.RestoreService.RestoreSite:input_type -> sitekeep.v1.RestoreSiteRequest
+	2,  // 11: sitekeep.v1.RestoreService.PlanRestore:input_type -> sitekeep.v1.PlanRestoreRequest
+	9,  // 12: sitekeep.v1.RestoreService.UndoRestore:input_type -> sitekeep.v1.UndoRestoreRequest
+	1,  // 13: sitekeep.v1.RestoreService.RestoreSite:output_type -> sitekeep.v1.RestoreSiteResponse
+	3,  // 14: sitekeep.v1.RestoreService.PlanRestore:output_type -> sitekeep.v1.PlanRestoreResponse
+	10, // 15: sitekeep.v1.RestoreService.UndoRestore:output_type -> sitekeep.v1.UndoRestoreResponse
+	13, // [13:16] is the sub-list for method output_type
+	10, // [10:13] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_restore_proto_init() }
@@ -588,7 +966,7 @@ func file_sitekeep_v1_restore_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_restore_proto_rawDesc), len(file_sitekeep_v1_restore_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
