@@ -94,6 +94,34 @@ func TestSweepEndsLeases(t *testing.T) {
 	}
 }
 
+// TestSweepLeavesALeaseThatIsHeld: after an exchange the master takes one that outlasts its absence, and only the
+// journal ends the maintenance.
+func TestSweepLeavesALeaseThatIsHeld(t *testing.T) {
+	r := newRig(t)
+	sweep := func() {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // it looks once
+		r.agent.Sweep(ctx)
+	}
+	r.begin(time.Minute)
+	r.now.advance(2 * time.Minute)
+	if sweep(); r.flag() {
+		t.Fatal("the maintenance of a site that is as it was does not end")
+	}
+	r.begin(time.Minute)
+	held := durationpb.New(30 * 24 * time.Hour)
+	if _, err := r.vhost.RenewMaintenance(r.ctx(), &agentv1.RenewMaintenanceRequest{Site: r.ref("x"), Task: task, Lease: held}); err != nil {
+		t.Fatal(err)
+	}
+	r.now.advance(7 * 24 * time.Hour)
+	if sweep(); !r.flag() {
+		t.Error("the maintenance of an exchanged site has ended by itself")
+	}
+	if _, err := r.vhost.EndMaintenance(r.ctx(), &agentv1.EndMaintenanceRequest{Site: r.ref("x"), Task: task}); err != nil || r.flag() {
+		t.Errorf("the master has come back: %v", err)
+	}
+}
+
 func TestSweepWithoutAWebServerReturns(t *testing.T) {
 	r := newRig(t, func(o *agent.Options) { o.Config.Webserver = nil })
 	r.agent.Sweep(t.Context())

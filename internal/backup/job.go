@@ -38,6 +38,7 @@ type job struct {
 	dump     model.DumpSummary
 	sql      archive.Summary
 	page     string    // see LabelPageStatus
+	source   string    // the web server that files are read from
 	software [2]string // of the web and of the database agent
 }
 
@@ -66,6 +67,9 @@ func (j *job) run(ctx context.Context) (*model.Backup, error) {
 		return nil, j.storeError(err)
 	}
 	defer j.assembler.Abort()
+	if err := j.chooseSource(ctx); err != nil {
+		return nil, err
+	}
 	if err := j.collect(ctx); err != nil {
 		return nil, err
 	}
@@ -109,7 +113,7 @@ func (j *job) askPage(ctx context.Context) {
 }
 
 func (j *job) probe(ctx context.Context) (model.PageProbe, error) {
-	web, err := j.deps.Agents.Web(ctx, j.q.Site.WebServers[0])
+	web, err := j.deps.Agents.Web(ctx, j.source)
 	if err != nil {
 		return model.PageProbe{}, err
 	}
@@ -142,7 +146,7 @@ func (j *job) manifest() *archivev1.Manifest {
 	m := &archivev1.Manifest{
 		Site: j.q.Site.Name, SiteKind: j.q.Site.Kind, BackupId: j.pending.ID(), CreatedAt: timestamppb.New(j.started),
 		Description: j.q.Description, Software: j.deps.Software, Warnings: j.counts.warnings(),
-		Sources: []*archivev1.SourceServer{{Name: j.q.Site.WebServers[0], Role: string(model.RoleWeb), Subject: j.q.Site.Root, Software: j.software[0]}},
+		Sources: []*archivev1.SourceServer{{Name: j.source, Role: string(model.RoleWeb), Subject: j.q.Site.Root, Software: j.software[0]}},
 		Labels:  map[string]string{LabelOrigin: string(j.q.Origin)},
 	}
 	m.Labels[LabelSinceFull] = strconv.Itoa(j.sinceFull)

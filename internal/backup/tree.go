@@ -20,7 +20,7 @@ type tree struct {
 
 // takeTree takes the site's files, in as many attempts as it needs.
 func (j *job) takeTree(ctx context.Context) error {
-	t := &tree{stream: stream{j: j, what: "files", server: j.q.Site.WebServers[0], bases: []*archive.Reader{j.earlier()}}}
+	t := &tree{stream: stream{j: j, what: "files", server: j.source, bases: []*archive.Reader{j.earlier()}}}
 	t.call, t.keep = t.read, t.suspend
 	if err := t.run(ctx); err != nil {
 		return err

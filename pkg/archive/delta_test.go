@@ -303,6 +303,22 @@ func TestDeltaSharesNoInode(t *testing.T) {
 	compareTrees(t, want, listing(t, got.dir))
 }
 
+// TestDeltaOfUnknownOwners uses their numbers and says so, once for all workers.
+func TestDeltaOfUnknownOwners(t *testing.T) {
+	s := newSite(t)
+	for i := range 60 {
+		s.write(fmt.Sprintf("f%02d", i), noise(uint64(i), 30000))
+	}
+	m := s.make(makeOptions{codec: Zstd()})
+	nobody := func(e *Entry) { e.Uname = "nobody-here" }
+	got, err := m.tryDelta(t, s.dir, DeltaOptions{Workers: 4}, changed(m.open(t), nobody))
+	check(t, err)
+	compareTrees(t, listing(t, s.dir), listing(t, got.dir))
+	if len(got.warnings) != 1 || got.warnings[0].Kind != WarnOwner || got.summary.Warnings != 1 {
+		t.Errorf("warnings: %v", got.warnings)
+	}
+}
+
 // TestFilesThatChangeMeanwhile come from the tarball.
 func TestFilesThatChangeMeanwhile(t *testing.T) {
 	for name, change := range map[string]func(path string) error{

@@ -54,6 +54,29 @@ func TestSharedBlocks(t *testing.T) {
 	verifyMade(t, third)
 }
 
+// TestDeltaSharesBlocks: on a file system that can, what was taken over costs no
+// room, whether it was read or not, and is not the live file all the same.
+func TestDeltaSharesBlocks(t *testing.T) {
+	mount := mounted(t, "mkfs.xfs", "-q", "-m", "reflink=1")
+	t.Setenv("TMPDIR", mount)
+	s := newSite(t)
+	s.write("large", noise(1, 60<<20))
+	for i := range 200 {
+		s.write("small/"+itoa(int64(i)), noise(uint64(i), 20000))
+	}
+	m := s.make(makeOptions{codec: Zstd()})
+	want := listing(t, s.dir)
+	for name, o := range map[string]DeltaOptions{"read": {}, "not read": m.trusting()} {
+		before := freeBytes(t, mount)
+		got := m.delta(t, s.dir, o)
+		if used := before - freeBytes(t, mount); used > 6<<20 || got.summary.TakenFiles != 201 {
+			t.Errorf("%s: %d bytes used for %+v", name, used, got.summary)
+		}
+		flipBit(t, filepath.Join(got.dir, "large"), 1<<20)
+		compareTrees(t, want, listing(t, s.dir))
+	}
+}
+
 func freeBytes(t *testing.T, dir string) int64 {
 	t.Helper()
 	run(t, "sync", "-f", dir)

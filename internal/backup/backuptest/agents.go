@@ -87,8 +87,13 @@ type agent struct {
 	server string
 }
 
-// Info says nothing but a version.
+// Info says nothing but a version. It is not among the calls; its name to Broken is such as "info web1".
 func (a *agent) Info(context.Context) (model.AgentInfo, error) {
+	if a.Broken != nil {
+		if err := a.Broken("info " + a.server); err != nil {
+			return model.AgentInfo{}, err
+		}
+	}
 	return model.AgentInfo{Version: "test"}, nil
 }
 

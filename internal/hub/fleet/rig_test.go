@@ -97,6 +97,8 @@ type agent struct {
 	held      chan struct{}
 	readTree  func(agentv1.TreeService_ReadTreeServer) error
 	writeTree func(agentv1.TreeService_WriteTreeServer) error
+	delta     func(agentv1.TreeService_WriteDeltaServer) error
+	compare   func(agentv1.TreeService_CompareTreeServer) error
 }
 
 func (a *agent) GetInfo(ctx context.Context, _ *agentv1.GetInfoRequest) (*agentv1.GetInfoResponse, error) {
@@ -112,6 +114,9 @@ func (a *agent) GetInfo(ctx context.Context, _ *agentv1.GetInfoRequest) (*agentv
 
 func (a *agent) ReadTree(s agentv1.TreeService_ReadTreeServer) error   { return a.readTree(s) }
 func (a *agent) WriteTree(s agentv1.TreeService_WriteTreeServer) error { return a.writeTree(s) }
+
+func (a *agent) WriteDelta(s agentv1.TreeService_WriteDeltaServer) error   { return a.delta(s) }
+func (a *agent) CompareTree(s agentv1.TreeService_CompareTreeServer) error { return a.compare(s) }
 
 func (a *agent) server(creds credentials.TransportCredentials) *grpc.Server {
 	s := grpc.NewServer(grpc.Creds(creds), grpc.ChainUnaryInterceptor(wire.UnaryServerErrors(hclog.NewNullLogger())),
