@@ -483,6 +483,20 @@ func TestDeltaThatLacksSomething(t *testing.T) {
 	if err := d.Extract(t.Context(), pulled(next)); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("without the frames: %v", err)
 	}
+	s.write("large", noise(1, SliceSize))
+	two := s.make(makeOptions{codec: Zstd()}).open(t)
+	var runs []FrameRun
+	d = open(nil)
+	check(t, d.Match(t.Context(), two.BaseFrames(0), func(first, count uint64) error {
+		runs = append(runs, FrameRun{first, count})
+		return nil
+	}))
+	one, stopOne := iter.Pull2(two.ReadRuns(t.Context(), runs[:1]))
+	defer stopOne()
+	if err := d.Extract(t.Context(), pulled(one)); !errors.Is(err, ErrIncomplete) || len(runs) != 2 {
+		t.Errorf("with one of %v: %v", runs, err)
+	}
+	check(t, os.Remove(s.path("large")))
 	d = open(s.root())
 	check(t, d.Match(t.Context(), r.BaseFrames(0), none))
 	if _, err := d.Finish(t.Context(), func(func(Entry, error) bool) {}); !errors.Is(err, ErrIncomplete) {
