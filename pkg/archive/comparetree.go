@@ -52,7 +52,7 @@ func CompareTree(ctx context.Context, root *os.Root, index iter.Seq2[BaseFrame, 
 		}
 		defer b.close()
 		w := &walker{
-			ctx: ctx, root: b, opts: &SourceOptions{}, excludes: rules, owners: newOwnerNames(), links: map[inode]*firstName{},
+			ctx: ctx, root: b, opts: &SourceOptions{}, excludes: rules, owners: newOwnerNames(), links: map[inode]*firstName{}, limits: usualLimits(),
 			visit: c.visit, warn: func(w Warning) error { warn(w); return nil },
 		}
 		if err := w.walk(); err != nil {
