@@ -53,7 +53,7 @@ func (r *run) compare(ctx context.Context, out *Preview) error {
 				return err
 			}
 		}
-		if !r.basis.WithDatabase() {
+		if !r.basis.WithDatabase() && !r.basis.WithTables() {
 			return nil
 		}
 		return r.db(ctx, func(db DB) error { return r.compareTables(ctx, db, t.Facts().Tables, out) })
@@ -122,8 +122,16 @@ func (r *run) compareTables(ctx context.Context, db DB, want []model.Table, out 
 			return nil
 		}
 	}
-	out.Tables = tableDifferences(want, live.Tables)
+	out.Tables = tableDifferences(r.chosen(want), r.chosen(live.Tables))
 	return nil
+}
+
+// chosen leaves out the tables that the restore does not touch.
+func (r *run) chosen(tables []model.Table) []model.Table {
+	if !r.basis.WithTables() {
+		return tables
+	}
+	return slices.DeleteFunc(slices.Clone(tables), func(t model.Table) bool { return !slices.Contains(r.basis.Tables, t.Name) })
 }
 
 // tableDifferences are those of a live database from what a backup holds. Rows of views are nobody's.

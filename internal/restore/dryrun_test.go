@@ -51,6 +51,16 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// TestDryRunOfTables compares the chosen tables and no others.
+func TestDryRunOfTables(t *testing.T) {
+	g := newRig(t).newGame(quirks{part: Selected, tables: "post*"})
+	p, err := g.master().DryRun(t.Context(), g.first(), g.q.request(g.rig.f.backup.ID, grace))
+	must(t, err)
+	if got := fmt.Sprint(p.Tables); got != "[{posts changed 2 9}]" {
+		t.Error(got)
+	}
+}
+
 // TestDryRunOfABrokenSite: what cannot be compared is a warning, because such a site is what a restore is for.
 func TestDryRunOfABrokenSite(t *testing.T) {
 	r := newRig(t)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sitekeep/sitekeep/pkg/archive"
 	"github.com/sitekeep/sitekeep/test/bed"
 )
 
@@ -217,10 +218,28 @@ func (s *stage) findsDamage(id string) {
 	s.must(os.WriteFile(path, data, 0o600))
 	s.refused(1, []string{id, "corrupt"}, "check", "--all")
 
+	// A restore reads what the live site has not, and the dump.
+	data[s.dumpFrame(path)] ^= 1
+	s.must(os.WriteFile(path, data, 0o600))
 	before, inventory := s.fingerprint(), s.inventory()
 	s.refused(1, nil, "restore", siteName, id, "--yes", "--grace", "0s")
 	s.isNow(before)
 	s.nothingLeft(inventory, s.site.Database)
 	third := s.backup()
 	s.ok("check", third, "--read-data")
+}
+
+// dumpFrame returns where the middle of a tarball's first dump frame lies.
+func (s *stage) dumpFrame(path string) int64 {
+	s.t.Helper()
+	r := bed.Must(archive.OpenFile(path))(s.t)
+	defer r.Close()
+	for f, err := range r.Frames() {
+		s.must(err)
+		if f.Kind == archive.KindDump {
+			return f.Offset + f.Length/2
+		}
+	}
+	s.t.Fatalf("%s holds no dump", path)
+	return 0
 }
