@@ -81,6 +81,8 @@ func kindOfDatabase(kind dbdump.Kind) errs.Kind {
 		return errs.Usage
 	case dbdump.KindCancelled:
 		return errs.Cancelled
+	case dbdump.KindChanged:
+		return errs.Changed
 	}
 	return errs.Failed
 }

@@ -26,6 +26,7 @@ type stream struct {
 	server string
 	call   func(ctx context.Context) error // one attempt, up to the closing summary
 	keep   func() error                    // makes what has come the base of the next attempt
+	again  bool                            // an attempt was given up because what it read had changed
 
 	bases []*archive.Reader // that references name by number; may hold nil
 	ours  error             // what our own side could not do: no attempt mends that
@@ -39,22 +40,42 @@ type stream struct {
 	since  time.Time
 }
 
-// run makes attempts until one comes to its end, fails for a reason that does not pass, or too long none got on.
+// run makes attempts until one comes to its end, fails for a reason that does not pass, or too long none got on. What
+// changed while it was read (errs.Changed) is read once more.
 func (s *stream) run(ctx context.Context) error {
 	for {
 		s.frames, s.bytes = 0, 0
 		s.j.counts.begin(s.what)
 		err := s.call(ctx)
-		if err == nil || !s.mayPass(ctx, err) {
+		next := s.pause
+		switch {
+		case err == nil:
+			return nil
+		case s.mayBeReadAgain(ctx, err):
+			next = s.readAgain
+		case !s.mayPass(ctx, err):
 			return err
 		}
 		if err := s.keep(); err != nil {
 			return s.j.storeError(err)
 		}
-		if err := s.pause(ctx, err); err != nil {
+		if err := next(ctx, err); err != nil {
 			return err
 		}
 	}
+}
+
+// mayBeReadAgain reports whether err says that what was read changed meanwhile, for the first time: a site that alters its
+// tables all the time is not dumped over and over.
+func (s *stream) mayBeReadAgain(ctx context.Context, err error) bool {
+	return !s.again && s.ours == nil && ctx.Err() == nil && errs.Is(err, errs.Changed)
+}
+
+// readAgain has the next attempt begin at once.
+func (s *stream) readAgain(_ context.Context, cause error) error {
+	s.again = true
+	s.j.log.Log(model.LevelWarn, "the %s changed while %s read it, reading it again as a whole; what has not changed is not sent again: %v", s.what, s.server, cause)
+	return nil
 }
 
 // mayPass reports whether a stream that failed with err may go on. One that never began is left to the queue, which tries

@@ -26,12 +26,13 @@ const (
 	NoSpace                  // a file system or a quota is full
 	Corrupt                  // stored data is not what was written
 	Cancelled                // somebody asked for the end
+	Changed                  // what was being read was altered meanwhile; a second reading may come through
 )
 
 var names = [...]string{
 	Failed: "failed", Usage: "usage", NotFound: "not_found", Exists: "exists", Busy: "busy",
 	Unreachable: "unreachable", Permission: "permission", Precondition: "precondition",
-	NoSpace: "no_space", Corrupt: "corrupt", Cancelled: "cancelled",
+	NoSpace: "no_space", Corrupt: "corrupt", Cancelled: "cancelled", Changed: "changed",
 }
 
 // String returns the kind's name as it crosses the wire.

@@ -117,7 +117,7 @@ func codeOf(kind errs.Kind) codes.Code {
 		return codes.NotFound
 	case errs.Exists:
 		return codes.AlreadyExists
-	case errs.Busy:
+	case errs.Busy, errs.Changed:
 		return codes.Aborted
 	case errs.Unreachable:
 		return codes.Unavailable

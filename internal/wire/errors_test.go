@@ -22,10 +22,11 @@ var kindCodes = map[errs.Kind]codes.Code{
 	errs.Exists: codes.AlreadyExists, errs.Busy: codes.Aborted, errs.Unreachable: codes.Unavailable,
 	errs.Permission: codes.PermissionDenied, errs.Precondition: codes.FailedPrecondition,
 	errs.NoSpace: codes.ResourceExhausted, errs.Corrupt: codes.DataLoss, errs.Cancelled: codes.Canceled,
+	errs.Changed: codes.Aborted,
 }
 
 func TestEveryKindRoundTrips(t *testing.T) {
-	for kind := errs.Failed; kind <= errs.Cancelled; kind++ {
+	for kind := errs.Failed; kind <= errs.Changed; kind++ {
 		for _, hint := range []string{"", "do this: then that"} {
 			err := fmt.Errorf("restore a.example: %w", errs.New(kind, hint, "dial %s", "web1"))
 			sent := wire.ToStatus(err)

@@ -52,7 +52,7 @@ var faults = map[uint16]fault{
 	1419: {KindBinlogTrust, "the binary log is on: SET GLOBAL log_bin_trust_function_creators=1 on the database server"},
 
 	1007: {KindExists, "choose another name"},
-	1412: {KindChanged, "a table was altered during the dump: try again"},
+	1412: {KindChanged, "a table was altered during the dump: back up again when nothing alters tables"},
 	1153: {KindTooLarge, "raise max_allowed_packet on the database server"},
 
 	1017: {KindBroken, hintBroken}, 1033: {KindBroken, hintBroken}, 1034: {KindBroken, hintBroken},
