@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // AssemblerOptions says where an [Assembler] writes.
@@ -241,17 +239,6 @@ func (a *Assembler) write(b []byte) error {
 	a.pos += int64(len(b))
 	a.writeBehind()
 	return nil
-}
-
-// writeBehind lets the kernel begin to write what has come, so that the sync at
-// the end finds little to do. It is a hint: errors show at the sync.
-func (a *Assembler) writeBehind() {
-	const step = 16 << 20
-	if a.pos-a.synced < step {
-		return
-	}
-	_ = unix.SyncFileRange(int(a.opts.File.Fd()), a.synced, a.pos-a.synced, unix.SYNC_FILE_RANGE_WRITE)
-	a.synced = a.pos
 }
 
 // CloseTree says that the site's frames are complete and compares what came with

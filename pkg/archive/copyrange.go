@@ -14,6 +14,7 @@ type span struct {
 	src    io.ReaderAt
 	offset int64
 	length int64
+	stored bool // in an earlier tarball, whose pages are clean
 }
 
 // copySpan copies s to dst at offset at, by sharing blocks where both files and

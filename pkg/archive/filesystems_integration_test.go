@@ -5,6 +5,9 @@ package archive
 import (
 	"os"
 	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestFileSystems has what a site can hold come back, holes stay holes, and
@@ -33,6 +36,9 @@ func TestFileSystems(t *testing.T) {
 				t.Errorf("blocks to share are of %d bytes", align)
 			}
 			conformance(t)
+			if fs.name == "ext4" { // where bytes are copied, by way of the page cache
+				t.Run("page cache", splicedBasesLeaveThePageCache)
+			}
 		})
 	}
 }
@@ -55,4 +61,47 @@ func mountedTmpfs(t *testing.T) string {
 	run(t, "mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", dir)
 	t.Cleanup(func() { run(t, "umount", dir) })
 	return dir
+}
+
+// splicedBasesLeaveThePageCache looks at what is left there of a base that was copied.
+func splicedBasesLeaveThePageCache(t *testing.T) {
+	s := newSite(t)
+	s.write("a.jpg", noise(1, 40<<20))
+	s.age(".")
+	first := s.make(makeOptions{codec: Zstd()})
+	if n := resident(t, first.path); n < 40<<20/4096 {
+		t.Errorf("%d pages before", n) // the test would show nothing
+	}
+	base := first.open(t)
+	second := s.make(makeOptions{codec: Zstd(), bases: []*Reader{base}, source: SourceOptions{Base: base.BaseFrames(0), BaseStarted: later()}})
+	if n := resident(t, first.path); second.result.CopiedBytes < 40<<20 || n > 10<<20/4096 {
+		t.Errorf("%d pages after %d bytes were copied", n, second.result.CopiedBytes)
+	}
+	verifyMade(t, second)
+}
+
+// resident counts the pages of a file that are in the page cache.
+func resident(t *testing.T, path string) int {
+	t.Helper()
+	f := must[*os.File](t)(os.Open(path))
+	defer f.Close()
+	st := must[os.FileInfo](t)(f.Stat())
+	b := must[[]byte](t)(unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_SHARED))
+	defer unix.Munmap(b)
+	pages := make([]byte, (len(b)+4095)/4096)
+	check(t, mincore(b, pages))
+	n := 0
+	for _, p := range pages {
+		n += int(p & 1)
+	}
+	return n
+}
+
+// mincore is mincore(2).
+func mincore(b, pages []byte) error {
+	_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(unsafe.Pointer(&pages[0])))
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }

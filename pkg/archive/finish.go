@@ -144,7 +144,7 @@ func (a *Assembler) placeSpooled(n *spooledFrame) error {
 		Hash: n.Hash, PlainHash: n.PlainHash,
 	}
 	copied, shared := a.copied, a.shared
-	if err := a.copyRun(&span{src: a.dump.source(n), offset: n.Offset, length: n.Length}); err != nil {
+	if err := a.copyRun(&span{src: a.dump.source(n), offset: n.Offset, length: n.Length, stored: n.Source != 0}); err != nil {
 		return err
 	}
 	if n.Source == 0 {

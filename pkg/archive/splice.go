@@ -59,7 +59,7 @@ func (a *Assembler) splice(base *Reader, ref *Reference) error {
 			return err
 		}
 	}
-	run := span{src: base.data}
+	run := span{src: base.data, stored: true}
 	for n := ref.First; n < ref.First+ref.Count; n++ {
 		f, err := a.cursor.frame(base, n)
 		if err != nil {
@@ -116,20 +116,27 @@ func (a *Assembler) extend(run *span, f *FrameInfo) error {
 	return a.write(appendPadding(nil, a.opts.Codec.format, f.Padding))
 }
 
-// copyRun copies a run to the end of the file and makes it empty.
+// copyRun copies a run to the end of the file and makes it empty. Where blocks
+// may be shared that is one step, otherwise as many as keep the page cache small.
 func (a *Assembler) copyRun(run *span) error {
-	if run.length == 0 {
-		return nil
+	step := int64(cacheStep)
+	if a.opts.Align > 0 {
+		step = run.length
 	}
-	shared, err := copySpan(a.opts.File, a.pos, *run, a.opts.Align)
-	if err != nil {
-		return err
+	for run.length > 0 {
+		piece := *run
+		piece.length = min(run.length, step)
+		shared, err := copySpan(a.opts.File, a.pos, piece, a.opts.Align)
+		if err != nil {
+			return err
+		}
+		dropCopied(&piece)
+		a.pos += piece.length
+		a.copied += piece.length
+		a.shared += shared
+		a.writeBehind()
+		run.offset, run.length = run.offset+piece.length, run.length-piece.length
 	}
-	a.pos += run.length
-	a.copied += run.length
-	a.shared += shared
-	a.writeBehind()
-	run.length = 0
 	return nil
 }
 
