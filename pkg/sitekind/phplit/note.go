@@ -44,8 +44,10 @@ func (p *parser) note(s scope, tokens []token) {
 	if len(tokens) == 0 {
 		return
 	}
-	if p.file.included < 0 && slices.ContainsFunc(tokens, isInclude) {
-		p.file.included = tokens[0].start
+	p.noteIncludes(s, tokens)
+	if tokens[0].keyword() == "unset" {
+		p.noteReferences(tokens)
+		return
 	}
 	if s.when != maybe && p.noteExact(s, tokens) {
 		return
@@ -69,8 +71,10 @@ func (p *parser) noteExact(s scope, tokens []token) bool {
 	if tokens[0].is("@") {
 		tokens = tokens[1:]
 	}
-	if len(tokens) > 2 && tokens[0].kind == tokVariable && tokens[1].is("=") && !hasAssignment(tokens[2:]) {
-		p.define(s.certaintyOf(tokens[0].text), tokens[0].text, tokens[0], tokens[2:])
+	if keys, value, ok := p.assignment(tokens); ok {
+		d := p.definition(s.certaintyOf(tokens[0].text), tokens[0].text, tokens[0], value)
+		d.keys = keys
+		p.add(d)
 		return true
 	}
 	if name, value, ok := defineCall(tokens); ok {
@@ -151,7 +155,7 @@ func (p *parser) noteUncertain(tokens []token, i int) {
 		return token{}
 	}
 	switch {
-	case t.kind == tokVariable && isAssignment(follows(1)):
+	case t.kind == tokVariable && isAssignment(follows(1+brackets(tokens[i+1:]))):
 		p.add(definition{name: t.text, when: maybe, line: t.line, at: t.start})
 	case t.keyword() == "define" && follows(1).is("(") && (i == 0 || !isMember(tokens[i-1])):
 		name := follows(2)
@@ -179,7 +183,7 @@ func isAssignment(t token) bool {
 
 // defineNamed records a definition whose name is an expression.
 func (p *parser) defineNamed(s scope, name, value []token) {
-	literal, why := literalOf(name)
+	literal, why := p.evaluator().literalOf(name, 0)
 	if why != "" {
 		p.add(definition{anyName: true, when: maybe, line: name[0].line, at: name[0].start})
 		return
@@ -188,8 +192,20 @@ func (p *parser) defineNamed(s scope, name, value []token) {
 }
 
 func (p *parser) define(when certainty, name string, at token, value []token) {
-	literal, why := literalOf(value)
-	p.add(definition{name: name, when: when, line: at.line, at: at.start, value: literal, why: why})
+	p.add(p.definition(when, name, at, value))
+}
+
+func (p *parser) definition(when certainty, name string, at token, value []token) definition {
+	literal, why := p.evaluator().literalOf(value, 0)
+	return definition{name: name, when: when, line: at.line, at: at.start, value: literal, why: why}
+}
+
+// evaluator reads expressions at this place in the file.
+func (p *parser) evaluator() evaluator {
+	return evaluator{constant: func(name string) (Value, bool) {
+		v, err := p.file.Constant(name)
+		return v, err == nil && !p.namespaced
+	}}
 }
 
 func (p *parser) add(d definition) {

@@ -1,18 +1,26 @@
 package phplit
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // scope says when the statements that are read now are run.
 type scope struct {
 	when certainty
 	// guard is the constant that the surrounding if found undefined.
 	guard string
+	// exists is the path whose file the surrounding if found to be there.
+	exists []token
 }
 
 func (s scope) conditional() scope { return scope{when: maybe} }
 
 // certaintyOf says how sure a definition of name in this scope is.
 func (s scope) certaintyOf(name string) certainty {
+	if s.when == ifEnvironment && !strings.HasPrefix(name, "$") {
+		return maybe
+	}
 	if s.when == ifUndefined && s.guard != name {
 		return maybe
 	}
@@ -177,10 +185,12 @@ func (p *parser) block(s scope) error {
 
 // controlled reads the rest of a loop, or the like, after its keyword.
 func (p *parser) controlled(s scope) error {
-	if _, err := p.parens(); err != nil {
+	head, err := p.parens()
+	if err != nil {
 		return err
 	}
-	_, err := p.body(s.conditional())
+	p.noteReferences(head)
+	_, err = p.body(s.conditional())
 	return err
 }
 
@@ -217,8 +227,8 @@ func (p *parser) ifStatement(s scope) error {
 		return err
 	}
 	inner := s.conditional()
-	if name, ok := undefinedGuard(condition); ok && s.when == always {
-		inner = scope{when: ifUndefined, guard: name}
+	if s.when == always {
+		inner = guarded(condition)
 	}
 	colon, err := p.body(inner)
 	for err == nil {
@@ -244,6 +254,17 @@ func (p *parser) ifStatement(s scope) error {
 		}
 	}
 	return err
+}
+
+// guarded is the scope of what an if governs.
+func guarded(condition []token) scope {
+	if name, ok := undefinedGuard(condition); ok {
+		return scope{when: ifUndefined, guard: name}
+	}
+	if environmentGuard(condition) {
+		return scope{when: ifEnvironment}
+	}
+	return scope{when: maybe, exists: existenceGuard(condition)}
 }
 
 // declared reads a function, class or namespace. Its braces hold code that is
@@ -343,6 +364,7 @@ func (p *parser) group(s scope, begin int) (ended bool, err error) {
 	}
 	if declares {
 		p.note(s, p.tokens[begin:p.pos])
+		p.noteClass(p.tokens[begin:p.pos])
 		return true, nil
 	}
 	if t := p.cur(); call && (isOperand(t) || t.kind == tokName && !joins(t)) {

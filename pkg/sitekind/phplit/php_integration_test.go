@@ -47,7 +47,7 @@ func TestPHPAgreesOnWhatIsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := f.Replace(Edit{v, text})
+		out, err := f.Replace(Edit{Value: v, Text: text})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,5 +77,13 @@ func TestFollowsWordPress(t *testing.T) {
 	})
 	if err != nil || files < 500 {
 		t.Errorf("%d files, %v", files, err)
+	}
+}
+
+func TestPHPAgreesOnArrays(t *testing.T) {
+	for name, source := range arrays {
+		if got := phpSays(t, "<?php\n"+source+"\ndefine('P', $d['x']['p']);\n"); got != "yes" {
+			t.Errorf("%s: PHP makes %q of %s", name, got, source)
+		}
 	}
 }

@@ -61,15 +61,26 @@ const (
 	Int
 	Bool
 	Null
+	// Array has elements, which Find reaches.
+	Array
+	// Environment is a value that the environment of the web server gives:
+	// getenv('X'), $_SERVER['X'], $_ENV['X'].
+	Environment
 )
 
-// Value is a literal in a file.
+// Value is a literal in a file, or a value of the environment.
 type Value struct {
 	Type Type
 	// Text is the string's bytes, the integer in decimal, "1" or "" for true
-	// and false, "" for null: what PHP makes of the value as a string.
+	// and false, "" for null: what PHP makes of the value as a string. Of a
+	// value of the environment it is the default that is written beside it.
 	Text string
+	// Env is the variable's name in the environment.
+	Env  string
 	Line int
+	// items are an array's; open is where its bracket has opened.
+	items []item
+	open  int
 	// start and end delimit the expression in the source.
 	start, end int
 }
@@ -79,8 +90,8 @@ type File struct {
 	name   string
 	source []byte
 	defs   []definition
-	// included is where the first other file is included; -1 if none is.
-	included int
+	// includes are in the order of the file.
+	includes []Include
 	// jumps is the line of the first goto; 0 if there is none.
 	jumps int
 }
@@ -92,6 +103,9 @@ const (
 	always certainty = iota
 	// ifUndefined: only when nothing has defined the constant before.
 	ifUndefined
+	// ifEnvironment: only when the environment has a variable, which says
+	// nothing but that its values are there.
+	ifEnvironment
 	// maybe: under some other condition, in a function, or in an expression
 	// that is not followed.
 	maybe
@@ -99,8 +113,11 @@ const (
 
 // definition is one place that defines a constant or assigns a variable.
 type definition struct {
-	// name is a constant's, or a variable's with its dollar sign.
+	// name is a constant's, or a variable's with its dollar sign, or that of a
+	// constant of a class with two colons before it.
 	name string
+	// keys lead to the element that is assigned; nil for the whole.
+	keys []key
 	// anyName is true for a constant whose name is computed.
 	anyName bool
 	when    certainty
@@ -118,7 +135,7 @@ func Parse(name string, source []byte) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &parser{file: &File{name: name, source: source, included: -1}, tokens: tokens}
+	p := &parser{file: &File{name: name, source: source}, tokens: tokens}
 	if err := p.parse(); err != nil {
 		return nil, err
 	}
@@ -128,6 +145,29 @@ func Parse(name string, source []byte) (*File, error) {
 // Constant returns the value with which a constant is sure to be defined. A
 // second definition has no effect in PHP, so the first one counts.
 func (f *File) Constant(name string) (Value, error) {
+	v, err := f.constant(name)
+	return f.plain(name, v, err)
+}
+
+// Any is Constant, or Variable for a name with a dollar sign, that returns
+// values of the environment too.
+func (f *File) Any(name string) (Value, error) {
+	var v Value
+	var err error
+	if strings.HasPrefix(name, "$") {
+		var found Found
+		found, err = f.Find(nil, name)
+		v = found.Value
+	} else {
+		v, err = f.constant(name)
+	}
+	if v.Type == Environment {
+		return v, err
+	}
+	return f.plain(name, v, err)
+}
+
+func (f *File) constant(name string) (Value, error) {
 	if err := f.followable(name); err != nil {
 		return Value{}, err
 	}
@@ -139,7 +179,7 @@ func (f *File) Constant(name string) (Value, error) {
 			return Value{}, f.ambiguous(name, d.line, "a constant whose name is computed is defined before it")
 		case d.when == maybe:
 			return Value{}, f.ambiguous(name, d.line, "it is defined under a condition")
-		case d.when == ifUndefined && f.included >= 0 && f.included < d.at:
+		case d.when == ifUndefined && f.includesBefore(d.at):
 			return Value{}, f.ambiguous(name, d.line, "a file that is included before may define it")
 		}
 		return f.literal(name, d)
@@ -148,18 +188,19 @@ func (f *File) Constant(name string) (Value, error) {
 }
 
 // Variable returns the value that is last assigned to a variable, such as
-// "$table_prefix", at the outermost level of the file.
+// "$table_prefix", at the outermost level of the file. Other files that it
+// includes are not looked at; Find does that.
 func (f *File) Variable(name string) (Value, error) {
-	if err := f.followable(name); err != nil {
-		return Value{}, err
-	}
-	for _, d := range slices.Backward(f.defs) {
-		switch {
-		case d.name != name:
-		case d.when != always:
-			return Value{}, f.ambiguous(name, d.line, "it is assigned under a condition")
-		default:
-			return f.literal(name, d)
+	found, err := f.Find(nil, name)
+	return f.plain(name, found.Value, err)
+}
+
+// ClassConstant returns a constant of a class in the file, whatever the class.
+func (f *File) ClassConstant(name string) (Value, error) {
+	for _, d := range f.defs {
+		if d.name == "::"+name {
+			v, err := f.literal(name, d)
+			return f.plain(name, v, err)
 		}
 	}
 	return Value{}, f.missing(name)
@@ -187,28 +228,67 @@ func (f *File) literal(name string, d definition) (Value, error) {
 	return d.value, nil
 }
 
+// plain refuses what is no scalar that stands in the file.
+func (f *File) plain(name string, v Value, err error) (Value, error) {
+	switch {
+	case err != nil:
+		return Value{}, err
+	case v.Type == Array:
+		return Value{}, &Error{NotLiteral, f.name, v.Line, name + " is not a plain value but an array"}
+	case v.Type == Environment:
+		return Value{}, &Error{NotLiteral, f.name, v.Line, fmt.Sprintf("%s is not a plain value but read from the environment (%s)", name, v.Env)}
+	}
+	return v, nil
+}
+
 // Edit gives a value a new text.
 type Edit struct {
-	// Value was returned by Constant or Variable of the same File.
+	// Value was returned by Constant, Variable or Find of the same File.
 	Value Value
 	// Text is any bytes. It is written as a PHP string.
 	Text string
+	// Key, if it is not empty, says that Value is an array that gets a new
+	// element with that key.
+	Key string
+	// Null writes null in place of the text.
+	Null bool
+}
+
+func (e Edit) literal() string {
+	if e.Null {
+		return "NULL"
+	}
+	return Quote(e.Text)
+}
+
+// place says which bytes are replaced, and by what.
+func (f *File) place(e Edit) (start, end int, text string) {
+	switch {
+	case e.Key == "":
+		return e.Value.start, e.Value.end, e.literal()
+	case len(e.Value.items) == 0:
+		return e.Value.open, e.Value.open, Quote(e.Key) + " => " + e.literal()
+	}
+	at := e.Value.items[len(e.Value.items)-1].end
+	return at, at, f.separator(e.Value) + Quote(e.Key) + " => " + e.literal()
 }
 
 // Replace returns the source with the edits made and every other byte as it
 // was. The edits must not overlap; each value may be given once.
 func (f *File) Replace(edits ...Edit) ([]byte, error) {
 	edits = slices.Clone(edits)
-	slices.SortFunc(edits, func(a, b Edit) int { return cmp.Compare(a.Value.start, b.Value.start) })
+	begin := func(e Edit) int { start, _, _ := f.place(e); return start }
+	slices.SortStableFunc(edits, func(a, b Edit) int { return cmp.Compare(begin(a), begin(b)) })
 	var out bytes.Buffer
 	at := 0
 	for _, e := range edits {
-		if e.Value.start < at || e.Value.end <= e.Value.start || e.Value.end > len(f.source) {
+		start, end, text := f.place(e)
+		if start < at || end < start || end > len(f.source) || e.Key == "" && end == start {
 			return nil, fmt.Errorf("%s: a value is replaced twice or is not of this file", f.name)
 		}
-		out.Write(f.source[at:e.Value.start])
-		out.WriteString(Quote(e.Text))
-		at = e.Value.end
+		out.Write(f.source[at:start])
+		out.WriteString(text)
+		at = end
 	}
 	out.Write(f.source[at:])
 	return out.Bytes(), nil

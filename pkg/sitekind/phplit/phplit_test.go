@@ -52,6 +52,9 @@ var literals = []struct{ name, source, want string }{
 	{"nowdoc", "<<<'EOT'\n$a {$b} \\n\nEOT", "$a {$b} \\n"},
 	{"nowdoc with CR LF", "<<<'EOT'\r\na\r\nb\r\nEOT", "a\r\nb"},
 	{"heredoc and concatenation", "<<<X\na\nX . 'b'", "ab"},
+	{"cast to string", `(string) 3306`, "3306"},
+	{"cast to string of a string", `( STRING )'a' . (int)'7'`, "a7"},
+	{"cast to int", `(int) "3306"`, "3306"},
 	{"heredoc escapes", "<<<X\n\\x41\\$a\\\\\nX", "A$a\\"},
 }
 
@@ -131,18 +134,28 @@ func TestRefusals(t *testing.T) {
 		line         int
 		words        string
 	}{
-		{"function", "<?php\n\ndefine('P', getenv('P'));", NotLiteral, 3, "result of a function"},
+		{"function", "<?php\n\ndefine('P', secret('P'));", NotLiteral, 3, "result of a function"},
+		{"environment", "<?php\n\ndefine('P', getenv('P'));", NotLiteral, 3, "from the environment (P)"},
+		{"environment with a default", "<?php\n\ndefine('P', $_SERVER['P'] ?? 'x');", NotLiteral, 3, "from the environment (P)"},
+		{"computed default", "<?php define('P', getenv('P') ?: f());", NotLiteral, 1, "default"},
+		{"computed environment", "<?php define('P', getenv($x));", NotLiteral, 1, "result of a function"},
+		{"element of a server variable", "<?php define('P', $_SERVER['argv'][1]);", NotLiteral, 1, "a variable"},
+		{"cast of a string", "<?php define('P', (int) '12abc');", NotLiteral, 1, "a cast"},
+		{"cast to bool", "<?php define('P', (bool) 'x');", NotLiteral, 1, "a cast"},
+		{"class constant as a value", "<?php const C = 'x'; define('P', C::D);", NotLiteral, 1, "a constant"},
+		{"constant of later", "<?php define('P', C); const C = 'x';", NotLiteral, 1, "a constant"},
+		{"constant under a condition", "<?php if ($x) { define('C', 'x'); } define('P', C);", NotLiteral, 1, "a constant"},
 		{"constant", "<?php\ndefine('P', OTHER);", NotLiteral, 2, "a constant"},
 		{"lost quotes", "<?php\ndefine('P', hunter2);", NotLiteral, 2, "a constant"},
 		{"variable", "<?php define('P', $x);", NotLiteral, 1, "a variable"},
-		{"array element", "<?php define('P', $_ENV['x']);", NotLiteral, 1, "a variable"},
+		{"array element", "<?php define('P', $_COOKIE['x']);", NotLiteral, 1, "a variable"},
 		{"interpolation", "<?php define('P', \"a$b\");", NotLiteral, 1, "string with variables"},
 		{"interpolation in braces", "<?php define('P', \"a{$b['x']}\");", NotLiteral, 1, "string with variables"},
 		{"heredoc with a variable", "<?php\n/* a\nb */\ndefine('P', <<<X\na $b\nX);", NotLiteral, 4, "string with variables"},
 		{"shell", "<?php define('P', `id`);", NotLiteral, 1, "command"},
-		{"partly literal", "<?php define('P', 'a' . getenv('b'));", NotLiteral, 1, "result of a function"},
+		{"partly literal", "<?php define('P', 'a' . getenv('b'));", NotLiteral, 1, "put together"},
 		{"ternary", "<?php define('P', true ? 'a' : 'b');", NotLiteral, 1, "an expression"},
-		{"array", "<?php define('P', ['a']);", NotLiteral, 1, "an expression"},
+		{"array", "<?php define('P', ['a']);", NotLiteral, 1, "an array"},
 		{"octal", "<?php define('P', 0777);", NotLiteral, 1, "not a plain integer"},
 		{"hexadecimal", "<?php define('P', 0xff);", NotLiteral, 1, "not a plain integer"},
 		{"fraction", "<?php define('P', 1.5);", NotLiteral, 1, "not a plain integer"},
@@ -256,12 +269,12 @@ func TestReplaceKeepsTheRest(t *testing.T) {
 	if err := errors.Join(errA, errB, errV); err != nil {
 		t.Fatal(err)
 	}
-	got, err := f.Replace(Edit{v, ""}, Edit{a, `it's \ "$x"`}, Edit{b, "\x00\n?>"})
+	got, err := f.Replace(Edit{Value: v, Text: ""}, Edit{Value: a, Text: `it's \ "$x"`}, Edit{Value: b, Text: "\x00\n?>"})
 	want := "\xef\xbb\xbf<?php // 'a'\r\ndefine('A', 'it\\'s \\\\ \"$x\"' ) ; const B='\x00\n?>';\n $t = '' ?>\xff tail"
 	if err != nil || string(got) != want {
 		t.Errorf("got  %q, %v\nwant %q", got, err, want)
 	}
-	if _, err := f.Replace(Edit{a, "1"}, Edit{a, "2"}); err == nil {
+	if _, err := f.Replace(Edit{Value: a, Text: "1"}, Edit{Value: a, Text: "2"}); err == nil {
 		t.Error("the same value was replaced twice")
 	}
 }
@@ -289,7 +302,7 @@ func FuzzReplace(f *testing.F) {
 
 func checkReplace(t *testing.T, file *File, old Value, text string, get func(*File) (Value, error)) {
 	t.Helper()
-	out, err := file.Replace(Edit{old, text})
+	out, err := file.Replace(Edit{Value: old, Text: text})
 	if err != nil {
 		t.Fatalf("replace: %v", err)
 	}
