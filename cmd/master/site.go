@@ -61,7 +61,7 @@ func siteFlags(cmd *cobra.Command, site *sitekeepv1.Site) {
 	flags.StringVar(&site.DbServer, "db", "", "database `server`; none for a site without a database")
 	flags.StringVar(&site.Root, "root", "", "absolute `directory` of the site on its web servers")
 	flags.StringVar(&site.Docroot, "docroot", "", "absolute `directory` that is served (default: the root)")
-	flags.StringVar(&site.Kind, "kind", "", "how it keeps its settings: wordpress or generic (default: found out)")
+	flags.StringVar(&site.Kind, "kind", "", "how it keeps its settings: drupal, wordpress, dotenv (Laravel, Symfony) or generic (default: found out)")
 	flags.StringVar(&site.Database, "database", "", "`name` of the database (default: from the site's settings)")
 	flags.StringArrayVar(&site.Aliases, "alias", nil, "another `domain` of the site (repeat it)")
 	flags.StringVar(&site.Client, "client", "", "the `customer` that owns the site")

@@ -36,6 +36,20 @@ func settingsFromProto(p *agentv1.DatabaseSettings, password string) (sitekind.S
 	return s, nil
 }
 
+// refuseCloaked stops before settings whose credentials the virtual host gives: written to the files alone, new ones would not be used.
+func refuseCloaked(ctx context.Context, kind sitekind.Kind, p *place) error {
+	now, err := kind.ReadSettings(ctx, p.Place)
+	if err != nil || !now.Cloaked() {
+		return settingsError(err)
+	}
+	var names []string
+	for _, pair := range now.Env.Pairs(now) {
+		names = append(names, pair.Name)
+	}
+	return errs.New(errs.Precondition, "let the settings file say the credentials itself, and back the site up again; or restore the files alone",
+		"the settings read the database's credentials from the web server's environment (%s)", strings.Join(names, ", "))
+}
+
 // checkAddress accepts host:port alone: the master does not choose files.
 func checkAddress(address string) error {
 	host, port, err := net.SplitHostPort(address)

@@ -131,6 +131,9 @@ func (s *settingsService) WriteSettings(ctx context.Context, req *agentv1.WriteS
 		return nil, err
 	}
 	defer p.Close()
+	if err := refuseCloaked(ctx, kind, p); err != nil {
+		return nil, err
+	}
 	return &agentv1.WriteSettingsResponse{}, settingsError(kind.WriteSettings(ctx, p.Place, settings))
 }
 

@@ -62,3 +62,11 @@ func FormatAddress(host string, port int, socket string) (string, error) {
 
 // HasAddress says whether the settings name a host or a socket.
 func (s Settings) HasAddress() bool { return s.Host != "" || s.Socket != "" }
+
+// portText is a port in decimal, empty for none.
+func portText(port int) string {
+	if port == 0 {
+		return ""
+	}
+	return strconv.Itoa(port)
+}

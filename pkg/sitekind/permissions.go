@@ -23,6 +23,25 @@ type Rules struct {
 	Settings []string
 	// Skip lists directories relative to Root that are not looked at.
 	Skip []string
+	// Modes are of files and directories that need one mode and no other.
+	Modes []ModeRule
+}
+
+// ModeRule is the mode of a file or directory. What is not there is not missed.
+type ModeRule struct {
+	// Path is relative to Root.
+	Path string
+	// Mode has permission bits, and setuid, setgid and sticky.
+	Mode fs.FileMode
+	// Below says that it holds for the directories in it, too.
+	Below bool
+	// Group says that it belongs to the web group.
+	Group bool
+}
+
+// of says whether the rule is about a file or directory.
+func (r ModeRule) of(name string, dir bool) bool {
+	return name == r.Path || r.Below && dir && strings.HasPrefix(name, r.Path+"/")
 }
 
 // WebAccess says under which group the web server reads sites.
@@ -55,7 +74,9 @@ type Drift struct {
 //   - in the docroot: files and directories of root that neither the web group
 //     nor others may read, hidden ones aside, and the docroot itself whoever
 //     owns it. What belongs to another user may be meant for PHP alone, which
-//     may run as that user, and is left alone.
+//     may run as that user, and is left alone;
+//   - files and directories whose mode or group is not what one of the rules'
+//     Modes wants; the first one that is about them counts, and nothing else.
 func CheckPermissions(ctx context.Context, p Place, rules Rules, web WebAccess, report func(Drift) error) error {
 	w := &walker{place: p, rules: rules, web: web, report: report}
 	return w.directory(ctx, p.InSite("."))
@@ -152,6 +173,11 @@ func ownership(info fs.FileInfo) (owned, bool) {
 func (w *walker) want(name string, dir bool, have owned) (owned, []string) {
 	want := have
 	var reasons []string
+	for _, rule := range w.rules.Modes {
+		if w.web.GID >= 0 && rule.of(name, dir) {
+			return w.wantMode(rule, have)
+		}
+	}
 	if have.mode&0o002 != 0 && (!dir || have.mode&fs.ModeSticky == 0) {
 		want.mode &^= 0o002
 		reasons = append(reasons, "anybody on the machine may write it")
@@ -172,6 +198,22 @@ func (w *walker) want(name string, dir bool, have owned) (owned, []string) {
 		}
 		want.mode |= need
 		reasons = append(reasons, "the web server may not read it")
+	}
+	return want, reasons
+}
+
+// wantMode gives a file or directory the one mode that its rule wants.
+func (w *walker) wantMode(rule ModeRule, have owned) (want owned, reasons []string) {
+	want = have
+	want.mode = rule.Mode
+	if rule.Group {
+		want.gid = w.web.GID
+	}
+	if want.mode != have.mode {
+		reasons = append(reasons, "this kind of site wants another mode")
+	}
+	if want.gid != have.gid {
+		reasons = append(reasons, "it does not belong to the web server's group")
 	}
 	return want, reasons
 }

@@ -23,6 +23,9 @@ type Settings struct {
 	// Prefix begins the names of the site's tables.
 	Prefix  string
 	Charset string
+	// Env names the variables of the web server's environment that hold what
+	// the settings do not say themselves. It is zero for plain settings.
+	Env EnvNames
 }
 
 // Secret holds a text that is never printed, marshalled or logged.

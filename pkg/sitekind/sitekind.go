@@ -59,3 +59,20 @@ type Kind interface {
 	// Rules says which modes the site needs.
 	Rules(ctx context.Context, p Place) (Rules, error)
 }
+
+// StructureOnly is implemented by kinds that know tables whose rows can be
+// left out of a dump, because the site makes them again: caches, sessions,
+// logs.
+type StructureOnly interface {
+	// StructureOnly returns patterns of names of tables, without the prefix, as
+	// path.Match reads them.
+	StructureOnly() []string
+}
+
+// CacheHinter is implemented by kinds whose sites keep caches that outlive an
+// exchange of files or database.
+type CacheHinter interface {
+	// CacheHint says in words how an operator clears them; version is that of
+	// Detection, empty if unknown.
+	CacheHint(version string) string
+}

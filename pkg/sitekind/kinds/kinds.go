@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/sitekeep/sitekeep/pkg/sitekind"
+	"github.com/sitekeep/sitekeep/pkg/sitekind/dotenv"
+	"github.com/sitekeep/sitekeep/pkg/sitekind/drupal"
 	"github.com/sitekeep/sitekeep/pkg/sitekind/generic"
 	"github.com/sitekeep/sitekeep/pkg/sitekind/wordpress"
 )
@@ -14,7 +16,9 @@ import (
 // detects a site is its kind, and the last detects every site.
 func All() []sitekind.Kind {
 	return []sitekind.Kind{
+		drupal.New(),
 		wordpress.New(),
+		dotenv.New(),
 		generic.New(),
 	}
 }

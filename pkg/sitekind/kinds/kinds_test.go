@@ -23,8 +23,8 @@ func TestDetect(t *testing.T) {
 		if err != nil || !d.Found || d.SettingsFile != f.settings {
 			t.Errorf("got %+v, %v; want settings file %s", d, err, f.settings)
 		}
-		if strings.HasPrefix(f.name, "wordpress") && d.Version != "6.1.9" {
-			t.Errorf("version is %q", d.Version)
+		if d.Version != f.version {
+			t.Errorf("version is %q, want %q", d.Version, f.version)
 		}
 		for _, k := range All() { // The list is ordered: the first that finds the site is its kind.
 			if d, err := k.Detect(ctx(t), f.place); err != nil || d.Found {
@@ -300,7 +300,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 		s.Password = sitekind.NewSecret("Canary`$\\\"'\nEnd")
 		text := f.with(original())
 		var said []string
-		for cut := range len(text) {
+		for cut := 0; cut < len(text); cut += 1 + len(text)/150 {
 			f.write(t, f.settings, text[:cut])
 			_, err := f.kind.ReadSettings(ctx(t), f.place)
 			said = append(said, fmt.Sprint(err))

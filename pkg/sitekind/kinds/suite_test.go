@@ -5,13 +5,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/sitekeep/sitekeep/pkg/sitekind"
-	"github.com/sitekeep/sitekeep/pkg/sitekind/generic"
-	"github.com/sitekeep/sitekeep/pkg/sitekind/phplit"
-	"github.com/sitekeep/sitekeep/pkg/sitekind/wordpress"
 )
 
 // row is one kind, or one way in which a kind's settings lie.
@@ -33,67 +31,8 @@ type row struct {
 	broken string
 	// anything says that any bytes can be written.
 	anything bool
-}
-
-func bare(s string) string { return s }
-
-const wpConfig = "<?php\r\n" +
-	"/** define( 'DB_NAME', 'wrong' ); */\n" +
-	"// define( 'DB_NAME', 'wrong' );\n" +
-	"# define( 'DB_NAME', 'wrong' );\n" +
-	"define( 'DB_NAME', @NAME@ ); // the name\n" +
-	"if ( ! defined( 'DB_USER' ) ) { define(\"DB_USER\",@USER@); }\n" +
-	"const DB_PASSWORD = @PASSWORD@;\r\n" +
-	"defined('DB_HOST') || define( 'DB_HOST' , @HOST@ );\n" +
-	"define( 'DB_CHARSET', \"utf8\" . 'mb4' );\n" +
-	"define( 'DB_COLLATE', '' );\n" +
-	"$table_prefix = <<<'P'\nwp7_\nP;\n" +
-	"define( 'AUTH_KEY', 'define(\\'DB_NAME\\', \\'x\\');' );\n" +
-	"if ( ! defined( 'ABSPATH' ) ) { define( 'ABSPATH', __DIR__ . '/' ); }\n" +
-	"require_once ABSPATH . 'wp-settings.php';\n?>\n\xff\n"
-
-const wpVersion = "<?php\n/** @global string $wp_version */\n$wp_version = '6.1.9';\n"
-
-func rows() []row {
-	return []row{
-		{
-			name: "wordpress", kind: wordpress.New(), settings: "wp-config.php", text: wpConfig,
-			files: map[string]string{"wp-includes/version.php": wpVersion, "wp-load.php": "<?php"},
-			quote: phplit.Quote, broken: "<?php define('DB_NAME', 'a", anything: true,
-		},
-		{
-			name: "wordpress above the docroot", kind: wordpress.New(), docroot: "web", settings: "wp-config.php", text: wpConfig,
-			files: map[string]string{"web/wp-includes/version.php": wpVersion, "web/wp-load.php": "<?php"},
-			quote: phplit.Quote, broken: "<?php define('DB_NAME' 'a');", anything: true,
-		},
-		{
-			name: "wordpress in a directory of its own", kind: wordpress.New(), settings: "wp-config.php", text: wpConfig,
-			files: map[string]string{"wp/wp-includes/version.php": wpVersion, "index.php": "<?php"},
-			quote: phplit.Quote, broken: "<?php /*", anything: true,
-		},
-		{
-			name: "generic with PHP", kind: generic.New(), settings: "conf/db.php",
-			files: map[string]string{".sitekeep.yaml": "settings: {file: conf/db.php, format: php, name: $name, user: $user, " +
-				"password: PASSWORD, host: HOST, prefix: $prefix, charset: $charset}\n"},
-			text:  "<?php $name = @NAME@; $user=@USER@;\nconst HOST = @HOST@, PASSWORD = @PASSWORD@;\n$prefix = 'wp7_'; $charset = 'utf8mb4'; return;",
-			quote: phplit.Quote, broken: "<?php $name = 'a' }", anything: true,
-		},
-		{
-			name: "generic with bare lines, in a docroot", kind: generic.New(), site: "sites/a", docroot: ".", settings: "sites/a/.env",
-			files: map[string]string{"sites/a/.sitekeep.yaml": "settings:\n  file: .env\n  format: lines\n  name: DB_NAME\n  user: DB_USER\n" +
-				"  password: DB_PASS\n  host: DB_HOST\n  prefix: PFX\n  charset: CHARSET\n"},
-			text: "# DB_NAME=wrong\nXDB_NAME=wrong\nDB_NAME=@NAME@\nexport DB_USER=@USER@ # who\r\nDB_PASS = @PASSWORD@\n" +
-				"  DB_HOST: @HOST@\nPFX=wp7_\nCHARSET=utf8mb4\n\xff",
-			quote: bare, broken: "DB_NAME=a\nDB_NAME=b\n",
-		},
-		{
-			name: "generic with quoted lines", kind: generic.New(), settings: "conf.ini",
-			files: map[string]string{".sitekeep.yaml": "settings: {file: conf.ini, format: lines, name: name, user: user, " +
-				"password: password, host: host, prefix: prefix, charset: charset}\n"},
-			text:  "[db]\nname = @NAME@ ; x\nuser = @USER@\npassword = @PASSWORD@\nhost=@HOST@,\nprefix=\"wp7_\"\ncharset='utf8mb4'\n",
-			quote: func(s string) string { return `"` + s + `"` }, broken: "name = \"a\nuser=\"b\"\npassword=c\nhost=d\n",
-		},
-	}
+	// version is what is detected.
+	version string
 }
 
 func TestEveryKindHasARow(t *testing.T) {
@@ -144,9 +83,27 @@ func (r row) lay(t *testing.T) *fixture {
 
 // with is the settings file's text with these values.
 func (r row) with(s sitekind.Settings) string {
-	address, _ := sitekind.FormatAddress(s.Host, s.Port, s.Socket)
+	host, port := s.Host, ""
+	if s.Port != 0 {
+		port = strconv.Itoa(s.Port)
+	}
+	if !strings.Contains(r.text, "@PORT@") {
+		host, _ = sitekind.FormatAddress(s.Host, s.Port, s.Socket)
+	}
+	socket, query := r.quote(s.Socket), ""
+	if s.Socket == "" && r.quote("") != "" {
+		socket = "NULL"
+	}
+	if s.Socket != "" {
+		query = "&unix_socket=" + s.Socket
+	}
+	server := s.Host
+	if s.Port != 0 {
+		server += ":" + port
+	}
 	return strings.NewReplacer("@NAME@", r.quote(s.Name), "@USER@", r.quote(s.User),
-		"@PASSWORD@", r.quote(s.Password.Reveal()), "@HOST@", r.quote(address)).Replace(r.text)
+		"@PASSWORD@", r.quote(s.Password.Reveal()), "@HOST@", r.quote(host), "@PORT@", r.quote(port), "@SOCKET@", socket,
+		"@URL@", s.User+":"+s.Password.Reveal()+"@"+server+"/"+s.Name+"?serverVersion=mariadb-10.11.2&charset=utf8mb4"+query).Replace(r.text)
 }
 
 func (f *fixture) write(t *testing.T, name, text string) {

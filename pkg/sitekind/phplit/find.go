@@ -21,6 +21,8 @@ type Found struct {
 
 // Include is a place where another file is included.
 type Include struct {
+	// File is the name of the file that includes.
+	File string
 	Line int
 	// Path is what its path is put together of, in order; nil if that cannot
 	// be followed.

@@ -39,6 +39,7 @@ var arrays = map[string]string{
 	"nowdoc in an array":     "$d = ['x' => ['p' => <<<'A'\nyes\nA\n]];",
 	"in parentheses":         "$d = (['x' => (['p' => ('yes')])]);",
 	"variable key elsewhere": "$d['x']['p'] = 'yes'; $k = 'z'; $e[$k] = 'no';",
+	"other unset":            "$d['x']['p'] = 'yes'; unset($d['x']['q'], $d['y']);",
 	"environment unset":      "$d['x']['p'] = 'yes'; unset($_SERVER['db_passwd']);",
 	"loop over others":       "$d['x']['p'] = 'yes'; foreach ([] as &$e) { $e = 1; }",
 }
@@ -220,6 +221,16 @@ func TestReplaceInArraysKeepsTheRest(t *testing.T) {
 	want := strings.NewReplacer("<<<E\nold\nE", `'a\'b\\'`, "7", "NULL").Replace(source)
 	if err != nil || string(out) != want {
 		t.Errorf("got  %q, %v\nwant %q", out, err, want)
+	}
+}
+
+func TestReturned(t *testing.T) {
+	found, err := find(t, "<?php $a = 1; return array('x' => ['p' => 'yes']); return [];", nil, Returned, "x", "p")
+	if err != nil || found.Value.Text != "yes" {
+		t.Errorf("got %q, %v", found.Value.Text, err)
+	}
+	if _, err := find(t, "<?php if ($x) { return ['x' => 1]; }", nil, Returned, "x"); !isMissing(err) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -13,7 +13,7 @@ func (p *parser) noteIncludes(s scope, tokens []token) {
 		}
 		path := tokens[i+1:]
 		path = path[:min(topLevel(path, ";"), topLevelClose(path))]
-		include := Include{Line: t.line, at: t.start, Path: p.path(path)}
+		include := Include{File: p.file.name, Line: t.line, at: t.start, Path: p.path(path)}
 		// The whole statement, or the part after return or an assignment to a
 		// variable, so that no condition stands before it.
 		plain := i == 0 || tokens[i-1].is("@") || tokens[i-1].is("=") || tokens[i-1].keyword() == "return"
@@ -95,7 +95,16 @@ func (p *parser) assignment(tokens []token) (keys []key, value []token, ok bool)
 	if tokens[0].kind != tokVariable {
 		return nil, nil, false
 	}
-	rest := tokens[1:]
+	keys, rest := p.keysOf(tokens[1:])
+	if len(rest) < 2 || !rest[0].is("=") || hasAssignment(rest[1:]) {
+		return nil, nil, false
+	}
+	return keys, rest[1:], true
+}
+
+// keysOf reads the keys after a variable's name.
+func (p *parser) keysOf(rest []token) ([]key, []token) {
+	var keys []key
 	for len(rest) > 0 && rest[0].is("[") {
 		end := topLevelClose(rest[1:])
 		v, why := p.evaluator().literalOf(rest[1:1+end], 0)
@@ -103,10 +112,7 @@ func (p *parser) assignment(tokens []token) (keys []key, value []token, ok bool)
 		keys = append(keys, key{text: text, any: why != "" || !known})
 		rest = rest[min(end+2, len(rest)):]
 	}
-	if len(rest) < 2 || !rest[0].is("=") || hasAssignment(rest[1:]) {
-		return nil, nil, false
-	}
-	return keys, rest[1:], true
+	return keys, rest
 }
 
 // brackets returns how many tokens the keys of an element take.
@@ -118,27 +124,43 @@ func brackets(tokens []token) int {
 	return n
 }
 
-// noteReferences records variables that a statement may change without an
-// assignment: unset($a), and foreach ($a as &$b).
+// noteUnset records what unset($a, $b['c']) takes away.
+func (p *parser) noteUnset(tokens []token) {
+	for i, t := range tokens {
+		if t.kind == tokVariable {
+			keys, _ := p.keysOf(tokens[i+1:])
+			p.add(definition{name: t.text, keys: keys, when: maybe, line: t.line, at: t.start})
+		}
+	}
+}
+
+// noteReferences records variables that a loop may change without an
+// assignment: foreach ($a as &$b).
 func (p *parser) noteReferences(tokens []token) {
-	reference := slices.ContainsFunc(tokens, func(t token) bool { return t.is("&") })
+	if !slices.ContainsFunc(tokens, func(t token) bool { return t.is("&") }) {
+		return
+	}
 	for _, t := range tokens {
-		if t.kind == tokVariable && (reference || tokens[0].keyword() == "unset") && t.text != "$_SERVER" && t.text != "$_ENV" {
+		if t.kind == tokVariable {
 			p.add(definition{name: t.text, when: maybe, line: t.line, at: t.start})
 		}
 	}
 }
 
-// noteClass records the constants of a class.
+// noteClass records the constants of a class, or of classes in a namespace
+// with braces.
 func (p *parser) noteClass(tokens []token) {
-	depth := 0
+	depth, body := 0, 1
+	if tokens[0].keyword() == "namespace" {
+		body = 2
+	}
 	for i, t := range tokens {
 		switch {
 		case closing(t) != "":
 			depth++
 		case t.is(")") || t.is("]") || t.is("}"):
 			depth--
-		case depth == 1 && t.keyword() == "const":
+		case depth == body && t.keyword() == "const":
 			end := i + topLevel(tokens[i:], ";")
 			equals := i + topLevel(tokens[i:end], "=")
 			if equals < end && tokens[equals-1].kind == tokName {

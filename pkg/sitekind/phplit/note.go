@@ -46,7 +46,7 @@ func (p *parser) note(s scope, tokens []token) {
 	}
 	p.noteIncludes(s, tokens)
 	if tokens[0].keyword() == "unset" {
-		p.noteReferences(tokens)
+		p.noteUnset(tokens)
 		return
 	}
 	if s.when != maybe && p.noteExact(s, tokens) {

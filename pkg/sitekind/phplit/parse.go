@@ -136,7 +136,11 @@ func cmpOr(a, b int) int {
 
 // leave reads a return or exit, after which nothing of the file is run.
 func (p *parser) leave(s scope) error {
+	begin := p.pos
 	err := p.expression(s)
+	if value := p.tokens[begin+1 : max(begin+1, p.pos-1)]; err == nil && len(value) > 0 && s.when == always && p.tokens[begin].keyword() == "return" {
+		p.define(always, Returned, p.tokens[begin], value)
+	}
 	p.ended = p.ended || s.when == always
 	return err
 }

@@ -142,6 +142,12 @@ func Parse(name string, source []byte) (*File, error) {
 	return p.file, nil
 }
 
+// Returned is the name under which Find knows what a file returns.
+const Returned = "return"
+
+// Name is the name that Parse was given.
+func (f *File) Name() string { return f.name }
+
 // Constant returns the value with which a constant is sure to be defined. A
 // second definition has no effect in PHP, so the first one counts.
 func (f *File) Constant(name string) (Value, error) {

@@ -43,6 +43,25 @@ func (f *File) Get(key string) (string, error) {
 	return v.Text, nil
 }
 
+// Any is Get for values of the environment too; env is then the variable's
+// name, and text the default that is written beside it.
+func (f *File) Any(key string) (text, env string, err error) {
+	v, err := f.parsed.Any(key)
+	if err != nil {
+		return "", "", settingsError(f.name, err)
+	}
+	return v.Text, v.Env, nil
+}
+
+// ClassConstant returns a constant of a class in the file.
+func (f *File) ClassConstant(name string) (string, error) {
+	v, err := f.parsed.ClassConstant(name)
+	if err != nil {
+		return "", settingsError(f.name, err)
+	}
+	return v.Text, nil
+}
+
 // Optional is Get for a setting that may be missing or computed; it is then
 // empty.
 func (f *File) Optional(key string) string {
@@ -102,9 +121,15 @@ func readsBack(name string, data []byte, values map[string]string) error {
 
 // settingsError translates an error of phplit.
 func settingsError(name string, err error) error {
+	if e, ok := errors.AsType[*sitekind.SettingsError](err); ok {
+		return e
+	}
 	e, ok := errors.AsType[*phplit.Error](err)
 	if !ok {
 		return fmt.Errorf("settings in %s: %w", name, err)
+	}
+	if e.File != "" {
+		name = e.File
 	}
 	out := &sitekind.SettingsError{File: name, Line: e.Line, What: e.What}
 	switch e.Problem {

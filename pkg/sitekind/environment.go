@@ -1,0 +1,41 @@
+package sitekind
+
+// EnvNames names variables of the web server's environment (fastcgi_param,
+// SetEnv) from which a site reads its database and credentials. A name is
+// empty where the settings file says the value itself.
+type EnvNames struct {
+	Host, Port, Socket, Name, User, Password string
+}
+
+// Cloaked says whether the settings file leaves credentials to the web
+// server's environment. Writing such settings leaves the file as it is where
+// it reads the environment: whoever writes has to give Env.Pairs of the new
+// settings to the virtual host, too.
+func (s Settings) Cloaked() bool { return s.Env != EnvNames{} }
+
+// EnvPair is a variable of the environment with its value.
+type EnvPair struct {
+	Name  string
+	Value Secret
+}
+
+// Pairs returns the variables with the values of settings, in an order that is
+// always the same. A variable that two settings share is there once.
+func (n EnvNames) Pairs(s Settings) []EnvPair {
+	var out []EnvPair
+	seen := map[string]bool{"": true}
+	for _, pair := range []EnvPair{
+		{n.Host, NewSecret(s.Host)},
+		{n.Port, NewSecret(portText(s.Port))},
+		{n.Socket, NewSecret(s.Socket)},
+		{n.Name, NewSecret(s.Name)},
+		{n.User, NewSecret(s.User)},
+		{n.Password, s.Password},
+	} {
+		if !seen[pair.Name] {
+			seen[pair.Name] = true
+			out = append(out, pair)
+		}
+	}
+	return out
+}
