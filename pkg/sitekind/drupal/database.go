@@ -182,7 +182,6 @@ func portText(port int) string {
 // so is what says the same already.
 func (d *database) changes(es map[string]element, values map[string]string) ([]phpfile.Change, error) {
 	var changes []phpfile.Change
-	var array element
 	for _, key := range []string{keyName, keyUser, keyPassword, keyHost, keyPort, keySocket} {
 		text, wanted := values[key]
 		e := es[key]
@@ -195,13 +194,11 @@ func (d *database) changes(es map[string]element, values map[string]string) ([]p
 		case e.there: // An empty socket would be one for PHP; null is none.
 			changes = append(changes, phpfile.Change{Found: e.found, Text: text, Null: key == keySocket && text == ""})
 		default:
-			if !array.there {
-				var err error
-				if array, err = d.get(d.chain); err != nil {
-					return nil, err
-				}
+			array, err := d.chain.FindArray("$databases", "default", "default")
+			if err != nil {
+				return nil, d.problem(sitekind.Unwritable, "the database's array has no "+key+" and no place for it; write one")
 			}
-			changes = append(changes, phpfile.Change{Found: array.found, Key: key, Text: text})
+			changes = append(changes, phpfile.Change{Found: array, Key: key, Text: text})
 		}
 	}
 	return changes, nil

@@ -59,10 +59,33 @@ type Open func(Include) (*File, error)
 // are followed where they are included; without, they are not looked at. That
 // nothing of that name is there is an *Error with the problem Missing.
 func (f *File) Find(open Open, name string, keys ...string) (Found, error) {
-	return f.find(open, 0, name, keys)
+	return f.find(open, 0, wanted{name: name, keys: keys})
 }
 
-func (f *File) find(open Open, depth int, name string, keys []string) (Found, error) {
+// FindArray is Find for the array that a new element can be put into: elements
+// of it that are assigned by themselves do not count.
+func (f *File) FindArray(open Open, name string, keys ...string) (Found, error) {
+	found, err := f.find(open, 0, wanted{name, keys, true})
+	if err == nil && found.Value.Type != Array {
+		err = &Error{NotLiteral, found.File.name, found.Value.Line, title(name, keys) + " is no array"}
+	}
+	return found, err
+}
+
+// wanted is what is looked for.
+type wanted struct {
+	name string
+	keys []string
+	// array says that elements assigned by themselves are passed over.
+	array bool
+}
+
+func (w wanted) by(d definition) bool {
+	return d.name == w.name && overlap(d.keys, w.keys) && (!w.array || len(d.keys) <= len(w.keys))
+}
+
+func (f *File) find(open Open, depth int, w wanted) (Found, error) {
+	name, keys := w.name, w.keys
 	if err := f.followable(title(name, keys)); err != nil {
 		return Found{}, err
 	}
@@ -74,11 +97,11 @@ func (f *File) find(open Open, depth int, name string, keys []string) (Found, er
 		includes = nil
 	}
 	for _, d := range slices.Backward(f.defs) {
-		if d.name != name || !overlap(d.keys, keys) {
+		if !w.by(d) {
 			continue
 		}
 		for ; len(includes) > 0 && includes[len(includes)-1].at > d.at; includes = includes[:len(includes)-1] {
-			found, err := f.included(open, depth, includes[len(includes)-1], name, keys)
+			found, err := f.included(open, depth, includes[len(includes)-1], w)
 			if !isMissing(err) {
 				return found, err
 			}
@@ -87,7 +110,7 @@ func (f *File) find(open Open, depth int, name string, keys []string) (Found, er
 		return Found{v, f}, err
 	}
 	for _, include := range slices.Backward(includes) {
-		if found, err := f.included(open, depth, include, name, keys); !isMissing(err) {
+		if found, err := f.included(open, depth, include, w); !isMissing(err) {
 			return found, err
 		}
 	}
@@ -98,7 +121,8 @@ func (f *File) find(open Open, depth int, name string, keys []string) (Found, er
 const maxIncludes = 8
 
 // included looks into a file that is included.
-func (f *File) included(open Open, depth int, include Include, name string, keys []string) (Found, error) {
+func (f *File) included(open Open, depth int, include Include, w wanted) (Found, error) {
+	name, keys := w.name, w.keys
 	other, err := open(include)
 	if err != nil {
 		return Found{}, err
@@ -106,7 +130,7 @@ func (f *File) included(open Open, depth int, include Include, name string, keys
 	if other == nil {
 		return Found{}, f.missing(title(name, keys))
 	}
-	found, err := other.find(open, depth+1, name, keys)
+	found, err := other.find(open, depth+1, w)
 	if err == nil && !include.Certain && !include.Guarded {
 		return Found{}, f.ambiguous(title(name, keys), include.Line, "a file that sets it is included under a condition")
 	}

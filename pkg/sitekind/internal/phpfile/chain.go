@@ -43,17 +43,28 @@ func (c *Chain) file(name string) (*phplit.File, error) {
 // Find returns what a variable, or the element under its keys, is in the end,
 // and in which file that is said. Its error is a *sitekind.SettingsError.
 func (c *Chain) Find(name string, keys ...string) (phplit.Found, error) {
-	found, err := c.parsed[c.name].Find(func(i phplit.Include) (*phplit.File, error) {
-		included, err := c.follow(i)
-		if err != nil || included == "" {
-			return nil, err
-		}
-		return c.file(included)
-	}, name, keys...)
+	found, err := c.parsed[c.name].Find(c.open, name, keys...)
 	if err != nil {
 		return phplit.Found{}, settingsError(c.name, err)
 	}
 	return found, nil
+}
+
+// FindArray returns the array that a new element can be put into.
+func (c *Chain) FindArray(name string, keys ...string) (phplit.Found, error) {
+	found, err := c.parsed[c.name].FindArray(c.open, name, keys...)
+	if err != nil {
+		return phplit.Found{}, settingsError(c.name, err)
+	}
+	return found, nil
+}
+
+func (c *Chain) open(i phplit.Include) (*phplit.File, error) {
+	included, err := c.follow(i)
+	if err != nil || included == "" {
+		return nil, err
+	}
+	return c.file(included)
 }
 
 // Change is an edit of what Find has returned.
