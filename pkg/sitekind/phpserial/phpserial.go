@@ -94,7 +94,7 @@ func (r *Rewriter) text(value string, depth int) string {
 
 // pieces finds serialised strings within another text, such as a session, or
 // with escaped quotes in JSON.
-var pieces = regexp.MustCompile(`\bs:[0-9]+:\\*"`)
+var pieces = regexp.MustCompile(`s:[0-9]+:\\*"`)
 
 // looksSerialised says whether a text begins and ends as a serialised array,
 // object or string: the values that hold texts.
