@@ -42,12 +42,17 @@ func refuseCloaked(ctx context.Context, kind sitekind.Kind, p *place) error {
 	if err != nil || !now.Cloaked() {
 		return settingsError(err)
 	}
+	return errs.New(errs.Precondition, "let the settings file say the credentials itself, and back the site up again; or restore the files alone",
+		"%s", cloakedText(now))
+}
+
+// cloakedText says where the credentials are that the settings do not hold.
+func cloakedText(s sitekind.Settings) string {
 	var names []string
-	for _, pair := range now.Env.Pairs(now) {
+	for _, pair := range s.Env.Pairs(s) {
 		names = append(names, pair.Name)
 	}
-	return errs.New(errs.Precondition, "let the settings file say the credentials itself, and back the site up again; or restore the files alone",
-		"the settings read the database's credentials from the web server's environment (%s)", strings.Join(names, ", "))
+	return fmt.Sprintf("the settings read the database's credentials from the web server's environment (%s)", strings.Join(names, ", "))
 }
 
 // checkAddress accepts host:port alone: the master does not choose files.

@@ -44,6 +44,8 @@ func (s *settingsService) DetectSite(ctx context.Context, req *agentv1.DetectSit
 		reply.Problem = fmt.Sprintf("there is no %s site in %s; name another kind", kind.Name(), site.Root)
 	}
 	switch settings, err := kind.ReadSettings(ctx, p.Place); {
+	case err == nil && settings.Name == "" && settings.Cloaked():
+		reply.Problem = cloakedText(settings) + "; let the settings file say them itself"
 	case err == nil:
 		reply.Settings = settingsToProto(settings, p.relative(found.SettingsFile))
 	case !errors.Is(err, sitekind.ErrNoSettings) && reply.Problem == "":
@@ -151,6 +153,9 @@ func (s *settingsService) ProbeDatabase(ctx context.Context, req *agentv1.ProbeD
 	_, settings, err := readSettings(ctx, site, p)
 	if err != nil {
 		return &agentv1.ProbeDatabaseResponse{Problem: err.Error()}, nil
+	}
+	if settings.Name == "" && settings.Cloaked() {
+		return &agentv1.ProbeDatabaseResponse{Problem: cloakedText(settings)}, nil
 	}
 	reply := &agentv1.ProbeDatabaseResponse{Settings: settingsToProto(settings, "")}
 	reply.Tables, err = probeDatabase(ctx, settings)

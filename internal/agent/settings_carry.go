@@ -47,6 +47,10 @@ func carry(ctx context.Context, kind sitekind.Kind, settings sitekind.Settings, 
 		return nil, errs.New(errs.Precondition, restoreBoth,
 			"the names of the site's tables begin with %q in the backup and with %q now", old.Prefix, settings.Prefix)
 	}
+	if old.Env != settings.Env {
+		return nil, errs.New(errs.Precondition, restoreBoth,
+			"the credentials stand in other places in the backup and now: in the settings, or in the web server's environment")
+	}
 	if err := kind.WriteSettings(ctx, staged.Place, settings); err != nil {
 		return nil, settingsError(err)
 	}

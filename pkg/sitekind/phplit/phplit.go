@@ -155,24 +155,6 @@ func (f *File) Constant(name string) (Value, error) {
 	return f.plain(name, v, err)
 }
 
-// Any is Constant, or Variable for a name with a dollar sign, that returns
-// values of the environment too.
-func (f *File) Any(name string) (Value, error) {
-	var v Value
-	var err error
-	if strings.HasPrefix(name, "$") {
-		var found Found
-		found, err = f.Find(nil, name)
-		v = found.Value
-	} else {
-		v, err = f.constant(name)
-	}
-	if v.Type == Environment {
-		return v, err
-	}
-	return f.plain(name, v, err)
-}
-
 func (f *File) constant(name string) (Value, error) {
 	if err := f.followable(name); err != nil {
 		return Value{}, err

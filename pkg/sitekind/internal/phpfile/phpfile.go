@@ -43,16 +43,6 @@ func (f *File) Get(key string) (string, error) {
 	return v.Text, nil
 }
 
-// Any is Get for values of the environment too; env is then the variable's
-// name, and text the default that is written beside it.
-func (f *File) Any(key string) (text, env string, err error) {
-	v, err := f.parsed.Any(key)
-	if err != nil {
-		return "", "", settingsError(f.name, err)
-	}
-	return v.Text, v.Env, nil
-}
-
 // ClassConstant returns a constant of a class in the file.
 func (f *File) ClassConstant(name string) (string, error) {
 	v, err := f.parsed.ClassConstant(name)
