@@ -260,6 +260,28 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
+func TestPermissionsOfNamedDirectories(t *testing.T) {
+	const named = "$settings['file_public_path'] = 'sites/a/media';\n$settings['file_private_path'] = '../private';\n"
+	for settings, want := range map[string]string{
+		plain + named: "web/sites/a/media private web/sites/a/files web/sites/a/private",
+		plain + "$settings['file_public_path'] = '../../..'; $conf['file_private_path'] = 'sites/a';": "web/sites/a/files web/sites/a/private",
+		plain + "$settings['file_public_path'] = f(); $settings['file_private_path'] = '/srv/x';":     "web/sites/a/files web/sites/a/private",
+		"<?php broken(": "web/sites/a/files web/sites/a/private",
+	} {
+		_, p := lay(t, "", "web", map[string]string{"web/core/lib/Drupal.php": core, "web/sites/a/settings.php": settings})
+		rules, err := New().Rules(t.Context(), p)
+		var got []string
+		for _, rule := range rules.Modes {
+			if rule.Below {
+				got = append(got, rule.Path)
+			}
+		}
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: got %v, %v; want %s", settings, got, err, want)
+		}
+	}
+}
+
 func TestStructureOnly(t *testing.T) {
 	if list := New().StructureOnly(); !slices.Contains(list, "cache_*") || !slices.Contains(list, "watchdog") || slices.Contains(list, "node") {
 		t.Errorf("got %v", list)
