@@ -106,6 +106,20 @@ func TestLines(t *testing.T) {
 	}
 }
 
+func TestQuote(t *testing.T) {
+	for _, c := range []struct{ text, old, want string }{
+		{"plain-1", "x", "plain-1"}, {"plain", "", "plain"}, {"plain", `"`, `"plain"`}, {"plain", "'", "'plain'"},
+		{"a b", "", "'a b'"}, {"a#b", `"`, `"a#b"`}, {"$a", `"`, "'$a'"}, {`a\n"`, "", `'a\n"'`},
+		{"it's $x \"y\"\n", "", `"it's \$x \"y\"\n"`}, {"", "", ""},
+		{`it's\n`, "", "-"}, {"it's\\", `"`, "-"}, {"\x00", "", "-"}, {"\xff", "", "-"},
+	} {
+		got, err := quote(c.text, c.old)
+		if c.want == "-" && err == nil || c.want != "-" && (err != nil || got != c.want) {
+			t.Errorf("%q after %q: got %s, %v; want %s", c.text, c.old, got, err, c.want)
+		}
+	}
+}
+
 func FuzzQuote(f *testing.F) {
 	for _, c := range lines {
 		f.Add(c.source, c.laravel, true)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/sitekeep/sitekeep/pkg/sitekind"
@@ -114,6 +115,24 @@ func TestRefusals(t *testing.T) {
 				t.Error("the file was changed")
 			}
 		})
+	}
+}
+
+func TestSocketGivesWayToAddress(t *testing.T) {
+	socket := strings.Replace(plain, "'host' => 'db1'", "'host' => 'localhost', 'unix_socket' => '/run/x.sock'", 1)
+	dir, p := lay(t, "", "", map[string]string{"core/lib/Drupal.php": core, "sites/default/settings.php": socket})
+	s, err := New().ReadSettings(t.Context(), p)
+	if err != nil || s.Socket != "/run/x.sock" {
+		t.Fatalf("got %+v, %v", s, err)
+	}
+	s.Socket, s.Host = "", "db2"
+	if err := New().WriteSettings(t.Context(), p, s); err != nil {
+		t.Fatal(err)
+	}
+	// Drupal 7 asks isset(), for which an empty socket would be one.
+	want := strings.NewReplacer("'localhost'", "'db2'", "'/run/x.sock'", "NULL").Replace(socket)
+	if got := text(t, dir, "sites/default/settings.php"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -251,6 +270,9 @@ func TestPermissions(t *testing.T) {
 		info, err := os.Stat(filepath.Join(dir, name))
 		if err != nil || found[name] != mode || info.Mode()&^fs.ModeDir != mode {
 			t.Errorf("%s: reported %v, is %v, want %v (%v)", name, found[name], info.Mode(), mode, err)
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); !ok || int(stat.Gid) != web.GID {
+			t.Errorf("%s does not belong to the web group", name)
 		}
 	}
 	clear(found)
