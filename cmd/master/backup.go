@@ -1,48 +1,48 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
 
-// maxFollowed is how many tasks one command starts and follows at the same time.
-const maxFollowed = 8
-
 type backupOptions struct {
 	taskFlags
-	request sitekeepv1.CreateBackupRequest
-	all     bool
-	client  string
+	request sitekeepv1.CreateBackupsRequest
 }
 
 func newBackupCmd(a *app) *cobra.Command {
 	o := &backupOptions{}
 	cmd := &cobra.Command{
-		Use:   "backup SITE... | --all | --client CUSTOMER",
+		Use:   "backup SITE... | - | --all | --client CUSTOMER",
 		Short: "Back up sites",
 		Long: `Back up sites. The id of each backup is printed alone on its line; in JSON the result is an array of backups, also
 for a single site. With --detach it is the ids of the tasks, or an array of tasks.
 
-Of several sites, up to 8 are followed at a time, one that fails stops no other, and a summary comes at the end. The exit
-status is 6 if some failed; if all failed for the same reason it is that one's.`,
+Sites are named in full or by globs (quote them: *, ? and [a-z]); with - their names are read from standard input. All
+tasks are queued at once, and the master's limits decide how many run. One that fails stops no other, and a summary comes
+at the end. The exit status is 6 if some failed; if all failed for the same reason it is that one's. Ctrl-C leaves the
+tasks to go on. Disabled sites are left out unless they are named in full.`,
 		Example: `  sitekeep backup example.com -m "before the update"
   sitekeep backup --all --queue
+  sitekeep backup '*.example.com' --detach
+  sitekeep backup - < sites.txt
   id=$(sitekeep backup example.com)`,
 		ValidArgsFunction: a.complete(siteNames),
 		Args:              arguments(0, many),
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&o.all, "all", false, "all sites")
-	flags.StringVar(&o.client, "client", "", "all sites of this `customer`")
+	flags.BoolVar(&o.request.All, "all", false, "all sites")
+	flags.StringVar(&o.request.Client, "client", "", "all sites of this `customer`")
 	flags.StringVarP(&o.request.Description, "message", "m", "", "the reason, for people (default \"Generated on request\")")
 	flags.StringVar(&o.request.Format, "format", "", "tar.zst or tar.gz (default tar.zst)")
 	flags.BoolVar(&o.request.Quiesce, "quiesce", false, "put the site into maintenance while it is read")
@@ -50,11 +50,11 @@ status is 6 if some failed; if all failed for the same reason it is that one's.`
 	o.add(cmd, true)
 	cmd.PreRunE = func(_ *cobra.Command, args []string) error { return o.check(args) }
 	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
-		sites, err := o.sites(ctx, c, args)
-		if err != nil {
+		var err error
+		if o.request.Names, err = a.siteArguments(args); err != nil {
 			return err
 		}
-		return a.backUp(ctx, c, o, sites)
+		return a.backUp(ctx, c, o)
 	})
 	return cmd
 }
@@ -62,7 +62,7 @@ status is 6 if some failed; if all failed for the same reason it is that one's.`
 // check wants exactly one way of naming sites.
 func (o *backupOptions) check(args []string) error {
 	ways := 0
-	for _, given := range []bool{len(args) > 0, o.all, o.client != ""} {
+	for _, given := range []bool{len(args) > 0, o.request.All, o.request.Client != ""} {
 		if given {
 			ways++
 		}
@@ -73,21 +73,26 @@ func (o *backupOptions) check(args []string) error {
 	return nil
 }
 
-// sites are those that were asked for, each once.
-func (o *backupOptions) sites(ctx context.Context, c *client, args []string) ([]string, error) {
-	if len(args) == 0 {
-		r, err := c.sites.ListSites(ctx, &sitekeepv1.ListSitesRequest{Client: o.client})
-		if err != nil {
-			return nil, err
+// siteArguments are the sites that were named, each once; "-" stands for those on standard input.
+func (a *app) siteArguments(args []string) ([]string, error) {
+	var all []string
+	for _, arg := range args {
+		if arg != "-" {
+			all = append(all, arg)
+			continue
 		}
-		for _, site := range r.GetSites() {
-			args = append(args, site.GetName())
+		lines := bufio.NewScanner(a.in)
+		for lines.Scan() {
+			all = append(all, strings.Fields(lines.Text())...)
+		}
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("read names of sites from standard input: %w", err)
 		}
 	}
-	if len(args) == 0 {
-		return nil, errs.New(errs.NotFound, "see: sitekeep site list", "there is no such site to back up")
+	if len(args) > 0 && len(all) == 0 {
+		return nil, errs.New(errs.Usage, "write them a line each", "there is no name of a site on standard input")
 	}
-	return unique(args), nil
+	return unique(all), nil
 }
 
 func unique(names []string) []string {
@@ -102,98 +107,83 @@ func unique(names []string) []string {
 	return once
 }
 
+// single reports whether one site was named in full.
+func (o *backupOptions) single() bool {
+	return len(o.request.Names) == 1 && !strings.ContainsAny(o.request.Names[0], "*?[")
+}
+
 // backupRun is one call of the command: it starts and follows tasks, and prints results as they come.
 type backupRun struct {
 	app     *app
 	client  *client
 	options *backupOptions
 	screen  display
-	single  bool
 
-	mu       sync.Mutex
 	backups  *rows[*sitekeepv1.Backup]
 	started  *rows[*sitekeepv1.Task]
 	failures []error
 	warnings []error
 	done     int
-	unbegun  int // sites that an interruption came before
 }
 
-func (a *app) backUp(ctx context.Context, c *client, o *backupOptions, sites []string) error {
-	single := len(sites) == 1
+func (a *app) backUp(ctx context.Context, c *client, o *backupOptions) error {
+	single := o.single()
 	out, release := a.besideBars()
-	run := &backupRun{app: a, client: c, options: o, single: single, screen: a.newDisplay(!single),
+	run := &backupRun{app: a, client: c, options: o, screen: a.newDisplay(!single),
 		backups: newRowsTo(out, a, func(b *sitekeepv1.Backup) []string { return []string{b.GetId()} }),
 		started: newRowsTo(out, a, func(t *sitekeepv1.Task) []string { return []string{t.GetId()} })}
-	var workers errgroup.Group
-	workers.SetLimit(maxFollowed)
-	for _, site := range sites {
-		workers.Go(func() error { return run.site(ctx, site) })
+	work := run.many
+	if single {
+		work = run.one
 	}
-	err := workers.Wait() // only of printing: what a site meets is in failures
+	err := work(ctx)
 	run.screen.close()
-	if err = errors.Join(err, run.close(), release()); err != nil {
-		return err
+	if printed := errors.Join(run.close(), release()); printed != nil {
+		return printed
 	}
-	return run.result()
+	return err
 }
 
-// site does one site and notes what came of it. Its error is that of printing the result.
-func (r *backupRun) site(ctx context.Context, site string) error {
-	task, err := r.start(ctx, site)
-	if err == nil && r.options.detach {
-		return r.print(func() error { r.done++; return emit(r.started, task) })
-	}
-	var backup *sitekeepv1.Backup
-	if err == nil {
-		backup, err = r.follow(ctx, site, task)
-	}
-	return r.print(func() error {
-		r.note(err)
-		if backup == nil {
-			return nil
-		}
-		r.done++
-		return emit(r.backups, backup)
-	})
-}
-
-func (r *backupRun) start(ctx context.Context, site string) (*sitekeepv1.Task, error) {
-	request := proto.CloneOf(&r.options.request)
-	request.Site, request.Queue = site, r.options.queue
+// one backs up the only site.
+func (r *backupRun) one(ctx context.Context) error {
+	q := &r.options.request
 	task, err := begin(ctx, func(ctx context.Context) (*sitekeepv1.CreateBackupResponse, error) {
-		return r.client.backups.CreateBackup(ctx, request)
+		return r.client.backups.CreateBackup(ctx, &sitekeepv1.CreateBackupRequest{
+			Site: q.Names[0], Description: q.Description, Format: q.Format, Full: q.Full, Queue: r.options.queue, Quiesce: q.Quiesce})
 	})
-	if ctx.Err() != nil && errs.Is(err, errs.Cancelled) {
-		return nil, &interrupted{}
+	switch {
+	case ctx.Err() != nil && errs.Is(err, errs.Cancelled):
+		return &interrupted{}
+	case err != nil:
+		return err
+	case r.options.detach:
+		return emit(r.started, task)
 	}
-	if err != nil && !r.single {
-		return nil, fmt.Errorf("backup of %s: %w", site, err)
-	}
-	return task, err
-}
-
-// follow returns the backup, if there is one, and what else the task's end stands for.
-func (r *backupRun) follow(ctx context.Context, site string, task *sitekeepv1.Task) (*sitekeepv1.Backup, error) {
-	label := site
-	if r.single {
-		label = ""
-	}
-	show := r.screen.view(label)
-	task, err := r.app.follower(r.client, show).follow(ctx, task.GetId())
+	show := r.screen.view("")
+	task, err = r.app.follower(r.client, show).follow(ctx, task.GetId())
 	show.end()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	return r.ended(ctx, task)
+}
+
+// ended prints the backup, if there is one, and returns what else the task's end stands for.
+func (r *backupRun) ended(ctx context.Context, task *sitekeepv1.Task) error {
+	end := outcome(task)
 	var warning *warned
-	if err := outcome(task); err != nil && !errors.As(err, &warning) {
-		return nil, err
+	if end != nil && !errors.As(end, &warning) {
+		return end
 	}
 	backup, err := r.made(ctx, task)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return backup, outcome(task)
+	r.done++
+	if err := emit(r.backups, backup); err != nil {
+		return err
+	}
+	return end
 }
 
 // made returns the backup that a task has made.
@@ -206,26 +196,6 @@ func (r *backupRun) made(ctx context.Context, task *sitekeepv1.Task) (*sitekeepv
 	}
 	got, err := r.client.backups.GetBackup(ctx, &sitekeepv1.GetBackupRequest{Id: task.GetBackup()})
 	return got.GetBackup(), err
-}
-
-func (r *backupRun) print(do func() error) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return do()
-}
-
-func (r *backupRun) note(err error) {
-	var warning *warned
-	var broken *interrupted
-	switch {
-	case err == nil:
-	case errors.As(err, &broken) && broken.task == "":
-		r.unbegun++
-	case errors.As(err, &warning):
-		r.warnings = append(r.warnings, err)
-	default:
-		r.failures = append(r.failures, err)
-	}
 }
 
 func (r *backupRun) close() error {
@@ -243,30 +213,35 @@ func emit[T proto.Message](out *rows[T], item T) error {
 	return out.flush()
 }
 
-// result is what all sites together amount to.
-func (r *backupRun) result() error {
-	all := append(r.failures, r.warnings...)
-	if r.unbegun > 0 {
-		all = append(all, &interrupted{unbegun: r.unbegun})
+func (r *backupRun) note(err error) {
+	var warning *warned
+	switch {
+	case err == nil:
+	case errors.As(err, &warning):
+		r.warnings = append(r.warnings, err)
+	default:
+		r.failures = append(r.failures, err)
 	}
-	if r.single || len(all) == 0 {
-		return gather(all)
+}
+
+// result is what all sites together amount to; cut is the error that ended it early, if one did.
+func (r *backupRun) result(cut error) error {
+	all := slices.Concat(r.failures, r.warnings)
+	if cut != nil {
+		return &several{each: append(all, cut), as: cut}
+	}
+	if len(all) == 0 {
+		return nil
 	}
 	summary := &warned{
 		text: fmt.Sprintf("%s done, %d of them with warnings; %d failed", plural(int64(r.done), "backup"), len(r.warnings), len(r.failures)),
 	}
-	return &several{each: append(all, summary), as: r.amount(all, summary)}
+	return &several{each: append(all, summary), as: r.amount(summary)}
 }
 
 // amount is the error that gives the exit status: a warning if something was done, else the kind that all failures have
-// in common. An interruption beats both.
-func (r *backupRun) amount(all []error, summary error) error {
-	var broken *interrupted
-	for _, err := range all {
-		if errors.As(err, &broken) {
-			return err
-		}
-	}
+// in common.
+func (r *backupRun) amount(summary error) error {
 	if r.done > 0 {
 		return summary
 	}

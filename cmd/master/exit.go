@@ -16,16 +16,16 @@ func (w *warned) Error() string { return w.text }
 
 // interrupted is the error of a command that was asked to end (Ctrl-C) before it was done.
 type interrupted struct {
-	task    string // the task that goes on; empty if there is none
-	unbegun int    // sites that were to come
+	task string // the task that goes on; empty if there is none
+	open int    // how many go on, of several
 }
 
 func (i *interrupted) Error() string {
 	switch {
 	case i.task != "":
 		return "detached; follow it again with: sitekeep task log -f " + i.task
-	case i.unbegun > 0:
-		return "interrupted; not begun: " + plural(int64(i.unbegun), "site")
+	case i.open > 0:
+		return "detached; " + plural(int64(i.open), "task") + " not ended yet; see: sitekeep task list"
 	}
 	return "interrupted"
 }
@@ -93,7 +93,7 @@ func reportError(w io.Writer, err error) {
 		for _, each := range many.each {
 			reportError(w, each)
 		}
-	case errors.As(err, &broken) && broken.task != "":
+	case errors.As(err, &broken) && (broken.task != "" || broken.open > 0):
 		fmt.Fprintln(w, broken.Error())
 	default:
 		fmt.Fprintln(w, "sitekeep: "+printable(err.Error()))

@@ -20,6 +20,35 @@ func (m *fakeMaster) CreateBackup(_ context.Context, r *pb.CreateBackupRequest) 
 	return &pb.CreateBackupResponse{Task: t}, err
 }
 
+// CreateBackups knows the sites of the list, and takes any name for one.
+func (m *fakeMaster) CreateBackups(_ context.Context, r *pb.CreateBackupsRequest) (*pb.CreateBackupsResponse, error) {
+	m.called("CreateBackups all=%v client=%s names=%v description=%q queue=%v", r.All, r.Client, r.Names, r.Description, r.Queue)
+	names, out := r.Names, &pb.CreateBackupsResponse{}
+	if len(names) == 0 {
+		for _, s := range m.sites {
+			switch {
+			case r.Client != "" && r.Client != s.Client:
+			case s.Disabled:
+				out.Disabled = append(out.Disabled, s.Name)
+			default:
+				names = append(names, s.Name)
+			}
+		}
+	}
+	if len(names) == 0 {
+		return nil, errs.New(errs.NotFound, "see: sitekeep site list", "there is no such site to back up")
+	}
+	for _, name := range names {
+		t, err := m.start("backup", strings.Replace(name, "*.", "a.", 1), r.Queue)
+		if err != nil {
+			out.Refused = append(out.Refused, &pb.RefusedBackup{Site: name, Error: err.Error(), ErrorKind: errs.KindOf(err).String(), Hint: errs.HintOf(err)})
+			continue
+		}
+		out.Tasks = append(out.Tasks, t)
+	}
+	return out, nil
+}
+
 func (m *fakeMaster) ListBackups(_ context.Context, r *pb.ListBackupsRequest) (*pb.ListBackupsResponse, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

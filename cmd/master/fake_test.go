@@ -259,3 +259,44 @@ func (m *fakeMaster) WatchTask(r *pb.WatchTaskRequest, stream grpc.ServerStreami
 		}
 	}
 }
+
+// WatchTasks says what has become of each task, in no order, and repeats itself. Tasks of sites that are forgotten are
+// not known.
+func (m *fakeMaster) WatchTasks(r *pb.WatchTasksRequest, stream grpc.ServerStreamingServer[pb.WatchTasksResponse]) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	stop := context.AfterFunc(stream.Context(), func() { m.changed.Broadcast() })
+	defer stop()
+	m.watched["tasks"]++
+	epoch := m.epoch
+	for {
+		open := false
+		for _, id := range r.Ids {
+			t, err := m.find(id)
+			if err != nil || strings.HasPrefix(t.task.Site, "forgotten.") {
+				continue
+			}
+			event := &pb.WatchTasksResponse{Task: proto.CloneOf(t.task)}
+			if open = open || !final(t.task.State); final(t.task.State) {
+				for _, line := range t.log {
+					if line.Level != "info" {
+						event.Attention = append(event.Attention, line)
+					}
+				}
+			}
+			if err := stream.Send(event); err != nil {
+				return err
+			}
+		}
+		if !open {
+			return nil
+		}
+		m.changed.Wait()
+		switch {
+		case m.epoch != epoch:
+			return context.Canceled
+		case stream.Context().Err() != nil:
+			return stream.Context().Err()
+		}
+	}
+}

@@ -62,7 +62,7 @@ func (f *follower) follow(ctx context.Context, id string) (*sitekeepv1.Task, err
 		case !passing(err):
 			return nil, err
 		}
-		if err := f.lost(begun, id, err); err != nil {
+		if err := f.lost(begun, "the task may go on; follow it with: sitekeep task log -f "+id, err); err != nil {
 			return nil, err
 		}
 		if !pause(ctx, f.delay) {
@@ -72,8 +72,8 @@ func (f *follower) follow(ctx context.Context, id string) (*sitekeepv1.Task, err
 }
 
 // lost counts for how long the master has been away; the error is the end of patience. An attempt that began at begun
-// and lasted was a connection, even if there was nothing to say on it.
-func (f *follower) lost(begun time.Time, id string, cause error) error {
+// and lasted was a connection, even if there was nothing to say on it. The hint is for the end of patience.
+func (f *follower) lost(begun time.Time, hint string, cause error) error {
 	now := f.now()
 	if f.lostSince.IsZero() {
 		f.show.note("lost the master; looking for it for up to %s", f.patience)
@@ -82,8 +82,7 @@ func (f *follower) lost(begun time.Time, id string, cause error) error {
 		f.lostSince = now
 	}
 	if now.Sub(f.lostSince) > f.patience {
-		return errs.New(errs.Unreachable, "the task may go on; follow it with: sitekeep task log -f "+id,
-			"the master was away for %s: %w", f.patience, cause)
+		return errs.New(errs.Unreachable, hint, "the master was away for %s: %w", f.patience, cause)
 	}
 	return nil
 }

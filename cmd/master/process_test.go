@@ -52,6 +52,12 @@ func start(ts *testscript.TestScript, onTerminal bool, args []string) *process {
 			p.cmd.Env = append(p.cmd.Env, name+"="+value)
 		}
 	}
+	if name := ts.Getenv("STDIN"); name != "" {
+		in, err := os.Open(ts.MkAbs(name))
+		ts.Check(err)
+		defer in.Close()
+		p.cmd.Stdin = in
+	}
 	if !onTerminal {
 		p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 		ts.Check(p.cmd.Start())

@@ -53,10 +53,11 @@ func rules() map[string]rule {
 			sitekeepv1.TaskService_ListTasks_FullMethodName, sitekeepv1.TaskService_GetTask_FullMethodName,
 			sitekeepv1.ScheduleService_ListSchedules_FullMethodName, sitekeepv1.RetentionService_ListRetentions_FullMethodName,
 			sitekeepv1.RetentionService_PlanPrune_FullMethodName,
-			sitekeepv1.TaskService_WatchTask_FullMethodName, sitekeepv1.AccessService_GetCaller_FullMethodName),
+			sitekeepv1.TaskService_WatchTask_FullMethodName, sitekeepv1.TaskService_WatchTasks_FullMethodName, sitekeepv1.AccessService_GetCaller_FullMethodName),
 		read(sitekeepv1.BackupService_ReadEntry_FullMethodName, sitekeepv1.BackupService_ReadTables_FullMethodName,
 			sitekeepv1.BackupService_DownloadBackup_FullMethodName),
 		work(sitekeepv1.SiteService_VerifySite_FullMethodName, sitekeepv1.BackupService_CreateBackup_FullMethodName,
+			sitekeepv1.BackupService_CreateBackups_FullMethodName,
 			sitekeepv1.BackupService_PinBackup_FullMethodName, sitekeepv1.BackupService_DeleteBackup_FullMethodName,
 			sitekeepv1.BackupService_CheckBackups_FullMethodName, sitekeepv1.RestoreService_RestoreSite_FullMethodName,
 			sitekeepv1.RestoreService_UndoRestore_FullMethodName, sitekeepv1.TaskService_CancelTask_FullMethodName,
@@ -240,6 +241,8 @@ func (h *Hub) audit(ctx context.Context, who caller, method string, req any, err
 // subject is the thing that a request names.
 func subject(req any) string {
 	switch q := req.(type) {
+	case *sitekeepv1.CreateBackupsRequest:
+		return scopeText(q)
 	case interface{ GetSite() string }:
 		return q.GetSite()
 	case interface{ GetName() string }:

@@ -49,7 +49,28 @@ func (s *backupService) CreateBackup(ctx context.Context, q *sitekeepv1.CreateBa
 	if _, err := s.site(ctx, q.Site); err != nil {
 		return nil, err
 	}
-	spec := backup.Spec{Description: q.Description, Format: q.Format, Full: q.Full, Quiesce: q.Quiesce}
+	spec, err := backupSpec(q)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskBackup, Site: q.Site, Spec: spec, Queue: q.Queue})
+	if err != nil {
+		return nil, err
+	}
+	return &sitekeepv1.CreateBackupResponse{Task: taskToProto(&t)}, nil
+}
+
+// backupWish is what requests for backups have in common.
+type backupWish interface {
+	GetDescription() string
+	GetFormat() string
+	GetFull() bool
+	GetQuiesce() bool
+}
+
+// backupSpec fills in what a request leaves out, and checks the rest.
+func backupSpec(q backupWish) (backup.Spec, error) {
+	spec := backup.Spec{Description: q.GetDescription(), Format: q.GetFormat(), Full: q.GetFull(), Quiesce: q.GetQuiesce()}
 	if spec.Description == "" {
 		spec.Description = backup.DefaultDescription
 	}
@@ -57,16 +78,12 @@ func (s *backupService) CreateBackup(ctx context.Context, q *sitekeepv1.CreateBa
 		spec.Format = backup.DefaultFormat
 	}
 	if _, err := archive.ParseFormat(spec.Format); err != nil {
-		return nil, errs.New(errs.Usage, "use tar.zst or tar.gz", "%w", err)
+		return spec, errs.New(errs.Usage, "use tar.zst or tar.gz", "%w", err)
 	}
 	if n := utf8.RuneCountInString(spec.Description); n > longDescription {
-		return nil, errs.New(errs.Usage, "shorten it", "the description has %d characters, more than %d", n, longDescription)
+		return spec, errs.New(errs.Usage, "shorten it", "the description has %d characters, more than %d", n, longDescription)
 	}
-	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskBackup, Site: q.Site, Spec: spec, Queue: q.Queue})
-	if err != nil {
-		return nil, err
-	}
-	return &sitekeepv1.CreateBackupResponse{Task: taskToProto(&t)}, nil
+	return spec, nil
 }
 
 func (s *backupService) ListBackups(ctx context.Context, q *sitekeepv1.ListBackupsRequest) (*sitekeepv1.ListBackupsResponse, error) {

@@ -90,9 +90,12 @@ func differ(a, b *model.Task) bool {
 type changes struct {
 	mu      sync.Mutex
 	waiting map[string]chan struct{}
+	groups  map[*group]bool
 }
 
-func newChanges() *changes { return &changes{waiting: map[string]chan struct{}{}} }
+func newChanges() *changes {
+	return &changes{waiting: map[string]chan struct{}{}, groups: map[*group]bool{}}
+}
 
 // next returns a channel that closes at the next change of a task.
 func (c *changes) next(id string) <-chan struct{} {
@@ -111,5 +114,8 @@ func (c *changes) tell(id string) {
 	if ch := c.waiting[id]; ch != nil {
 		close(ch)
 		delete(c.waiting, id)
+	}
+	for g := range c.groups {
+		g.tell(id)
 	}
 }

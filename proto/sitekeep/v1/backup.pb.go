@@ -1913,6 +1913,240 @@ func (x *DiffBackupsResponse) GetSummary() *DiffSummary {
 	return nil
 }
 
+type CreateBackupsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one of all, client and names.
+	All    bool   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	Client string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
+	// Names of sites, and globs over them (*, ?, [a-z]). A disabled site is backed up only if it is named in full.
+	Names []string `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
+	// As in CreateBackupRequest.
+	Description   string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	Format        string `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`
+	Full          bool   `protobuf:"varint,6,opt,name=full,proto3" json:"full,omitempty"`
+	Queue         bool   `protobuf:"varint,7,opt,name=queue,proto3" json:"queue,omitempty"`
+	Quiesce       bool   `protobuf:"varint,8,opt,name=quiesce,proto3" json:"quiesce,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateBackupsRequest) Reset() {
+	*x = CreateBackupsRequest{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateBackupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateBackupsRequest) ProtoMessage() {}
+
+func (x *CreateBackupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateBackupsRequest.ProtoReflect.Descriptor instead.
+func (*CreateBackupsRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CreateBackupsRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *CreateBackupsRequest) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *CreateBackupsRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *CreateBackupsRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *CreateBackupsRequest) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *CreateBackupsRequest) GetFull() bool {
+	if x != nil {
+		return x.Full
+	}
+	return false
+}
+
+func (x *CreateBackupsRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
+}
+
+func (x *CreateBackupsRequest) GetQuiesce() bool {
+	if x != nil {
+		return x.Quiesce
+	}
+	return false
+}
+
+type CreateBackupsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By site; one that waited already and asks for the same stands for a new one.
+	Tasks   []*Task          `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	Refused []*RefusedBackup `protobuf:"bytes,2,rep,name=refused,proto3" json:"refused,omitempty"`
+	// Sites that were left out because they are disabled.
+	Disabled      []string `protobuf:"bytes,3,rep,name=disabled,proto3" json:"disabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateBackupsResponse) Reset() {
+	*x = CreateBackupsResponse{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateBackupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateBackupsResponse) ProtoMessage() {}
+
+func (x *CreateBackupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateBackupsResponse.ProtoReflect.Descriptor instead.
+func (*CreateBackupsResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *CreateBackupsResponse) GetTasks() []*Task {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+func (x *CreateBackupsResponse) GetRefused() []*RefusedBackup {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *CreateBackupsResponse) GetDisabled() []string {
+	if x != nil {
+		return x.Disabled
+	}
+	return nil
+}
+
+// RefusedBackup is a site for which no task could be started.
+type RefusedBackup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	ErrorKind     string                 `protobuf:"bytes,3,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
+	Hint          string                 `protobuf:"bytes,4,opt,name=hint,proto3" json:"hint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedBackup) Reset() {
+	*x = RefusedBackup{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedBackup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedBackup) ProtoMessage() {}
+
+func (x *RefusedBackup) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedBackup.ProtoReflect.Descriptor instead.
+func (*RefusedBackup) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *RefusedBackup) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *RefusedBackup) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *RefusedBackup) GetErrorKind() string {
+	if x != nil {
+		return x.ErrorKind
+	}
+	return ""
+}
+
+func (x *RefusedBackup) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
 var File_sitekeep_v1_backup_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_backup_proto_rawDesc = "" +
@@ -2060,9 +2294,29 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"rows_after\x18\v \x01(\x03R\trowsAfter\"\x84\x01\n" +
 	"\x13DiffBackupsResponse\x129\n" +
 	"\vdifferences\x18\x01 \x03(\v2\x17.sitekeep.v1.DifferenceR\vdifferences\x122\n" +
-	"\asummary\x18\x02 \x01(\v2\x18.sitekeep.v1.DiffSummaryR\asummary2\xed\a\n" +
+	"\asummary\x18\x02 \x01(\v2\x18.sitekeep.v1.DiffSummaryR\asummary\"\xd4\x01\n" +
+	"\x14CreateBackupsRequest\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x12\x16\n" +
+	"\x06client\x18\x02 \x01(\tR\x06client\x12\x14\n" +
+	"\x05names\x18\x03 \x03(\tR\x05names\x12 \n" +
+	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x16\n" +
+	"\x06format\x18\x05 \x01(\tR\x06format\x12\x12\n" +
+	"\x04full\x18\x06 \x01(\bR\x04full\x12\x14\n" +
+	"\x05queue\x18\a \x01(\bR\x05queue\x12\x18\n" +
+	"\aquiesce\x18\b \x01(\bR\aquiesce\"\x92\x01\n" +
+	"\x15CreateBackupsResponse\x12'\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x11.sitekeep.v1.TaskR\x05tasks\x124\n" +
+	"\arefused\x18\x02 \x03(\v2\x1a.sitekeep.v1.RefusedBackupR\arefused\x12\x1a\n" +
+	"\bdisabled\x18\x03 \x03(\tR\bdisabled\"l\n" +
+	"\rRefusedBackup\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1d\n" +
+	"\n" +
+	"error_kind\x18\x03 \x01(\tR\terrorKind\x12\x12\n" +
+	"\x04hint\x18\x04 \x01(\tR\x04hint2\xc5\b\n" +
 	"\rBackupService\x12S\n" +
-	"\fCreateBackup\x12 .sitekeep.v1.CreateBackupRequest\x1a!.sitekeep.v1.CreateBackupResponse\x12P\n" +
+	"\fCreateBackup\x12 .sitekeep.v1.CreateBackupRequest\x1a!.sitekeep.v1.CreateBackupResponse\x12V\n" +
+	"\rCreateBackups\x12!.sitekeep.v1.CreateBackupsRequest\x1a\".sitekeep.v1.CreateBackupsResponse\x12P\n" +
 	"\vListBackups\x12\x1f.sitekeep.v1.ListBackupsRequest\x1a .sitekeep.v1.ListBackupsResponse\x12J\n" +
 	"\tGetBackup\x12\x1d.sitekeep.v1.GetBackupRequest\x1a\x1e.sitekeep.v1.GetBackupResponse\x12J\n" +
 	"\tPinBackup\x12\x1d.sitekeep.v1.PinBackupRequest\x1a\x1e.sitekeep.v1.PinBackupResponse\x12S\n" +
@@ -2089,7 +2343,7 @@ func file_sitekeep_v1_backup_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_backup_proto_rawDescData
 }
 
-var file_sitekeep_v1_backup_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_sitekeep_v1_backup_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_sitekeep_v1_backup_proto_goTypes = []any{
 	(*Backup)(nil),                 // 0: sitekeep.v1.Backup
 	(*CreateBackupRequest)(nil),    // 1: sitekeep.v1.CreateBackupRequest
@@ -2120,17 +2374,20 @@ var file_sitekeep_v1_backup_proto_goTypes = []any{
 	(*Difference)(nil),             // 26: sitekeep.v1.Difference
 	(*DiffSummary)(nil),            // 27: sitekeep.v1.DiffSummary
 	(*DiffBackupsResponse)(nil),    // 28: sitekeep.v1.DiffBackupsResponse
-	(*timestamppb.Timestamp)(nil),  // 29: google.protobuf.Timestamp
-	(*Task)(nil),                   // 30: sitekeep.v1.Task
+	(*CreateBackupsRequest)(nil),   // 29: sitekeep.v1.CreateBackupsRequest
+	(*CreateBackupsResponse)(nil),  // 30: sitekeep.v1.CreateBackupsResponse
+	(*RefusedBackup)(nil),          // 31: sitekeep.v1.RefusedBackup
+	(*timestamppb.Timestamp)(nil),  // 32: google.protobuf.Timestamp
+	(*Task)(nil),                   // 33: sitekeep.v1.Task
 }
 var file_sitekeep_v1_backup_proto_depIdxs = []int32{
-	29, // 0: sitekeep.v1.Backup.created_at:type_name -> google.protobuf.Timestamp
-	30, // 1: sitekeep.v1.CreateBackupResponse.task:type_name -> sitekeep.v1.Task
+	32, // 0: sitekeep.v1.Backup.created_at:type_name -> google.protobuf.Timestamp
+	33, // 1: sitekeep.v1.CreateBackupResponse.task:type_name -> sitekeep.v1.Task
 	0,  // 2: sitekeep.v1.ListBackupsResponse.backups:type_name -> sitekeep.v1.Backup
 	0,  // 3: sitekeep.v1.GetBackupResponse.backup:type_name -> sitekeep.v1.Backup
 	0,  // 4: sitekeep.v1.PinBackupResponse.backup:type_name -> sitekeep.v1.Backup
-	30, // 5: sitekeep.v1.CheckBackupsResponse.task:type_name -> sitekeep.v1.Task
-	29, // 6: sitekeep.v1.Entry.modified_at:type_name -> google.protobuf.Timestamp
+	33, // 5: sitekeep.v1.CheckBackupsResponse.task:type_name -> sitekeep.v1.Task
+	32, // 6: sitekeep.v1.Entry.modified_at:type_name -> google.protobuf.Timestamp
 	14, // 7: sitekeep.v1.ListEntriesResponse.entries:type_name -> sitekeep.v1.Entry
 	0,  // 8: sitekeep.v1.DownloadBackupResponse.backup:type_name -> sitekeep.v1.Backup
 	21, // 9: sitekeep.v1.ListTablesResponse.tables:type_name -> sitekeep.v1.Table
@@ -2140,35 +2397,39 @@ var file_sitekeep_v1_backup_proto_depIdxs = []int32{
 	21, // 13: sitekeep.v1.Difference.table_after:type_name -> sitekeep.v1.Table
 	26, // 14: sitekeep.v1.DiffBackupsResponse.differences:type_name -> sitekeep.v1.Difference
 	27, // 15: sitekeep.v1.DiffBackupsResponse.summary:type_name -> sitekeep.v1.DiffSummary
-	1,  // 16: sitekeep.v1.BackupService.CreateBackup:input_type -> sitekeep.v1.CreateBackupRequest
-	3,  // 17: sitekeep.v1.BackupService.ListBackups:input_type -> sitekeep.v1.ListBackupsRequest
-	5,  // 18: sitekeep.v1.BackupService.GetBackup:input_type -> sitekeep.v1.GetBackupRequest
-	7,  // 19: sitekeep.v1.BackupService.PinBackup:input_type -> sitekeep.v1.PinBackupRequest
-	9,  // 20: sitekeep.v1.BackupService.DeleteBackup:input_type -> sitekeep.v1.DeleteBackupRequest
-	11, // 21: sitekeep.v1.BackupService.CheckBackups:input_type -> sitekeep.v1.CheckBackupsRequest
-	13, // 22: sitekeep.v1.BackupService.ListEntries:input_type -> sitekeep.v1.ListEntriesRequest
-	16, // 23: sitekeep.v1.BackupService.ReadEntry:input_type -> sitekeep.v1.ReadEntryRequest
-	18, // 24: sitekeep.v1.BackupService.DownloadBackup:input_type -> sitekeep.v1.DownloadBackupRequest
-	20, // 25: sitekeep.v1.BackupService.ListTables:input_type -> sitekeep.v1.ListTablesRequest
-	23, // 26: sitekeep.v1.BackupService.ReadTables:input_type -> sitekeep.v1.ReadTablesRequest
-	25, // 27: sitekeep.v1.BackupService.DiffBackups:input_type -> sitekeep.v1.DiffBackupsRequest
-	2,  // 28: sitekeep.v1.BackupService.CreateBackup:output_type -> sitekeep.v1.CreateBackupResponse
-	4,  // 29: sitekeep.v1.BackupService.ListBackups:output_type -> sitekeep.v1.ListBackupsResponse
-	6,  // 30: sitekeep.v1.BackupService.GetBackup:output_type -> sitekeep.v1.GetBackupResponse
-	8,  // 31: sitekeep.v1.BackupService.PinBackup:output_type -> sitekeep.v1.PinBackupResponse
-	10, // 32: sitekeep.v1.BackupService.DeleteBackup:output_type -> sitekeep.v1.DeleteBackupResponse
-	12, // 33: sitekeep.v1.BackupService.CheckBackups:output_type -> sitekeep.v1.CheckBackupsResponse
-	15, // 34: sitekeep.v1.BackupService.ListEntries:output_type -> sitekeep.v1.ListEntriesResponse
-	17, // 35: sitekeep.v1.BackupService.ReadEntry:output_type -> sitekeep.v1.ReadEntryResponse
-	19, // 36: sitekeep.v1.BackupService.DownloadBackup:output_type -> sitekeep.v1.DownloadBackupResponse
-	22, // 37: sitekeep.v1.BackupService.ListTables:output_type -> sitekeep.v1.ListTablesResponse
-	24, // 38: sitekeep.v1.BackupService.ReadTables:output_type -> sitekeep.v1.ReadTablesResponse
-	28, // 39: sitekeep.v1.BackupService.DiffBackups:output_type -> sitekeep.v1.DiffBackupsResponse
-	28, // [28:40] is the sub-list for method output_type
-	16, // [16:28] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	33, // 16: sitekeep.v1.CreateBackupsResponse.tasks:type_name -> sitekeep.v1.Task
+	31, // 17: sitekeep.v1.CreateBackupsResponse.refused:type_name -> sitekeep.v1.RefusedBackup
+	1,  // 18: sitekeep.v1.BackupService.CreateBackup:input_type -> sitekeep.v1.CreateBackupRequest
+	29, // 19: sitekeep.v1.BackupService.CreateBackups:input_type -> sitekeep.v1.CreateBackupsRequest
+	3,  // 20: sitekeep.v1.BackupService.ListBackups:input_type -> sitekeep.v1.ListBackupsRequest
+	5,  // 21: sitekeep.v1.BackupService.GetBackup:input_type -> sitekeep.v1.GetBackupRequest
+	7,  // 22: sitekeep.v1.BackupService.PinBackup:input_type -> sitekeep.v1.PinBackupRequest
+	9,  // 23: sitekeep.v1.BackupService.DeleteBackup:input_type -> sitekeep.v1.DeleteBackupRequest
+	11, // 24: sitekeep.v1.BackupService.CheckBackups:input_type -> sitekeep.v1.CheckBackupsRequest
+	13, // 25: sitekeep.v1.BackupService.ListEntries:input_type -> sitekeep.v1.ListEntriesRequest
+	16, // 26: sitekeep.v1.BackupService.ReadEntry:input_type -> sitekeep.v1.ReadEntryRequest
+	18, // 27: sitekeep.v1.BackupService.DownloadBackup:input_type -> sitekeep.v1.DownloadBackupRequest
+	20, // 28: sitekeep.v1.BackupService.ListTables:input_type -> sitekeep.v1.ListTablesRequest
+	23, // 29: sitekeep.v1.BackupService.ReadTables:input_type -> sitekeep.v1.ReadTablesRequest
+	25, // 30: sitekeep.v1.BackupService.DiffBackups:input_type -> sitekeep.v1.DiffBackupsRequest
+	2,  // 31: sitekeep.v1.BackupService.CreateBackup:output_type -> sitekeep.v1.CreateBackupResponse
+	30, // 32: sitekeep.v1.BackupService.CreateBackups:output_type -> sitekeep.v1.CreateBackupsResponse
+	4,  // 33: sitekeep.v1.BackupService.ListBackups:output_type -> sitekeep.v1.ListBackupsResponse
+	6,  // 34: sitekeep.v1.BackupService.GetBackup:output_type -> sitekeep.v1.GetBackupResponse
+	8,  // 35: sitekeep.v1.BackupService.PinBackup:output_type -> sitekeep.v1.PinBackupResponse
+	10, // 36: sitekeep.v1.BackupService.DeleteBackup:output_type -> sitekeep.v1.DeleteBackupResponse
+	12, // 37: sitekeep.v1.BackupService.CheckBackups:output_type -> sitekeep.v1.CheckBackupsResponse
+	15, // 38: sitekeep.v1.BackupService.ListEntries:output_type -> sitekeep.v1.ListEntriesResponse
+	17, // 39: sitekeep.v1.BackupService.ReadEntry:output_type -> sitekeep.v1.ReadEntryResponse
+	19, // 40: sitekeep.v1.BackupService.DownloadBackup:output_type -> sitekeep.v1.DownloadBackupResponse
+	22, // 41: sitekeep.v1.BackupService.ListTables:output_type -> sitekeep.v1.ListTablesResponse
+	24, // 42: sitekeep.v1.BackupService.ReadTables:output_type -> sitekeep.v1.ReadTablesResponse
+	28, // 43: sitekeep.v1.BackupService.DiffBackups:output_type -> sitekeep.v1.DiffBackupsResponse
+	31, // [31:44] is the sub-list for method output_type
+	18, // [18:31] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_backup_proto_init() }
@@ -2183,7 +2444,7 @@ func file_sitekeep_v1_backup_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_backup_proto_rawDesc), len(file_sitekeep_v1_backup_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	BackupService_CreateBackup_FullMethodName   = "/sitekeep.v1.BackupService/CreateBackup"
+	BackupService_CreateBackups_FullMethodName  = "/sitekeep.v1.BackupService/CreateBackups"
 	BackupService_ListBackups_FullMethodName    = "/sitekeep.v1.BackupService/ListBackups"
 	BackupService_GetBackup_FullMethodName      = "/sitekeep.v1.BackupService/GetBackup"
 	BackupService_PinBackup_FullMethodName      = "/sitekeep.v1.BackupService/PinBackup"
@@ -42,6 +43,9 @@ const (
 type BackupServiceClient interface {
 	// CreateBackup starts a task that backs up a site.
 	CreateBackup(ctx context.Context, in *CreateBackupRequest, opts ...grpc.CallOption) (*CreateBackupResponse, error)
+	// CreateBackups starts a task for each site of a scope. A site that is refused stops no other. NOT_FOUND if the scope
+	// has no site. Follow the tasks with TaskService.WatchTasks.
+	CreateBackups(ctx context.Context, in *CreateBackupsRequest, opts ...grpc.CallOption) (*CreateBackupsResponse, error)
 	// ListBackups lists backups, newest first.
 	ListBackups(ctx context.Context, in *ListBackupsRequest, opts ...grpc.CallOption) (*ListBackupsResponse, error)
 	// GetBackup returns one backup, or NOT_FOUND.
@@ -80,6 +84,16 @@ func (c *backupServiceClient) CreateBackup(ctx context.Context, in *CreateBackup
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateBackupResponse)
 	err := c.cc.Invoke(ctx, BackupService_CreateBackup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *backupServiceClient) CreateBackups(ctx context.Context, in *CreateBackupsRequest, opts ...grpc.CallOption) (*CreateBackupsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateBackupsResponse)
+	err := c.cc.Invoke(ctx, BackupService_CreateBackups_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -259,6 +273,9 @@ type BackupService_DiffBackupsClient = grpc.ServerStreamingClient[DiffBackupsRes
 type BackupServiceServer interface {
 	// CreateBackup starts a task that backs up a site.
 	CreateBackup(context.Context, *CreateBackupRequest) (*CreateBackupResponse, error)
+	// CreateBackups starts a task for each site of a scope. A site that is refused stops no other. NOT_FOUND if the scope
+	// has no site. Follow the tasks with TaskService.WatchTasks.
+	CreateBackups(context.Context, *CreateBackupsRequest) (*CreateBackupsResponse, error)
 	// ListBackups lists backups, newest first.
 	ListBackups(context.Context, *ListBackupsRequest) (*ListBackupsResponse, error)
 	// GetBackup returns one backup, or NOT_FOUND.
@@ -295,6 +312,9 @@ type UnimplementedBackupServiceServer struct{}
 
 func (UnimplementedBackupServiceServer) CreateBackup(context.Context, *CreateBackupRequest) (*CreateBackupResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateBackup not implemented")
+}
+func (UnimplementedBackupServiceServer) CreateBackups(context.Context, *CreateBackupsRequest) (*CreateBackupsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateBackups not implemented")
 }
 func (UnimplementedBackupServiceServer) ListBackups(context.Context, *ListBackupsRequest) (*ListBackupsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListBackups not implemented")
@@ -364,6 +384,24 @@ func _BackupService_CreateBackup_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(BackupServiceServer).CreateBackup(ctx, req.(*CreateBackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _BackupService_CreateBackups_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateBackupsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BackupServiceServer).CreateBackups(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: BackupService_CreateBackups_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BackupServiceServer).CreateBackups(ctx, req.(*CreateBackupsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -534,6 +572,10 @@ var BackupService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateBackup",
 			Handler:    _BackupService_CreateBackup_Handler,
+		},
+		{
+			MethodName: "CreateBackups",
+			Handler:    _BackupService_CreateBackups_Handler,
 		},
 		{
 			MethodName: "ListBackups",

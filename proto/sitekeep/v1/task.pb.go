@@ -924,6 +924,104 @@ func (x *RetryTaskResponse) GetTask() *Task {
 	return nil
 }
 
+type WatchTasksRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 20,000.
+	Ids           []string `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchTasksRequest) Reset() {
+	*x = WatchTasksRequest{}
+	mi := &file_sitekeep_v1_task_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchTasksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchTasksRequest) ProtoMessage() {}
+
+func (x *WatchTasksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_task_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchTasksRequest.ProtoReflect.Descriptor instead.
+func (*WatchTasksRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_task_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WatchTasksRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+type WatchTasksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Task  *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	// Of a task that has ended: the first 20 lines of its log that are warnings or errors.
+	Attention     []*LogLine `protobuf:"bytes,2,rep,name=attention,proto3" json:"attention,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchTasksResponse) Reset() {
+	*x = WatchTasksResponse{}
+	mi := &file_sitekeep_v1_task_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchTasksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchTasksResponse) ProtoMessage() {}
+
+func (x *WatchTasksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_task_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchTasksResponse.ProtoReflect.Descriptor instead.
+func (*WatchTasksResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_task_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *WatchTasksResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+func (x *WatchTasksResponse) GetAttention() []*LogLine {
+	if x != nil {
+		return x.Attention
+	}
+	return nil
+}
+
 var File_sitekeep_v1_task_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_task_proto_rawDesc = "" +
@@ -990,7 +1088,12 @@ const file_sitekeep_v1_task_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\bR\x05queue\":\n" +
 	"\x11RetryTaskResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task*\xd8\x01\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"%\n" +
+	"\x11WatchTasksRequest\x12\x10\n" +
+	"\x03ids\x18\x01 \x03(\tR\x03ids\"o\n" +
+	"\x12WatchTasksResponse\x12%\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\x122\n" +
+	"\tattention\x18\x02 \x03(\v2\x14.sitekeep.v1.LogLineR\tattention*\xd8\x01\n" +
 	"\tTaskState\x12\x1a\n" +
 	"\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11TASK_STATE_QUEUED\x10\x01\x12\x16\n" +
@@ -999,11 +1102,13 @@ const file_sitekeep_v1_task_proto_rawDesc = "" +
 	"\x12TASK_STATE_WARNING\x10\x04\x12\x15\n" +
 	"\x11TASK_STATE_FAILED\x10\x05\x12\x18\n" +
 	"\x14TASK_STATE_CANCELLED\x10\x06\x12\x1d\n" +
-	"\x19TASK_STATE_NEEDS_OPERATOR\x10\a2\x88\x03\n" +
+	"\x19TASK_STATE_NEEDS_OPERATOR\x10\a2\xd9\x03\n" +
 	"\vTaskService\x12J\n" +
 	"\tListTasks\x12\x1d.sitekeep.v1.ListTasksRequest\x1a\x1e.sitekeep.v1.ListTasksResponse\x12D\n" +
 	"\aGetTask\x12\x1b.sitekeep.v1.GetTaskRequest\x1a\x1c.sitekeep.v1.GetTaskResponse\x12L\n" +
-	"\tWatchTask\x12\x1d.sitekeep.v1.WatchTaskRequest\x1a\x1e.sitekeep.v1.WatchTaskResponse0\x01\x12M\n" +
+	"\tWatchTask\x12\x1d.sitekeep.v1.WatchTaskRequest\x1a\x1e.sitekeep.v1.WatchTaskResponse0\x01\x12O\n" +
+	"\n" +
+	"WatchTasks\x12\x1e.sitekeep.v1.WatchTasksRequest\x1a\x1f.sitekeep.v1.WatchTasksResponse0\x01\x12M\n" +
 	"\n" +
 	"CancelTask\x12\x1e.sitekeep.v1.CancelTaskRequest\x1a\x1f.sitekeep.v1.CancelTaskResponse\x12J\n" +
 	"\tRetryTask\x12\x1d.sitekeep.v1.RetryTaskRequest\x1a\x1e.sitekeep.v1.RetryTaskResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
@@ -1021,7 +1126,7 @@ func file_sitekeep_v1_task_proto_rawDescGZIP() []byte {
 }
 
 var file_sitekeep_v1_task_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_sitekeep_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_sitekeep_v1_task_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_sitekeep_v1_task_proto_goTypes = []any{
 	(TaskState)(0),                // 0: sitekeep.v1.TaskState
 	(*Task)(nil),                  // 1: sitekeep.v1.Task
@@ -1037,15 +1142,17 @@ var file_sitekeep_v1_task_proto_goTypes = []any{
 	(*CancelTaskResponse)(nil),    // 11: sitekeep.v1.CancelTaskResponse
 	(*RetryTaskRequest)(nil),      // 12: sitekeep.v1.RetryTaskRequest
 	(*RetryTaskResponse)(nil),     // 13: sitekeep.v1.RetryTaskResponse
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*WatchTasksRequest)(nil),     // 14: sitekeep.v1.WatchTasksRequest
+	(*WatchTasksResponse)(nil),    // 15: sitekeep.v1.WatchTasksResponse
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_sitekeep_v1_task_proto_depIdxs = []int32{
 	0,  // 0: sitekeep.v1.Task.state:type_name -> sitekeep.v1.TaskState
-	14, // 1: sitekeep.v1.Task.created_at:type_name -> google.protobuf.Timestamp
-	14, // 2: sitekeep.v1.Task.started_at:type_name -> google.protobuf.Timestamp
-	14, // 3: sitekeep.v1.Task.finished_at:type_name -> google.protobuf.Timestamp
+	16, // 1: sitekeep.v1.Task.created_at:type_name -> google.protobuf.Timestamp
+	16, // 2: sitekeep.v1.Task.started_at:type_name -> google.protobuf.Timestamp
+	16, // 3: sitekeep.v1.Task.finished_at:type_name -> google.protobuf.Timestamp
 	2,  // 4: sitekeep.v1.Task.progress:type_name -> sitekeep.v1.Progress
-	14, // 5: sitekeep.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	16, // 5: sitekeep.v1.LogLine.time:type_name -> google.protobuf.Timestamp
 	0,  // 6: sitekeep.v1.ListTasksRequest.states:type_name -> sitekeep.v1.TaskState
 	1,  // 7: sitekeep.v1.ListTasksResponse.tasks:type_name -> sitekeep.v1.Task
 	1,  // 8: sitekeep.v1.GetTaskResponse.task:type_name -> sitekeep.v1.Task
@@ -1053,21 +1160,25 @@ var file_sitekeep_v1_task_proto_depIdxs = []int32{
 	1,  // 10: sitekeep.v1.WatchTaskResponse.task:type_name -> sitekeep.v1.Task
 	1,  // 11: sitekeep.v1.CancelTaskResponse.task:type_name -> sitekeep.v1.Task
 	1,  // 12: sitekeep.v1.RetryTaskResponse.task:type_name -> sitekeep.v1.Task
-	4,  // 13: sitekeep.v1.TaskService.ListTasks:input_type -> sitekeep.v1.ListTasksRequest
-	6,  // 14: sitekeep.v1.TaskService.GetTask:input_type -> sitekeep.v1.GetTaskRequest
-	8,  // 15: sitekeep.v1.TaskService.WatchTask:input_type -> sitekeep.v1.WatchTaskRequest
-	10, // 16: sitekeep.v1.TaskService.CancelTask:input_type -> sitekeep.v1.CancelTaskRequest
-	12, // 17: sitekeep.v1.TaskService.RetryTask:input_type -> sitekeep.v1.RetryTaskRequest
-	5,  // 18: sitekeep.v1.TaskService.ListTasks:output_type -> sitekeep.v1.ListTasksResponse
-	7,  // 19: sitekeep.v1.TaskService.GetTask:output_type -> sitekeep.v1.GetTaskResponse
-	9,  // 20: sitekeep.v1.TaskService.WatchTask:output_type -> sitekeep.v1.WatchTaskResponse
-	11, // 21: sitekeep.v1.TaskService.CancelTask:output_type -> sitekeep.v1.CancelTaskResponse
-	13, // 22: sitekeep.v1.TaskService.RetryTask:output_type -> sitekeep.v1.RetryTaskResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	1,  // 13: sitekeep.v1.WatchTasksResponse.task:type_name -> sitekeep.v1.Task
+	3,  // 14: sitekeep.v1.WatchTasksResponse.attention:type_name -> sitekeep.v1.LogLine
+	4,  // 15: sitekeep.v1.TaskService.ListTasks:input_type -> sitekeep.v1.ListTasksRequest
+	6,  // 16: sitekeep.v1.TaskService.GetTask:input_type -> sitekeep.v1.GetTaskRequest
+	8,  // 17: sitekeep.v1.TaskService.WatchTask:input_type -> sitekeep.v1.WatchTaskRequest
+	14, // 18: sitekeep.v1.TaskService.WatchTasks:input_type -> sitekeep.v1.WatchTasksRequest
+	10, // 19: sitekeep.v1.TaskService.CancelTask:input_type -> sitekeep.v1.CancelTaskRequest
+	12, // 20: sitekeep.v1.TaskService.RetryTask:input_type -> sitekeep.v1.RetryTaskRequest
+	5,  // 21: sitekeep.v1.TaskService.ListTasks:output_type -> sitekeep.v1.ListTasksResponse
+	7,  // 22: sitekeep.v1.TaskService.GetTask:output_type -> sitekeep.v1.GetTaskResponse
+	9,  // 23: sitekeep.v1.TaskService.WatchTask:output_type -> sitekeep.v1.WatchTaskResponse
+	15, // 24: sitekeep.v1.TaskService.WatchTasks:output_type -> sitekeep.v1.WatchTasksResponse
+	11, // 25: sitekeep.v1.TaskService.CancelTask:output_type -> sitekeep.v1.CancelTaskResponse
+	13, // 26: sitekeep.v1.TaskService.RetryTask:output_type -> sitekeep.v1.RetryTaskResponse
+	21, // [21:27] is the sub-list for method output_type
+	15, // [15:21] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_task_proto_init() }
@@ -1085,7 +1196,7 @@ func file_sitekeep_v1_task_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_task_proto_rawDesc), len(file_sitekeep_v1_task_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
