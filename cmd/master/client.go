@@ -50,6 +50,8 @@ type client struct {
 
 	schedules  sitekeepv1.ScheduleServiceClient
 	retentions sitekeepv1.RetentionServiceClient
+	clients    sitekeepv1.ClientServiceClient
+	inventory  sitekeepv1.InventoryServiceClient
 }
 
 // call makes a command that speaks to the master.
@@ -114,6 +116,8 @@ func newClient(conn *grpc.ClientConn) *client {
 
 		schedules:  sitekeepv1.NewScheduleServiceClient(conn),
 		retentions: sitekeepv1.NewRetentionServiceClient(conn),
+		clients:    sitekeepv1.NewClientServiceClient(conn),
+		inventory:  sitekeepv1.NewInventoryServiceClient(conn),
 	}
 }
 

@@ -158,6 +158,9 @@ func (s *scriptState) serve(listener net.Listener, opts ...grpc.ServerOption) (s
 	policy := &fakePolicy{master: s.fake}
 	pb.RegisterScheduleServiceServer(server, policy)
 	pb.RegisterRetentionServiceServer(server, policy)
+	inventory := &fakeInventory{master: s.fake}
+	pb.RegisterClientServiceServer(server, inventory)
+	pb.RegisterInventoryServiceServer(server, inventory)
 	pb.RegisterAccessServiceServer(server, s.fake)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

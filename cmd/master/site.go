@@ -17,7 +17,8 @@ func newSiteCmd(a *app) *cobra.Command {
 		Example: `  sitekeep site add example.com --web web1 --db db1 --root /var/www/example.com
   sitekeep site list`,
 	})
-	cmd.AddCommand(newSiteAddCmd(a), newSiteListCmd(a), newSiteShowCmd(a), newSiteVerifyCmd(a), newSiteRemoveCmd(a))
+	cmd.AddCommand(newSiteAddCmd(a), newSiteListCmd(a), newSiteShowCmd(a), newSiteVerifyCmd(a), newSiteRemoveCmd(a),
+		newSiteSetCmd(a), newSiteEnableCmd(a), newSiteDisableCmd(a))
 	return cmd
 }
 

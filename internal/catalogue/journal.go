@@ -111,7 +111,11 @@ func (c *Catalogue) Grace(ctx context.Context, taskID string) (Grace, error) {
 // OpenGraces returns the grace times of a site that have not ended, newest
 // restore first; of all sites if site is empty.
 func (c *Catalogue) OpenGraces(ctx context.Context, site string) ([]Grace, error) {
-	return collect(ctx, c.read, scanGrace, selectGrace+` WHERE state IN ('waiting', 'ending') AND (? = '' OR site = ?)
+	return openGracesIn(ctx, c.read, site)
+}
+
+func openGracesIn(ctx context.Context, q querier, site string) ([]Grace, error) {
+	return collect(ctx, q, scanGrace, selectGrace+` WHERE state IN ('waiting', 'ending') AND (? = '' OR site = ?)
 		ORDER BY due_at DESC, task_id DESC`, site, site)
 }
 

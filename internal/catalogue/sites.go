@@ -157,20 +157,51 @@ func (tx *Tx) replaceSite(ctx context.Context, s model.Site) error {
 // DeleteSite forgets a site; its backups stay listed. A site that a task holds
 // is errs.Busy.
 func (c *Catalogue) DeleteSite(ctx context.Context, name string) error {
-	return c.update(ctx, func(ctx context.Context, tx *Tx) error {
-		holder, err := tx.holder(ctx, name)
-		if err != nil {
-			return err
-		}
-		if holder != "" {
-			return errs.New(errs.Busy, "follow it with: sitekeep task log -f "+holder, "task %s holds site %s", holder, name)
-		}
-		n, err := tx.exec(ctx, `DELETE FROM sites WHERE name = ?`, name)
-		if err == nil && n == 0 {
-			return noSite(name)
-		}
+	return c.update(ctx, func(ctx context.Context, tx *Tx) error { return tx.DeleteSite(ctx, name) })
+}
+
+// DeleteSite is Catalogue.DeleteSite within a transaction.
+func (tx *Tx) DeleteSite(ctx context.Context, name string) error {
+	if err := tx.siteFree(ctx, name); err != nil {
 		return err
-	})
+	}
+	n, err := tx.exec(ctx, `DELETE FROM sites WHERE name = ?`, name)
+	if err == nil && n == 0 {
+		return noSite(name)
+	}
+	return err
+}
+
+// siteFree refuses a site that a task holds.
+func (tx *Tx) siteFree(ctx context.Context, name string) error {
+	holder, err := tx.holder(ctx, name)
+	if err != nil || holder == "" {
+		return err
+	}
+	return errs.New(errs.Busy, "follow it with: sitekeep task log -f "+holder, "task %s holds site %s", holder, name)
+}
+
+// SiteAtRest refuses a site whose files and database cannot be said to lie
+// elsewhere now: a task holds it or needs an operator (errs.Busy,
+// errs.Precondition), or a restore still keeps what it has replaced.
+func (tx *Tx) SiteAtRest(ctx context.Context, name string) error {
+	if err := tx.siteFree(ctx, name); err != nil {
+		return err
+	}
+	stuck, err := stuckTaskIn(ctx, tx.q, name)
+	if err != nil {
+		return err
+	}
+	if stuck != "" {
+		return errs.New(errs.Precondition, "do what the end of this says: sitekeep task log "+stuck+", then: sitekeep task retry "+stuck,
+			"task %s on site %s needs an operator first", stuck, name)
+	}
+	open, err := openGracesIn(ctx, tx.q, name)
+	if err != nil || len(open) == 0 {
+		return err
+	}
+	return errs.New(errs.Precondition, "wait until its grace time is over, or take it back with: sitekeep restore --undo "+name,
+		"site %s was restored lately, and what was replaced is still kept", name)
 }
 
 // SiteFilter chooses sites; its zero value chooses all.

@@ -136,7 +136,11 @@ func (c *Catalogue) UnfinishedTasks(ctx context.Context) ([]model.Task, error) {
 // StuckTask returns the id of the oldest task that needs an operator to mend a
 // site, or "" if there is none.
 func (c *Catalogue) StuckTask(ctx context.Context, site string) (string, error) {
-	ids, err := collect(ctx, c.read, scanString, `SELECT id FROM tasks WHERE site = ? AND state = 'needs_operator' ORDER BY seq LIMIT 1`, site)
+	return stuckTaskIn(ctx, c.read, site)
+}
+
+func stuckTaskIn(ctx context.Context, q querier, site string) (string, error) {
+	ids, err := collect(ctx, q, scanString, `SELECT id FROM tasks WHERE site = ? AND state = 'needs_operator' ORDER BY seq LIMIT 1`, site)
 	if err != nil || len(ids) == 0 {
 		return "", err
 	}

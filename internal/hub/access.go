@@ -53,6 +53,7 @@ func rules() map[string]rule {
 			sitekeepv1.TaskService_ListTasks_FullMethodName, sitekeepv1.TaskService_GetTask_FullMethodName,
 			sitekeepv1.ScheduleService_ListSchedules_FullMethodName, sitekeepv1.RetentionService_ListRetentions_FullMethodName,
 			sitekeepv1.RetentionService_PlanPrune_FullMethodName,
+			sitekeepv1.ClientService_ListClients_FullMethodName, sitekeepv1.ClientService_GetClient_FullMethodName,
 			sitekeepv1.TaskService_WatchTask_FullMethodName, sitekeepv1.TaskService_WatchTasks_FullMethodName, sitekeepv1.AccessService_GetCaller_FullMethodName),
 		read(sitekeepv1.BackupService_ReadEntry_FullMethodName, sitekeepv1.BackupService_ReadTables_FullMethodName,
 			sitekeepv1.BackupService_DownloadBackup_FullMethodName),
@@ -67,8 +68,11 @@ func rules() map[string]rule {
 			sitekeepv1.RetentionService_SetRetention_FullMethodName, sitekeepv1.RetentionService_DeleteRetention_FullMethodName,
 			sitekeepv1.RetentionService_Prune_FullMethodName,
 			sitekeepv1.SiteService_CreateSite_FullMethodName, sitekeepv1.SiteService_DeleteSite_FullMethodName,
+			sitekeepv1.SiteService_UpdateSite_FullMethodName,
+			sitekeepv1.ClientService_SetClient_FullMethodName, sitekeepv1.ClientService_DeleteClient_FullMethodName,
+			sitekeepv1.InventoryService_Apply_FullMethodName,
 			sitekeepv1.AccessService_CreateApiToken_FullMethodName, sitekeepv1.AccessService_RevokeApiToken_FullMethodName),
-		all(ruleOf(admin), []string{sitekeepv1.AccessService_ListApiTokens_FullMethodName}),
+		all(ruleOf(admin), []string{sitekeepv1.AccessService_ListApiTokens_FullMethodName, sitekeepv1.InventoryService_Export_FullMethodName}),
 		all(ruleOf(anyone), []string{agentv1.EnrollmentService_Enroll_FullMethodName,
 			"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List"}),
 		all(ruleOf(viewer), []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
@@ -243,6 +247,8 @@ func subject(req any) string {
 	switch q := req.(type) {
 	case *sitekeepv1.CreateBackupsRequest:
 		return scopeText(q)
+	case *sitekeepv1.ApplyRequest:
+		return applyText(q)
 	case interface{ GetSite() string }:
 		return q.GetSite()
 	case interface{ GetName() string }:

@@ -78,7 +78,9 @@ func TestCreateBackups(t *testing.T) {
 	}
 	entries, _, err := r.hub.Catalogue.Audit(t.Context(), 100, "")
 	must(t, err)
-	if !slices.ContainsFunc(entries, func(e catalogue.AuditEntry) bool { return strings.HasSuffix(e.Method, "/CreateBackups") && e.Subject == "all sites" }) {
+	if !slices.ContainsFunc(entries, func(e catalogue.AuditEntry) bool {
+		return strings.HasSuffix(e.Method, "/CreateBackups") && e.Subject == "all sites"
+	}) {
 		t.Errorf("the audit log: %v", entries)
 	}
 }

@@ -39,6 +39,8 @@ type Deps struct {
 	Version   string
 	Log       hclog.Logger
 	Now       func() time.Time
+	// LimitsChanged is told that clients' limits are others now. It may be nil.
+	LimitsChanged func(ctx context.Context) error
 }
 
 // Hub is the API.
@@ -78,6 +80,8 @@ func (h *Hub) Server() *grpc.Server {
 	sitekeepv1.RegisterTaskServiceServer(s, &taskService{Hub: h})
 	sitekeepv1.RegisterScheduleServiceServer(s, &scheduleService{Hub: h})
 	sitekeepv1.RegisterRetentionServiceServer(s, &retentionService{Hub: h})
+	sitekeepv1.RegisterClientServiceServer(s, &clientService{Hub: h})
+	sitekeepv1.RegisterInventoryServiceServer(s, &inventoryService{Hub: h})
 	sitekeepv1.RegisterAccessServiceServer(s, &accessService{Hub: h})
 	agentv1.RegisterEnrollmentServiceServer(s, &enrollmentService{Hub: h})
 	healthv1.RegisterHealthServer(s, h.health)

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sitekeep/sitekeep/internal/catalogue"
@@ -38,7 +39,7 @@ func (s *siteService) CreateSite(ctx context.Context, q *sitekeepv1.CreateSiteRe
 		return nil, err
 	}
 	site.CreatedAt = s.Now().UTC()
-	warnings, err := s.survey(ctx, site)
+	warnings, err := s.survey(ctx, site, false)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +86,10 @@ func checkSite(s *model.Site) error {
 	return model.CheckPath("docroot", s.Docroot)
 }
 
-// survey looks at the site on its servers and fills in what the request left out.
-func (s *siteService) survey(ctx context.Context, site *model.Site) (warnings []string, err error) {
+// survey looks at the site on its servers and fills in what the request left out. With strict, a database that is not the
+// one of the site's settings is refused: it is another's.
+func (h *Hub) survey(ctx context.Context, site *model.Site, strict bool) (warnings []string, err error) {
+	s := &siteService{Hub: h}
 	if err := s.checkRoles(ctx, site); err != nil {
 		return nil, err
 	}
@@ -104,6 +107,10 @@ func (s *siteService) survey(ctx context.Context, site *model.Site) (warnings []
 		}
 		if i == 0 {
 			warnings = append(warnings, adopt(site, found)...)
+			if strict && found.Settings != nil && site.DBServer != "" && site.Database.Name != found.Settings.Name {
+				return nil, errs.New(errs.Precondition, "name the database that the site uses, or none to have it found out",
+					"site %s: %s", site.Name, warnings[len(warnings)-1])
+			}
 		}
 	}
 	more, err := s.surveyDatabase(ctx, site)
@@ -183,7 +190,7 @@ func (s *siteService) surveyDatabase(ctx context.Context, site *model.Site) (war
 		return nil, errs.New(errs.NotFound, "check --db and --database", "there is no database %q on %s", site.Database.Name, site.DBServer)
 	}
 	sharing, err := s.Catalogue.SitesUsingDatabase(ctx, site.DBServer, site.Database.Name)
-	if len(sharing) > 0 {
+	if sharing = slices.DeleteFunc(sharing, func(name string) bool { return name == site.Name }); len(sharing) > 0 {
 		warnings = append(warnings, fmt.Sprintf("the database %q is used by %s too: a restore of one will not touch the others, and will not drop it",
 			site.Database.Name, strings.Join(sharing, ", ")))
 	}

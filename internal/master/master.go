@@ -57,6 +57,7 @@ type Master struct {
 	pruner    *policy.Pruner
 	clock     *clock.Watch
 	started   time.Time
+	clients   clientLimits
 	// stopServing lets restores end that wait for an agent.
 	stopServing context.CancelFunc
 }
@@ -84,7 +85,10 @@ func Open(ctx context.Context, o Options) (m *Master, err error) {
 	if err := m.openData(ctx); err != nil {
 		return m, err
 	}
-	return m, m.assemble()
+	if err := m.assemble(); err != nil {
+		return m, err
+	}
+	return m, m.readLimits(ctx)
 }
 
 func (m *Master) later(f func() error) { m.closers = append(m.closers, f) }
@@ -171,6 +175,7 @@ func (m *Master) assemble() (err error) {
 	m.hub = hub.New(hub.Deps{
 		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Fleet: m.fleet, CA: m.ca, Pruner: m.pruner,
 		Addresses: m.config.addresses(), Version: m.o.Version, Log: m.o.Log.Named("api"), Now: m.o.Now,
+		LimitsChanged: m.readLimits,
 	})
 	return nil
 }
@@ -206,15 +211,18 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 // databaseKey marks the key of a database server's agent: a server may have both roles.
 const databaseKey = "db:"
 
-// perAgent is how many tasks at a time may load the agent of a key.
+// perAgent is how many tasks at a time may load the agent of a key, or run for the client of one.
 func (m *Master) perAgent(key string) int {
+	if client, is := strings.CutPrefix(key, clientKey); is {
+		return m.clients.of(client)
+	}
 	if strings.HasPrefix(key, databaseKey) {
 		return m.config.Limits.PerDatabaseServer
 	}
 	return m.config.Limits.PerAgent
 }
 
-// agentsOf names the agents that a task loads.
+// agentsOf names the agents that a task loads, and the client for whom it does.
 func (m *Master) agentsOf(ctx context.Context, t model.Task) []string {
 	if t.Site == "" {
 		return nil
@@ -226,6 +234,9 @@ func (m *Master) agentsOf(ctx context.Context, t model.Task) []string {
 	keys := append([]string(nil), site.WebServers...)
 	if site.DBServer != "" {
 		keys = append(keys, databaseKey+site.DBServer)
+	}
+	if site.Client != "" {
+		keys = append(keys, clientKey+site.Client)
 	}
 	return keys
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 )
@@ -73,4 +74,16 @@ func ParseBackupID(id string) (site string, at time.Time, err error) {
 
 func badBackupID(id string) error {
 	return errs.New(errs.NotFound, "list them with: sitekeep backups", "%s is not a backup's id", fmt.Sprintf("%q", id))
+}
+
+// maxClientName is in bytes.
+const maxClientName = 100
+
+// CheckClientName refuses names that could not stand on a line of a list.
+func CheckClientName(name string) error {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) || r == '/' }
+	if name == "" || len(name) > maxClientName || name != strings.TrimSpace(name) || name[0] == '-' || strings.ContainsFunc(name, odd) {
+		return errs.New(errs.Usage, "use up to 100 letters, digits, dots and hyphens, such as acme", "a client cannot be named %q", name)
+	}
+	return nil
 }

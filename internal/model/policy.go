@@ -47,3 +47,19 @@ type Retention struct {
 	Zone                                         string
 	MaxSize                                      int64 // bytes; of all backups, or of a client's; 0 for no bound
 }
+
+// Client is a customer that owns sites, and what bounds it.
+type Client struct {
+	Name     string
+	MaxTasks int   // at the same time; 0 for no bound of its own
+	MaxSize  int64 // bytes of its backups; 0 for no bound
+}
+
+// Inventory is all that an operator says of what is backed up, and how.
+type Inventory struct {
+	Servers    []Server
+	Clients    []Client // those that were made as such, or have a limit
+	Sites      []Site
+	Schedules  []Schedule
+	Retentions []Retention
+}

@@ -116,6 +116,9 @@ func (m *Manager) holder(site string) string {
 	return ""
 }
 
+// LimitsChanged lets tasks begin that limits held back until now.
+func (m *Manager) LimitsChanged() { m.poke() }
+
 // poke makes Serve look at the queue.
 func (m *Manager) poke() {
 	select {

@@ -9,6 +9,7 @@ package sitekeepv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -43,7 +44,8 @@ type Site struct {
 	Client       string   `protobuf:"bytes,10,opt,name=client,proto3" json:"client,omitempty"`
 	Excludes     []string `protobuf:"bytes,11,rep,name=excludes,proto3" json:"excludes,omitempty"`
 	// "managed" or "external".
-	Vhost     string                 `protobuf:"bytes,12,opt,name=vhost,proto3" json:"vhost,omitempty"`
+	Vhost string `protobuf:"bytes,12,opt,name=vhost,proto3" json:"vhost,omitempty"`
+	// No schedule backs it up, and no backup of all sites; by its name it can be.
 	Disabled  bool                   `protobuf:"varint,13,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// The last good backup; empty if there is none.
@@ -692,11 +694,119 @@ func (x *VerifySiteResponse) GetTask() *Task {
 	return nil
 }
 
+type UpdateSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name says which.
+	Site *Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Fields of site to set: aliases, kind, web_servers, db_server, root, docroot, database, client, excludes,
+	// exclude_caches, vhost, disabled.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateSiteRequest) Reset() {
+	*x = UpdateSiteRequest{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateSiteRequest) ProtoMessage() {}
+
+func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateSiteRequest.ProtoReflect.Descriptor instead.
+func (*UpdateSiteRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UpdateSiteRequest) GetSite() *Site {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *UpdateSiteRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
+	}
+	return nil
+}
+
+type UpdateSiteResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  *Site                  `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// What the operator should know.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateSiteResponse) Reset() {
+	*x = UpdateSiteResponse{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateSiteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateSiteResponse) ProtoMessage() {}
+
+func (x *UpdateSiteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateSiteResponse.ProtoReflect.Descriptor instead.
+func (*UpdateSiteResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *UpdateSiteResponse) GetSite() *Site {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *UpdateSiteResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 var File_sitekeep_v1_site_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\n" +
-	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\x82\x05\n" +
+	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\x82\x05\n" +
 	"\x04Site\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -743,12 +853,21 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\bR\x05queue\";\n" +
 	"\x12VerifySiteResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task2\x8c\x03\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"w\n" +
+	"\x11UpdateSiteRequest\x12%\n" +
+	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12;\n" +
+	"\vupdate_mask\x18\x02 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"W\n" +
+	"\x12UpdateSiteResponse\x12%\n" +
+	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings2\xdb\x03\n" +
 	"\vSiteService\x12M\n" +
 	"\n" +
 	"CreateSite\x12\x1e.sitekeep.v1.CreateSiteRequest\x1a\x1f.sitekeep.v1.CreateSiteResponse\x12J\n" +
 	"\tListSites\x12\x1d.sitekeep.v1.ListSitesRequest\x1a\x1e.sitekeep.v1.ListSitesResponse\x12D\n" +
 	"\aGetSite\x12\x1b.sitekeep.v1.GetSiteRequest\x1a\x1c.sitekeep.v1.GetSiteResponse\x12M\n" +
+	"\n" +
+	"UpdateSite\x12\x1e.sitekeep.v1.UpdateSiteRequest\x1a\x1f.sitekeep.v1.UpdateSiteResponse\x12M\n" +
 	"\n" +
 	"DeleteSite\x12\x1e.sitekeep.v1.DeleteSiteRequest\x1a\x1f.sitekeep.v1.DeleteSiteResponse\x12M\n" +
 	"\n" +
@@ -766,7 +885,7 @@ func file_sitekeep_v1_site_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_site_proto_rawDescData
 }
 
-var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_sitekeep_v1_site_proto_goTypes = []any{
 	(*Site)(nil),                  // 0: sitekeep.v1.Site
 	(*CreateSiteRequest)(nil),     // 1: sitekeep.v1.CreateSiteRequest
@@ -779,32 +898,40 @@ var file_sitekeep_v1_site_proto_goTypes = []any{
 	(*DeleteSiteResponse)(nil),    // 8: sitekeep.v1.DeleteSiteResponse
 	(*VerifySiteRequest)(nil),     // 9: sitekeep.v1.VerifySiteRequest
 	(*VerifySiteResponse)(nil),    // 10: sitekeep.v1.VerifySiteResponse
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*Task)(nil),                  // 12: sitekeep.v1.Task
+	(*UpdateSiteRequest)(nil),     // 11: sitekeep.v1.UpdateSiteRequest
+	(*UpdateSiteResponse)(nil),    // 12: sitekeep.v1.UpdateSiteResponse
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*Task)(nil),                  // 14: sitekeep.v1.Task
+	(*fieldmaskpb.FieldMask)(nil), // 15: google.protobuf.FieldMask
 }
 var file_sitekeep_v1_site_proto_depIdxs = []int32{
-	11, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
-	11, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
+	13, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
+	13, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: sitekeep.v1.CreateSiteRequest.site:type_name -> sitekeep.v1.Site
 	0,  // 3: sitekeep.v1.CreateSiteResponse.site:type_name -> sitekeep.v1.Site
 	0,  // 4: sitekeep.v1.ListSitesResponse.sites:type_name -> sitekeep.v1.Site
 	0,  // 5: sitekeep.v1.GetSiteResponse.site:type_name -> sitekeep.v1.Site
-	12, // 6: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
-	1,  // 7: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
-	3,  // 8: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
-	5,  // 9: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
-	7,  // 10: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
-	9,  // 11: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
-	2,  // 12: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
-	4,  // 13: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
-	6,  // 14: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
-	8,  // 15: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
-	10, // 16: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
-	12, // [12:17] is the sub-list for method output_type
-	7,  // [7:12] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	14, // 6: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
+	0,  // 7: sitekeep.v1.UpdateSiteRequest.site:type_name -> sitekeep.v1.Site
+	15, // 8: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 9: sitekeep.v1.UpdateSiteResponse.site:type_name -> sitekeep.v1.Site
+	1,  // 10: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
+	3,  // 11: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
+	5,  // 12: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
+	11, // 13: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
+	7,  // 14: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
+	9,  // 15: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
+	2,  // 16: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
+	4,  // 17: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
+	6,  // 18: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
+	12, // 19: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
+	8,  // 20: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
+	10, // 21: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
+	16, // [16:22] is the sub-list for method output_type
+	10, // [10:16] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_site_proto_init() }
@@ -819,7 +946,7 @@ func file_sitekeep_v1_site_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_site_proto_rawDesc), len(file_sitekeep_v1_site_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

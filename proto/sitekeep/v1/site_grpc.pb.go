@@ -22,6 +22,7 @@ const (
 	SiteService_CreateSite_FullMethodName = "/sitekeep.v1.SiteService/CreateSite"
 	SiteService_ListSites_FullMethodName  = "/sitekeep.v1.SiteService/ListSites"
 	SiteService_GetSite_FullMethodName    = "/sitekeep.v1.SiteService/GetSite"
+	SiteService_UpdateSite_FullMethodName = "/sitekeep.v1.SiteService/UpdateSite"
 	SiteService_DeleteSite_FullMethodName = "/sitekeep.v1.SiteService/DeleteSite"
 	SiteService_VerifySite_FullMethodName = "/sitekeep.v1.SiteService/VerifySite"
 )
@@ -39,6 +40,9 @@ type SiteServiceClient interface {
 	ListSites(ctx context.Context, in *ListSitesRequest, opts ...grpc.CallOption) (*ListSitesResponse, error)
 	// GetSite returns one site, or NOT_FOUND.
 	GetSite(ctx context.Context, in *GetSiteRequest, opts ...grpc.CallOption) (*GetSiteResponse, error)
+	// UpdateSite changes what is recorded of a site, and nothing on its servers. Where its files or its database are is
+	// looked at there first; a task that holds the site makes such a change ABORTED. Needs the role admin.
+	UpdateSite(ctx context.Context, in *UpdateSiteRequest, opts ...grpc.CallOption) (*UpdateSiteResponse, error)
 	// DeleteSite takes a site out of care. Its files, database and backups stay where they are; a managed vhost stays too.
 	DeleteSite(ctx context.Context, in *DeleteSiteRequest, opts ...grpc.CallOption) (*DeleteSiteResponse, error)
 	// VerifySite starts a task that writes the managed vhost, mends permissions, reloads, and probes page and database.
@@ -83,6 +87,16 @@ func (c *siteServiceClient) GetSite(ctx context.Context, in *GetSiteRequest, opt
 	return out, nil
 }
 
+func (c *siteServiceClient) UpdateSite(ctx context.Context, in *UpdateSiteRequest, opts ...grpc.CallOption) (*UpdateSiteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateSiteResponse)
+	err := c.cc.Invoke(ctx, SiteService_UpdateSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *siteServiceClient) DeleteSite(ctx context.Context, in *DeleteSiteRequest, opts ...grpc.CallOption) (*DeleteSiteResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(DeleteSiteResponse)
@@ -116,6 +130,9 @@ type SiteServiceServer interface {
 	ListSites(context.Context, *ListSitesRequest) (*ListSitesResponse, error)
 	// GetSite returns one site, or NOT_FOUND.
 	GetSite(context.Context, *GetSiteRequest) (*GetSiteResponse, error)
+	// UpdateSite changes what is recorded of a site, and nothing on its servers. Where its files or its database are is
+	// looked at there first; a task that holds the site makes such a change ABORTED. Needs the role admin.
+	UpdateSite(context.Context, *UpdateSiteRequest) (*UpdateSiteResponse, error)
 	// DeleteSite takes a site out of care. Its files, database and backups stay where they are; a managed vhost stays too.
 	DeleteSite(context.Context, *DeleteSiteRequest) (*DeleteSiteResponse, error)
 	// VerifySite starts a task that writes the managed vhost, mends permissions, reloads, and probes page and database.
@@ -138,6 +155,9 @@ func (UnimplementedSiteServiceServer) ListSites(context.Context, *ListSitesReque
 }
 func (UnimplementedSiteServiceServer) GetSite(context.Context, *GetSiteRequest) (*GetSiteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSite not implemented")
+}
+func (UnimplementedSiteServiceServer) UpdateSite(context.Context, *UpdateSiteRequest) (*UpdateSiteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateSite not implemented")
 }
 func (UnimplementedSiteServiceServer) DeleteSite(context.Context, *DeleteSiteRequest) (*DeleteSiteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteSite not implemented")
@@ -220,6 +240,24 @@ func _SiteService_GetSite_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SiteService_UpdateSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SiteServiceServer).UpdateSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SiteService_UpdateSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SiteServiceServer).UpdateSite(ctx, req.(*UpdateSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SiteService_DeleteSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(DeleteSiteRequest)
 	if err := dec(in); err != nil {
@@ -274,6 +312,10 @@ var SiteService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetSite",
 			Handler:    _SiteService_GetSite_Handler,
+		},
+		{
+			MethodName: "UpdateSite",
+			Handler:    _SiteService_UpdateSite_Handler,
 		},
 		{
 			MethodName: "DeleteSite",
