@@ -106,6 +106,13 @@ func TestRetentionBackups(t *testing.T) {
 			t.Error(narrow, got, err)
 		}
 	}
+	odd := site("odd.example")
+	odd.WebServers, odd.DBServer, odd.Client = []string{"web1"}, "db1", "a\x1fb"
+	ok(t, c.CreateSite(ctx, odd))
+	ok(t, c.InsertBackup(ctx, backup("odd.example", 4)))
+	if got, err = c.RetentionBackups(ctx, "", ""); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("a client's name that parts a record: %v, %v", got, err)
+	}
 }
 
 func TestMarks(t *testing.T) {

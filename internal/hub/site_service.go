@@ -74,6 +74,11 @@ func checkSite(s *model.Site) error {
 			return err
 		}
 	}
+	if s.Client != "" {
+		if err := model.CheckClientName(s.Client); err != nil {
+			return err
+		}
+	}
 	switch {
 	case len(s.WebServers) == 0:
 		return errs.New(errs.Usage, "give --web SERVER", "site %s needs a web server", s.Name)
