@@ -29,7 +29,7 @@ type Site struct {
 	// The main domain; unique.
 	Name    string   `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Aliases []string `protobuf:"bytes,2,rep,name=aliases,proto3" json:"aliases,omitempty"`
-	// "wordpress" or "generic".
+	// "drupal", "wordpress", "dotenv" or "generic".
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// The first one is read for backups; restores write all.
 	WebServers []string `protobuf:"bytes,4,rep,name=web_servers,json=webServers,proto3" json:"web_servers,omitempty"`
