@@ -47,6 +47,7 @@ type client struct {
 	restores sitekeepv1.RestoreServiceClient
 	tasks    sitekeepv1.TaskServiceClient
 	access   sitekeepv1.AccessServiceClient
+	users    sitekeepv1.UserServiceClient
 
 	schedules  sitekeepv1.ScheduleServiceClient
 	retentions sitekeepv1.RetentionServiceClient
@@ -113,6 +114,7 @@ func newClient(conn *grpc.ClientConn) *client {
 		restores: sitekeepv1.NewRestoreServiceClient(conn),
 		tasks:    sitekeepv1.NewTaskServiceClient(conn),
 		access:   sitekeepv1.NewAccessServiceClient(conn),
+		users:    sitekeepv1.NewUserServiceClient(conn),
 
 		schedules:  sitekeepv1.NewScheduleServiceClient(conn),
 		retentions: sitekeepv1.NewRetentionServiceClient(conn),

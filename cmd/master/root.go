@@ -115,7 +115,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newBackupCmd(a), newBackupsCmd(a), newLsCmd(a), newCatCmd(a), newDiffCmd(a), newDownloadCmd(a), newCheckCmd(a),
 		newDeleteCmd(a), newPinCmd(a), newUnpinCmd(a), newRestoreCmd(a),
 		newScheduleCmd(a), newRetentionCmd(a), newPruneCmd(a), newClientCmd(a), newApplyCmd(a), newExportCmd(a),
-		newCatalogueCmd(a), newTaskCmd(a), newTokenCmd(a), newWhoamiCmd(a), newVersionCmd(a), newManCmd(a),
+		newCatalogueCmd(a), newTaskCmd(a), newTokenCmd(a), newUserCmd(a), newWhoamiCmd(a), newVersionCmd(a), newManCmd(a),
 	)
 	root.SetHelpCommand(newHelpCmd())
 	root.InitDefaultCompletionCmd("completion")

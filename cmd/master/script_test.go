@@ -162,6 +162,7 @@ func (s *scriptState) serve(listener net.Listener, opts ...grpc.ServerOption) (s
 	pb.RegisterClientServiceServer(server, inventory)
 	pb.RegisterInventoryServiceServer(server, inventory)
 	pb.RegisterAccessServiceServer(server, s.fake)
+	pb.RegisterUserServiceServer(server, &fakeUsers{master: s.fake})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	return func() error {
@@ -202,7 +203,7 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 func cmdTerminal(ts *testscript.TestScript, _ bool, args []string) {
 	p := start(ts, true, args[2:])
 	if args[1] != "" {
-		await(ts, "the question", func() bool { return strings.Contains(p.stdout.String(), "[y/N] ") })
+		await(ts, "the question", func() bool { return strings.Contains(p.stdout.String(), "[y/N] ") || strings.Contains(p.stdout.String(), "Password of ") })
 		_, err := io.WriteString(p.person, strings.NewReplacer(`\n`, "\n", `\x03`, "\x03", `\x04`, "\x04").Replace(args[1]))
 		ts.Check(err)
 	}

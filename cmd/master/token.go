@@ -88,7 +88,7 @@ func newWhoamiCmd(a *app) *cobra.Command {
 		Long:    "Say as whom the master sees you, what you may do, and which version it runs.",
 		Example: "  sitekeep whoami\n  SITEKEEP_ADDRESS=backup.example sitekeep --token-file token whoami",
 		RunE: a.call(func(ctx context.Context, c *client, _ []string) error {
-			r, err := c.access.GetCaller(ctx, &sitekeepv1.GetCallerRequest{})
+			r, err := c.access.GetCaller(ctx, &sitekeepv1.GetCallerRequest{Methods: true})
 			if err != nil {
 				return err
 			}

@@ -17,9 +17,14 @@ const (
 // fill makes 10,000 sites with 300,000 backups and 20,000 tasks.
 func fill(b *testing.B) *catalogue.Catalogue {
 	b.Helper()
+	return fillWith(b, benchSites, benchBackups)
+}
+
+func fillWith(b *testing.B, nSites, nBackups int) *catalogue.Catalogue {
+	b.Helper()
 	c := open(b)
 	addServers(b, c, "web1", "web2", "db1", "db2")
-	for first := 0; first < benchSites; first += 500 {
+	for first := 0; first < nSites; first += 500 {
 		var sites []model.Site
 		var backups []model.Backup
 		var tasks []model.Task
@@ -27,7 +32,7 @@ func fill(b *testing.B) *catalogue.Catalogue {
 			s := site(fmt.Sprintf("site%05d.example", i))
 			s.Client = fmt.Sprintf("client%d", i%50)
 			sites = append(sites, s)
-			for n := range benchBackups {
+			for n := range nBackups {
 				at := epoch.Add(time.Duration(n)*24*time.Hour + time.Duration(i)*time.Second)
 				one := backup(s.Name, n)
 				one.ID, one.CreatedAt = model.BackupID(s.Name, at, 0), at

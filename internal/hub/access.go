@@ -46,6 +46,7 @@ func rules() map[string]rule {
 	return merge(
 		look(sitekeepv1.ServerService_ListServers_FullMethodName, sitekeepv1.ServerService_GetServer_FullMethodName,
 			sitekeepv1.ServerService_CheckServer_FullMethodName,
+			sitekeepv1.SiteService_ListOverview_FullMethodName,
 			sitekeepv1.SiteService_ListSites_FullMethodName, sitekeepv1.SiteService_GetSite_FullMethodName,
 			sitekeepv1.BackupService_ListBackups_FullMethodName, sitekeepv1.BackupService_GetBackup_FullMethodName,
 			sitekeepv1.BackupService_ListTables_FullMethodName, sitekeepv1.BackupService_DiffBackups_FullMethodName,
@@ -71,8 +72,11 @@ func rules() map[string]rule {
 			sitekeepv1.SiteService_UpdateSite_FullMethodName,
 			sitekeepv1.ClientService_SetClient_FullMethodName, sitekeepv1.ClientService_DeleteClient_FullMethodName,
 			sitekeepv1.InventoryService_Apply_FullMethodName,
-			sitekeepv1.AccessService_CreateApiToken_FullMethodName, sitekeepv1.AccessService_RevokeApiToken_FullMethodName),
-		all(ruleOf(admin), []string{sitekeepv1.AccessService_ListApiTokens_FullMethodName, sitekeepv1.InventoryService_Export_FullMethodName}),
+			sitekeepv1.AccessService_CreateApiToken_FullMethodName, sitekeepv1.AccessService_RevokeApiToken_FullMethodName,
+			sitekeepv1.UserService_CreateUser_FullMethodName, sitekeepv1.UserService_SetUserPassword_FullMethodName,
+			sitekeepv1.UserService_DeleteUser_FullMethodName),
+		all(ruleOf(admin), []string{sitekeepv1.AccessService_ListApiTokens_FullMethodName, sitekeepv1.InventoryService_Export_FullMethodName,
+			sitekeepv1.UserService_ListUsers_FullMethodName}),
 		all(ruleOf(anyone), []string{agentv1.EnrollmentService_Enroll_FullMethodName,
 			"/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List"}),
 		all(ruleOf(viewer), []string{"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
@@ -138,6 +142,8 @@ func (h *Hub) identify(ctx context.Context) (caller, error) {
 			return caller{}, errs.New(errs.Permission, "run the command as the user of the master, or with an API token", "user %d may not use the master's socket", info.uid)
 		}
 		return caller{name: fmt.Sprintf("uid:%d", info.uid), role: admin}, nil
+	case insideInfo:
+		return h.identifySession(ctx)
 	case credentials.TLSInfo:
 		return h.identifyRemote(ctx, info)
 	}

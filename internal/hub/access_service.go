@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -19,11 +20,8 @@ func (s *accessService) CreateApiToken(ctx context.Context, q *sitekeepv1.Create
 	if err := model.CheckServerName(q.Name); err != nil {
 		return nil, errs.New(errs.Usage, "use letters, digits, dots, hyphens and underscores", "token name %q cannot be used", q.Name)
 	}
-	if _, ok := roleNames[catalogue.APIRole(q.Role)]; !ok {
-		return nil, errs.New(errs.Usage, "the roles are admin, operator and viewer", "there is no role %q", q.Role)
-	}
-	if q.Client != "" && q.Role == string(catalogue.APIAdmin) {
-		return nil, errs.New(errs.Usage, "take the role operator or viewer", "an admin cannot be bound to client %s", q.Client)
+	if err := checkGrant(q.Role, q.Client); err != nil {
+		return nil, err
 	}
 	token := pki.NewAPIToken(s.CA.Fingerprint())
 	hash := token.Hash()
@@ -62,9 +60,24 @@ func (s *accessService) RevokeApiToken(ctx context.Context, q *sitekeepv1.Revoke
 	return nil, errs.New(errs.NotFound, "list them with: sitekeep token list", "there is no token %q", q.Name)
 }
 
-func (s *accessService) GetCaller(ctx context.Context, _ *sitekeepv1.GetCallerRequest) (*sitekeepv1.GetCallerResponse, error) {
+func (s *accessService) GetCaller(ctx context.Context, q *sitekeepv1.GetCallerRequest) (*sitekeepv1.GetCallerResponse, error) {
 	c := callerFrom(ctx)
-	return &sitekeepv1.GetCallerResponse{Name: c.name, Role: c.roleName(), Client: c.client, Version: s.Version}, nil
+	out := &sitekeepv1.GetCallerResponse{Name: c.name, Role: c.roleName(), Client: c.client, Version: s.Version}
+	if q.Methods {
+		out.Methods = s.methodsOf(c)
+	}
+	return out, nil
+}
+
+// methodsOf lists what a caller may call, by name.
+func (h *Hub) methodsOf(c caller) (names []string) {
+	for name, r := range h.rules {
+		if c.may(r) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func tokenToProto(t *catalogue.APIToken) *sitekeepv1.ApiToken {

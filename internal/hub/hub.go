@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"github.com/sitekeep/sitekeep/internal/account"
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/hub/fleet"
 	"github.com/sitekeep/sitekeep/internal/pki"
@@ -34,6 +35,7 @@ type Deps struct {
 	Restorer  *restore.Restorer
 	Fleet     *fleet.Fleet
 	Pruner    *policy.Pruner
+	Accounts  *account.Book
 	CA        *pki.CA
 	Addresses []string // of the master, for join tokens
 	Version   string
@@ -83,6 +85,7 @@ func (h *Hub) Server() *grpc.Server {
 	sitekeepv1.RegisterClientServiceServer(s, &clientService{Hub: h})
 	sitekeepv1.RegisterInventoryServiceServer(s, &inventoryService{Hub: h})
 	sitekeepv1.RegisterAccessServiceServer(s, &accessService{Hub: h})
+	sitekeepv1.RegisterUserServiceServer(s, &userService{Hub: h})
 	agentv1.RegisterEnrollmentServiceServer(s, &enrollmentService{Hub: h})
 	healthv1.RegisterHealthServer(s, h.health)
 	reflection.Register(s)

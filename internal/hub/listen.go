@@ -140,6 +140,8 @@ func (localInfo) AuthType() string { return "peercred" }
 // ServerHandshake reads the identity off the connection.
 func (identified) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	switch c := conn.(type) {
+	case *insideConn:
+		return conn, insideInfo{}, nil
 	case *tls.Conn:
 		info := credentials.TLSInfo{State: c.ConnectionState(), CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}
 		return conn, info, nil

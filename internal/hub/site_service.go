@@ -46,7 +46,7 @@ func (s *siteService) CreateSite(ctx context.Context, q *sitekeepv1.CreateSiteRe
 	if err := s.Catalogue.CreateSite(ctx, *site); err != nil {
 		return nil, err
 	}
-	return &sitekeepv1.CreateSiteResponse{Site: siteToProto(site, catalogue.Usage{}, nil), Warnings: warnings}, nil
+	return &sitekeepv1.CreateSiteResponse{Site: siteToProto(site, catalogue.Usage{}), Warnings: warnings}, nil
 }
 
 // newSite checks what a request says on its own.
@@ -216,7 +216,7 @@ func (s *siteService) ListSites(ctx context.Context, q *sitekeepv1.ListSitesRequ
 		if err != nil {
 			return nil, err
 		}
-		p := siteToProto(&site, usages[site.Name], nil)
+		p := siteToProto(&site, usages[site.Name])
 		out.Sites = append(out.Sites, p)
 	}
 	return out, nil
@@ -243,14 +243,17 @@ func (s *siteService) GetSite(ctx context.Context, q *sitekeepv1.GetSiteRequest)
 	if err != nil {
 		return nil, err
 	}
+	out := &sitekeepv1.GetSiteResponse{Site: siteToProto(&site, usage)}
 	last, err := s.Catalogue.LatestBackup(ctx, site.Name)
-	switch {
-	case errs.Is(err, errs.NotFound):
-		return &sitekeepv1.GetSiteResponse{Site: siteToProto(&site, usage, nil)}, nil
-	case err != nil:
+	if err != nil && !errs.Is(err, errs.NotFound) {
 		return nil, err
 	}
-	return &sitekeepv1.GetSiteResponse{Site: siteToProto(&site, usage, &last)}, nil
+	out.Site.LastBackup = last.ID
+	open, err := s.Catalogue.OpenGraces(ctx, site.Name)
+	if err == nil && len(open) > 0 && open[0].State == catalogue.GraceWaiting {
+		out.UndoUntil = timeToProto(open[0].Due)
+	}
+	return out, err
 }
 
 func (s *siteService) DeleteSite(ctx context.Context, q *sitekeepv1.DeleteSiteRequest) (*sitekeepv1.DeleteSiteResponse, error) {
@@ -292,15 +295,11 @@ func (s *siteService) VerifySite(ctx context.Context, q *sitekeepv1.VerifySiteRe
 	return &sitekeepv1.VerifySiteResponse{Task: taskToProto(&t)}, nil
 }
 
-func siteToProto(s *model.Site, u catalogue.Usage, last *model.Backup) *sitekeepv1.Site {
-	out := &sitekeepv1.Site{
+func siteToProto(s *model.Site, u catalogue.Usage) *sitekeepv1.Site {
+	return &sitekeepv1.Site{
 		Name: s.Name, Aliases: s.Aliases, Kind: s.Kind, WebServers: s.WebServers, DbServer: s.DBServer, Root: s.Root, Docroot: s.Docroot,
 		Database: s.Database.Name, DatabaseUser: s.Database.User, DatabaseHost: s.Database.Host, Client: s.Client, Excludes: s.Excludes,
 		Vhost: string(s.Vhost), Disabled: s.Disabled, CreatedAt: timeToProto(s.CreatedAt),
 		ExcludeCaches: s.ExcludeCaches, Backups: u.Count, BackupBytes: u.Size, LastBackupAt: timeToProto(u.Newest),
 	}
-	if last != nil {
-		out.LastBackup = last.ID
-	}
-	return out
 }

@@ -69,6 +69,9 @@ func (m *Master) purge(ctx context.Context, now time.Time) {
 	if _, err := m.catalogue.PurgeLogs(ctx, now.Add(-m.config.KeepLogs)); err != nil && ctx.Err() == nil {
 		m.o.Log.Error("purge task logs", "error", err)
 	}
+	if err := m.accounts.Purge(ctx); err != nil && ctx.Err() == nil {
+		m.o.Log.Error("purge sessions", "error", err)
+	}
 	if err := m.catalogue.PurgeJoinTokens(ctx, now.Add(-m.config.KeepLogs)); err != nil && ctx.Err() == nil {
 		m.o.Log.Error("purge join tokens", "error", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/sitekeep/sitekeep/internal/account"
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/clock"
@@ -55,6 +56,7 @@ type Master struct {
 	tasks     *tasks.Manager
 	hub       *hub.Hub
 	pruner    *policy.Pruner
+	accounts  *account.Book
 	clock     *clock.Watch
 	started   time.Time
 	clients   clientLimits
@@ -172,8 +174,9 @@ func (m *Master) assemble() (err error) {
 	if m.tasks, err = m.newQueue(maker, restorer); err != nil {
 		return err
 	}
+	m.accounts = account.New(m.catalogue, m.o.Now)
 	m.hub = hub.New(hub.Deps{
-		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Fleet: m.fleet, CA: m.ca, Pruner: m.pruner,
+		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Fleet: m.fleet, CA: m.ca, Pruner: m.pruner, Accounts: m.accounts,
 		Addresses: m.config.addresses(), Version: m.o.Version, Log: m.o.Log.Named("api"), Now: m.o.Now,
 		LimitsChanged: m.readLimits,
 	})

@@ -383,7 +383,9 @@ func (x *RevokeApiTokenResponse) GetApiToken() *ApiToken {
 }
 
 type GetCallerRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Say too which methods the caller may call.
+	Methods       bool `protobuf:"varint,1,opt,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,13 +420,22 @@ func (*GetCallerRequest) Descriptor() ([]byte, []int) {
 	return file_sitekeep_v1_access_proto_rawDescGZIP(), []int{7}
 }
 
+func (x *GetCallerRequest) GetMethods() bool {
+	if x != nil {
+		return x.Methods
+	}
+	return false
+}
+
 type GetCallerResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Role   string                 `protobuf:"bytes,2,opt,name=role,proto3" json:"role,omitempty"`
 	Client string                 `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
 	// Version of the master.
-	Version       string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	Version string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
+	// Full names, such as "/sitekeep.v1.SiteService/GetSite", by name; only if they were asked for.
+	Methods       []string `protobuf:"bytes,5,rep,name=methods,proto3" json:"methods,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -487,6 +498,13 @@ func (x *GetCallerResponse) GetVersion() string {
 	return ""
 }
 
+func (x *GetCallerResponse) GetMethods() []string {
+	if x != nil {
+		return x.Methods
+	}
+	return nil
+}
+
 var File_sitekeep_v1_access_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_access_proto_rawDesc = "" +
@@ -513,13 +531,15 @@ const file_sitekeep_v1_access_proto_rawDesc = "" +
 	"\x15RevokeApiTokenRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"L\n" +
 	"\x16RevokeApiTokenResponse\x122\n" +
-	"\tapi_token\x18\x01 \x01(\v2\x15.sitekeep.v1.ApiTokenR\bapiToken\"\x12\n" +
-	"\x10GetCallerRequest\"m\n" +
+	"\tapi_token\x18\x01 \x01(\v2\x15.sitekeep.v1.ApiTokenR\bapiToken\",\n" +
+	"\x10GetCallerRequest\x12\x18\n" +
+	"\amethods\x18\x01 \x01(\bR\amethods\"\x87\x01\n" +
 	"\x11GetCallerResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
 	"\x06client\x18\x03 \x01(\tR\x06client\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion2\xe9\x02\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\x12\x18\n" +
+	"\amethods\x18\x05 \x03(\tR\amethods2\xe9\x02\n" +
 	"\rAccessService\x12Y\n" +
 	"\x0eCreateApiToken\x12\".sitekeep.v1.CreateApiTokenRequest\x1a#.sitekeep.v1.CreateApiTokenResponse\x12V\n" +
 	"\rListApiTokens\x12!.sitekeep.v1.ListApiTokensRequest\x1a\".sitekeep.v1.ListApiTokensResponse\x12Y\n" +

@@ -420,6 +420,262 @@ func (x *ListSitesResponse) GetSites() []*Site {
 	return nil
 }
 
+type ListOverviewRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only sites with this in their name, an alias or their client's name; case does not matter.
+	Search string `protobuf:"bytes,1,opt,name=search,proto3" json:"search,omitempty"`
+	// Only sites with this trouble; empty for all. "any" for every site that has some.
+	Trouble string `protobuf:"bytes,2,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// At most this many; 0 for 50, at most 500.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// How many to leave out.
+	Offset        int32 `protobuf:"varint,4,opt,name=offset,proto3" json:"offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOverviewRequest) Reset() {
+	*x = ListOverviewRequest{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOverviewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOverviewRequest) ProtoMessage() {}
+
+func (x *ListOverviewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOverviewRequest.ProtoReflect.Descriptor instead.
+func (*ListOverviewRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListOverviewRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+func (x *ListOverviewRequest) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *ListOverviewRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListOverviewRequest) GetOffset() int32 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+type ListOverviewResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Sites []*SiteOverview        `protobuf:"bytes,1,rep,name=sites,proto3" json:"sites,omitempty"`
+	// How many sites there are for the search, whatever their trouble.
+	Total int64 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	// How many of them have a trouble; one that nothing is wrong with counts for "none".
+	Troubles      map[string]int64 `protobuf:"bytes,3,rep,name=troubles,proto3" json:"troubles,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOverviewResponse) Reset() {
+	*x = ListOverviewResponse{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOverviewResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOverviewResponse) ProtoMessage() {}
+
+func (x *ListOverviewResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOverviewResponse.ProtoReflect.Descriptor instead.
+func (*ListOverviewResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListOverviewResponse) GetSites() []*SiteOverview {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+func (x *ListOverviewResponse) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ListOverviewResponse) GetTroubles() map[string]int64 {
+	if x != nil {
+		return x.Troubles
+	}
+	return nil
+}
+
+// SiteOverview is how a site fares.
+type SiteOverview struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind   string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Client string                 `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
+	// The worst of what is wrong: "needs_operator", "failed" (its last task that ended), "no_backup", "stale" (the last
+	// good backup is older than eight days); "none", or "disabled".
+	Trouble string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
+	// The newest backup in which no check has found damage; absent if there is none.
+	LastGoodBackup string                 `protobuf:"bytes,5,opt,name=last_good_backup,json=lastGoodBackup,proto3" json:"last_good_backup,omitempty"`
+	LastGoodAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=last_good_at,json=lastGoodAt,proto3" json:"last_good_at,omitempty"`
+	// The newest task.
+	LastTask *Task `protobuf:"bytes,7,opt,name=last_task,json=lastTask,proto3" json:"last_task,omitempty"`
+	// The next backup of a schedule; absent without one.
+	NextRun       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_run,json=nextRun,proto3" json:"next_run,omitempty"`
+	Backups       int64                  `protobuf:"varint,9,opt,name=backups,proto3" json:"backups,omitempty"`
+	BackupBytes   int64                  `protobuf:"varint,10,opt,name=backup_bytes,json=backupBytes,proto3" json:"backup_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SiteOverview) Reset() {
+	*x = SiteOverview{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SiteOverview) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SiteOverview) ProtoMessage() {}
+
+func (x *SiteOverview) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SiteOverview.ProtoReflect.Descriptor instead.
+func (*SiteOverview) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SiteOverview) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SiteOverview) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *SiteOverview) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *SiteOverview) GetTrouble() string {
+	if x != nil {
+		return x.Trouble
+	}
+	return ""
+}
+
+func (x *SiteOverview) GetLastGoodBackup() string {
+	if x != nil {
+		return x.LastGoodBackup
+	}
+	return ""
+}
+
+func (x *SiteOverview) GetLastGoodAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastGoodAt
+	}
+	return nil
+}
+
+func (x *SiteOverview) GetLastTask() *Task {
+	if x != nil {
+		return x.LastTask
+	}
+	return nil
+}
+
+func (x *SiteOverview) GetNextRun() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextRun
+	}
+	return nil
+}
+
+func (x *SiteOverview) GetBackups() int64 {
+	if x != nil {
+		return x.Backups
+	}
+	return 0
+}
+
+func (x *SiteOverview) GetBackupBytes() int64 {
+	if x != nil {
+		return x.BackupBytes
+	}
+	return 0
+}
+
 type GetSiteRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -429,7 +685,7 @@ type GetSiteRequest struct {
 
 func (x *GetSiteRequest) Reset() {
 	*x = GetSiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[5]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +697,7 @@ func (x *GetSiteRequest) String() string {
 func (*GetSiteRequest) ProtoMessage() {}
 
 func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[5]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +710,7 @@ func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSiteRequest.ProtoReflect.Descriptor instead.
 func (*GetSiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{5}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetSiteRequest) GetName() string {
@@ -465,15 +721,17 @@ func (x *GetSiteRequest) GetName() string {
 }
 
 type GetSiteResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Site          *Site                  `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  *Site                  `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Until when the last restore can be taken back; absent if it cannot.
+	UndoUntil     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=undo_until,json=undoUntil,proto3" json:"undo_until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetSiteResponse) Reset() {
 	*x = GetSiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[6]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -485,7 +743,7 @@ func (x *GetSiteResponse) String() string {
 func (*GetSiteResponse) ProtoMessage() {}
 
 func (x *GetSiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[6]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -498,12 +756,19 @@ func (x *GetSiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSiteResponse.ProtoReflect.Descriptor instead.
 func (*GetSiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{6}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetSiteResponse) GetSite() *Site {
 	if x != nil {
 		return x.Site
+	}
+	return nil
+}
+
+func (x *GetSiteResponse) GetUndoUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UndoUntil
 	}
 	return nil
 }
@@ -517,7 +782,7 @@ type DeleteSiteRequest struct {
 
 func (x *DeleteSiteRequest) Reset() {
 	*x = DeleteSiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[7]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +794,7 @@ func (x *DeleteSiteRequest) String() string {
 func (*DeleteSiteRequest) ProtoMessage() {}
 
 func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[7]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +807,7 @@ func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSiteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{7}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DeleteSiteRequest) GetName() string {
@@ -562,7 +827,7 @@ type DeleteSiteResponse struct {
 
 func (x *DeleteSiteResponse) Reset() {
 	*x = DeleteSiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[8]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -574,7 +839,7 @@ func (x *DeleteSiteResponse) String() string {
 func (*DeleteSiteResponse) ProtoMessage() {}
 
 func (x *DeleteSiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[8]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -587,7 +852,7 @@ func (x *DeleteSiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSiteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{8}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteSiteResponse) GetBackupsKept() int64 {
@@ -608,7 +873,7 @@ type VerifySiteRequest struct {
 
 func (x *VerifySiteRequest) Reset() {
 	*x = VerifySiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[9]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -620,7 +885,7 @@ func (x *VerifySiteRequest) String() string {
 func (*VerifySiteRequest) ProtoMessage() {}
 
 func (x *VerifySiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[9]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -633,7 +898,7 @@ func (x *VerifySiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySiteRequest.ProtoReflect.Descriptor instead.
 func (*VerifySiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{9}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VerifySiteRequest) GetName() string {
@@ -659,7 +924,7 @@ type VerifySiteResponse struct {
 
 func (x *VerifySiteResponse) Reset() {
 	*x = VerifySiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[10]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +936,7 @@ func (x *VerifySiteResponse) String() string {
 func (*VerifySiteResponse) ProtoMessage() {}
 
 func (x *VerifySiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[10]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +949,7 @@ func (x *VerifySiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySiteResponse.ProtoReflect.Descriptor instead.
 func (*VerifySiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{10}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VerifySiteResponse) GetTask() *Task {
@@ -707,7 +972,7 @@ type UpdateSiteRequest struct {
 
 func (x *UpdateSiteRequest) Reset() {
 	*x = UpdateSiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +984,7 @@ func (x *UpdateSiteRequest) String() string {
 func (*UpdateSiteRequest) ProtoMessage() {}
 
 func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +997,7 @@ func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSiteRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{11}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *UpdateSiteRequest) GetSite() *Site {
@@ -760,7 +1025,7 @@ type UpdateSiteResponse struct {
 
 func (x *UpdateSiteResponse) Reset() {
 	*x = UpdateSiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +1037,7 @@ func (x *UpdateSiteResponse) String() string {
 func (*UpdateSiteResponse) ProtoMessage() {}
 
 func (x *UpdateSiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +1050,7 @@ func (x *UpdateSiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSiteResponse.ProtoReflect.Descriptor instead.
 func (*UpdateSiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{12}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateSiteResponse) GetSite() *Site {
@@ -840,11 +1105,38 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\x10ListSitesRequest\x12\x16\n" +
 	"\x06client\x18\x01 \x01(\tR\x06client\"<\n" +
 	"\x11ListSitesResponse\x12'\n" +
-	"\x05sites\x18\x01 \x03(\v2\x11.sitekeep.v1.SiteR\x05sites\"$\n" +
+	"\x05sites\x18\x01 \x03(\v2\x11.sitekeep.v1.SiteR\x05sites\"|\n" +
+	"\x13ListOverviewRequest\x12\x16\n" +
+	"\x06search\x18\x01 \x01(\tR\x06search\x12\x18\n" +
+	"\atrouble\x18\x02 \x01(\tR\atrouble\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x16\n" +
+	"\x06offset\x18\x04 \x01(\x05R\x06offset\"\xe7\x01\n" +
+	"\x14ListOverviewResponse\x12/\n" +
+	"\x05sites\x18\x01 \x03(\v2\x19.sitekeep.v1.SiteOverviewR\x05sites\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\x12K\n" +
+	"\btroubles\x18\x03 \x03(\v2/.sitekeep.v1.ListOverviewResponse.TroublesEntryR\btroubles\x1a;\n" +
+	"\rTroublesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xf4\x02\n" +
+	"\fSiteOverview\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06client\x18\x03 \x01(\tR\x06client\x12\x18\n" +
+	"\atrouble\x18\x04 \x01(\tR\atrouble\x12(\n" +
+	"\x10last_good_backup\x18\x05 \x01(\tR\x0elastGoodBackup\x12<\n" +
+	"\flast_good_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"lastGoodAt\x12.\n" +
+	"\tlast_task\x18\a \x01(\v2\x11.sitekeep.v1.TaskR\blastTask\x125\n" +
+	"\bnext_run\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\anextRun\x12\x18\n" +
+	"\abackups\x18\t \x01(\x03R\abackups\x12!\n" +
+	"\fbackup_bytes\x18\n" +
+	" \x01(\x03R\vbackupBytes\"$\n" +
 	"\x0eGetSiteRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"8\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"s\n" +
 	"\x0fGetSiteResponse\x12%\n" +
-	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\"'\n" +
+	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x129\n" +
+	"\n" +
+	"undo_until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tundoUntil\"'\n" +
 	"\x11DeleteSiteRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"7\n" +
 	"\x12DeleteSiteResponse\x12!\n" +
@@ -860,11 +1152,12 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"updateMask\"W\n" +
 	"\x12UpdateSiteResponse\x12%\n" +
 	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings2\xdb\x03\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings2\xb0\x04\n" +
 	"\vSiteService\x12M\n" +
 	"\n" +
 	"CreateSite\x12\x1e.sitekeep.v1.CreateSiteRequest\x1a\x1f.sitekeep.v1.CreateSiteResponse\x12J\n" +
-	"\tListSites\x12\x1d.sitekeep.v1.ListSitesRequest\x1a\x1e.sitekeep.v1.ListSitesResponse\x12D\n" +
+	"\tListSites\x12\x1d.sitekeep.v1.ListSitesRequest\x1a\x1e.sitekeep.v1.ListSitesResponse\x12S\n" +
+	"\fListOverview\x12 .sitekeep.v1.ListOverviewRequest\x1a!.sitekeep.v1.ListOverviewResponse\x12D\n" +
 	"\aGetSite\x12\x1b.sitekeep.v1.GetSiteRequest\x1a\x1c.sitekeep.v1.GetSiteResponse\x12M\n" +
 	"\n" +
 	"UpdateSite\x12\x1e.sitekeep.v1.UpdateSiteRequest\x1a\x1f.sitekeep.v1.UpdateSiteResponse\x12M\n" +
@@ -885,53 +1178,65 @@ func file_sitekeep_v1_site_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_site_proto_rawDescData
 }
 
-var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_sitekeep_v1_site_proto_goTypes = []any{
 	(*Site)(nil),                  // 0: sitekeep.v1.Site
 	(*CreateSiteRequest)(nil),     // 1: sitekeep.v1.CreateSiteRequest
 	(*CreateSiteResponse)(nil),    // 2: sitekeep.v1.CreateSiteResponse
 	(*ListSitesRequest)(nil),      // 3: sitekeep.v1.ListSitesRequest
 	(*ListSitesResponse)(nil),     // 4: sitekeep.v1.ListSitesResponse
-	(*GetSiteRequest)(nil),        // 5: sitekeep.v1.GetSiteRequest
-	(*GetSiteResponse)(nil),       // 6: sitekeep.v1.GetSiteResponse
-	(*DeleteSiteRequest)(nil),     // 7: sitekeep.v1.DeleteSiteRequest
-	(*DeleteSiteResponse)(nil),    // 8: sitekeep.v1.DeleteSiteResponse
-	(*VerifySiteRequest)(nil),     // 9: sitekeep.v1.VerifySiteRequest
-	(*VerifySiteResponse)(nil),    // 10: sitekeep.v1.VerifySiteResponse
-	(*UpdateSiteRequest)(nil),     // 11: sitekeep.v1.UpdateSiteRequest
-	(*UpdateSiteResponse)(nil),    // 12: sitekeep.v1.UpdateSiteResponse
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
-	(*Task)(nil),                  // 14: sitekeep.v1.Task
-	(*fieldmaskpb.FieldMask)(nil), // 15: google.protobuf.FieldMask
+	(*ListOverviewRequest)(nil),   // 5: sitekeep.v1.ListOverviewRequest
+	(*ListOverviewResponse)(nil),  // 6: sitekeep.v1.ListOverviewResponse
+	(*SiteOverview)(nil),          // 7: sitekeep.v1.SiteOverview
+	(*GetSiteRequest)(nil),        // 8: sitekeep.v1.GetSiteRequest
+	(*GetSiteResponse)(nil),       // 9: sitekeep.v1.GetSiteResponse
+	(*DeleteSiteRequest)(nil),     // 10: sitekeep.v1.DeleteSiteRequest
+	(*DeleteSiteResponse)(nil),    // 11: sitekeep.v1.DeleteSiteResponse
+	(*VerifySiteRequest)(nil),     // 12: sitekeep.v1.VerifySiteRequest
+	(*VerifySiteResponse)(nil),    // 13: sitekeep.v1.VerifySiteResponse
+	(*UpdateSiteRequest)(nil),     // 14: sitekeep.v1.UpdateSiteRequest
+	(*UpdateSiteResponse)(nil),    // 15: sitekeep.v1.UpdateSiteResponse
+	nil,                           // 16: sitekeep.v1.ListOverviewResponse.TroublesEntry
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*Task)(nil),                  // 18: sitekeep.v1.Task
+	(*fieldmaskpb.FieldMask)(nil), // 19: google.protobuf.FieldMask
 }
 var file_sitekeep_v1_site_proto_depIdxs = []int32{
-	13, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
-	13, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
+	17, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
+	17, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: sitekeep.v1.CreateSiteRequest.site:type_name -> sitekeep.v1.Site
 	0,  // 3: sitekeep.v1.CreateSiteResponse.site:type_name -> sitekeep.v1.Site
 	0,  // 4: sitekeep.v1.ListSitesResponse.sites:type_name -> sitekeep.v1.Site
-	0,  // 5: sitekeep.v1.GetSiteResponse.site:type_name -> sitekeep.v1.Site
-	14, // 6: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
-	0,  // 7: sitekeep.v1.UpdateSiteRequest.site:type_name -> sitekeep.v1.Site
-	15, // 8: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 9: sitekeep.v1.UpdateSiteResponse.site:type_name -> sitekeep.v1.Site
-	1,  // 10: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
-	3,  // 11: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
-	5,  // 12: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
-	11, // 13: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
-	7,  // 14: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
-	9,  // 15: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
-	2,  // 16: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
-	4,  // 17: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
-	6,  // 18: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
-	12, // 19: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
-	8,  // 20: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
-	10, // 21: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
-	16, // [16:22] is the sub-list for method output_type
-	10, // [10:16] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	7,  // 5: sitekeep.v1.ListOverviewResponse.sites:type_name -> sitekeep.v1.SiteOverview
+	16, // 6: sitekeep.v1.ListOverviewResponse.troubles:type_name -> sitekeep.v1.ListOverviewResponse.TroublesEntry
+	17, // 7: sitekeep.v1.SiteOverview.last_good_at:type_name -> google.protobuf.Timestamp
+	18, // 8: sitekeep.v1.SiteOverview.last_task:type_name -> sitekeep.v1.Task
+	17, // 9: sitekeep.v1.SiteOverview.next_run:type_name -> google.protobuf.Timestamp
+	0,  // 10: sitekeep.v1.GetSiteResponse.site:type_name -> sitekeep.v1.Site
+	17, // 11: sitekeep.v1.GetSiteResponse.undo_until:type_name -> google.protobuf.Timestamp
+	18, // 12: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
+	0,  // 13: sitekeep.v1.UpdateSiteRequest.site:type_name -> sitekeep.v1.Site
+	19, // 14: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 15: sitekeep.v1.UpdateSiteResponse.site:type_name -> sitekeep.v1.Site
+	1,  // 16: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
+	3,  // 17: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
+	5,  // 18: sitekeep.v1.SiteService.ListOverview:input_type -> sitekeep.v1.ListOverviewRequest
+	8,  // 19: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
+	14, // 20: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
+	10, // 21: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
+	12, // 22: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
+	2,  // 23: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
+	4,  // 24: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
+	6,  // 25: sitekeep.v1.SiteService.ListOverview:output_type -> sitekeep.v1.ListOverviewResponse
+	9,  // 26: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
+	15, // 27: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
+	11, // 28: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
+	13, // 29: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
+	23, // [23:30] is the sub-list for method output_type
+	16, // [16:23] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_site_proto_init() }
@@ -946,7 +1251,7 @@ func file_sitekeep_v1_site_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_site_proto_rawDesc), len(file_sitekeep_v1_site_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SiteService_CreateSite_FullMethodName = "/sitekeep.v1.SiteService/CreateSite"
-	SiteService_ListSites_FullMethodName  = "/sitekeep.v1.SiteService/ListSites"
-	SiteService_GetSite_FullMethodName    = "/sitekeep.v1.SiteService/GetSite"
-	SiteService_UpdateSite_FullMethodName = "/sitekeep.v1.SiteService/UpdateSite"
-	SiteService_DeleteSite_FullMethodName = "/sitekeep.v1.SiteService/DeleteSite"
-	SiteService_VerifySite_FullMethodName = "/sitekeep.v1.SiteService/VerifySite"
+	SiteService_CreateSite_FullMethodName   = "/sitekeep.v1.SiteService/CreateSite"
+	SiteService_ListSites_FullMethodName    = "/sitekeep.v1.SiteService/ListSites"
+	SiteService_ListOverview_FullMethodName = "/sitekeep.v1.SiteService/ListOverview"
+	SiteService_GetSite_FullMethodName      = "/sitekeep.v1.SiteService/GetSite"
+	SiteService_UpdateSite_FullMethodName   = "/sitekeep.v1.SiteService/UpdateSite"
+	SiteService_DeleteSite_FullMethodName   = "/sitekeep.v1.SiteService/DeleteSite"
+	SiteService_VerifySite_FullMethodName   = "/sitekeep.v1.SiteService/VerifySite"
 )
 
 // SiteServiceClient is the client API for SiteService service.
@@ -38,6 +39,8 @@ type SiteServiceClient interface {
 	CreateSite(ctx context.Context, in *CreateSiteRequest, opts ...grpc.CallOption) (*CreateSiteResponse, error)
 	// ListSites lists sites by name.
 	ListSites(ctx context.Context, in *ListSitesRequest, opts ...grpc.CallOption) (*ListSitesResponse, error)
+	// ListOverview lists sites with how they fare, those in trouble first, a page at a time.
+	ListOverview(ctx context.Context, in *ListOverviewRequest, opts ...grpc.CallOption) (*ListOverviewResponse, error)
 	// GetSite returns one site, or NOT_FOUND.
 	GetSite(ctx context.Context, in *GetSiteRequest, opts ...grpc.CallOption) (*GetSiteResponse, error)
 	// UpdateSite changes what is recorded of a site, and nothing on its servers. Where its files or its database are is
@@ -71,6 +74,16 @@ func (c *siteServiceClient) ListSites(ctx context.Context, in *ListSitesRequest,
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListSitesResponse)
 	err := c.cc.Invoke(ctx, SiteService_ListSites_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *siteServiceClient) ListOverview(ctx context.Context, in *ListOverviewRequest, opts ...grpc.CallOption) (*ListOverviewResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOverviewResponse)
+	err := c.cc.Invoke(ctx, SiteService_ListOverview_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +141,8 @@ type SiteServiceServer interface {
 	CreateSite(context.Context, *CreateSiteRequest) (*CreateSiteResponse, error)
 	// ListSites lists sites by name.
 	ListSites(context.Context, *ListSitesRequest) (*ListSitesResponse, error)
+	// ListOverview lists sites with how they fare, those in trouble first, a page at a time.
+	ListOverview(context.Context, *ListOverviewRequest) (*ListOverviewResponse, error)
 	// GetSite returns one site, or NOT_FOUND.
 	GetSite(context.Context, *GetSiteRequest) (*GetSiteResponse, error)
 	// UpdateSite changes what is recorded of a site, and nothing on its servers. Where its files or its database are is
@@ -152,6 +167,9 @@ func (UnimplementedSiteServiceServer) CreateSite(context.Context, *CreateSiteReq
 }
 func (UnimplementedSiteServiceServer) ListSites(context.Context, *ListSitesRequest) (*ListSitesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListSites not implemented")
+}
+func (UnimplementedSiteServiceServer) ListOverview(context.Context, *ListOverviewRequest) (*ListOverviewResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOverview not implemented")
 }
 func (UnimplementedSiteServiceServer) GetSite(context.Context, *GetSiteRequest) (*GetSiteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSite not implemented")
@@ -218,6 +236,24 @@ func _SiteService_ListSites_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SiteServiceServer).ListSites(ctx, req.(*ListSitesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SiteService_ListOverview_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOverviewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SiteServiceServer).ListOverview(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SiteService_ListOverview_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SiteServiceServer).ListOverview(ctx, req.(*ListOverviewRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -308,6 +344,10 @@ var SiteService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListSites",
 			Handler:    _SiteService_ListSites_Handler,
+		},
+		{
+			MethodName: "ListOverview",
+			Handler:    _SiteService_ListOverview_Handler,
 		},
 		{
 			MethodName: "GetSite",

@@ -1,0 +1,77 @@
+package catalogue_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sitekeep/sitekeep/internal/catalogue"
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
+)
+
+// TestStandings: each site has one thing wrong, and the worst comes first.
+func TestStandings(t *testing.T) {
+	c := open(t)
+	addServers(t, c, "web1", "web2", "db1", "db2")
+	stale := epoch.Add(-8 * 24 * time.Hour)
+	one := func(name string, at time.Time, origin model.Origin, states ...model.TaskState) {
+		t.Helper()
+		s := site(name)
+		s.Client, s.Aliases, s.Disabled = "Acme", []string{"alias." + name}, name == "disabled.example"
+		ok(t, c.CreateSite(t.Context(), s))
+		if !at.IsZero() {
+			b := backup(name, 1)
+			b.ID, b.CreatedAt, b.Origin = model.BackupID(name, at, 0), at, origin
+			ok(t, c.InsertBackup(t.Context(), b))
+		}
+		for i, state := range states {
+			id := fmt.Sprintf("%s-%d", name, i)
+			must(c.AddTask(t.Context(), task(id, name), false, false))(t)
+			moved := model.Task{ID: id, State: state}
+			if state != model.TaskRunning {
+				moved.FinishedAt = epoch
+			}
+			must(c.MoveTask(t.Context(), moved, model.TaskQueued))(t)
+		}
+	}
+	one("fine.example", epoch, model.OriginManual, model.TaskFailed, model.TaskSucceeded)
+	one("again.example", epoch, model.OriginManual, model.TaskFailed, model.TaskRunning)
+	one("stale.example", stale.Add(-time.Second), model.OriginScheduled)
+	one("exact.example", stale, model.OriginScheduled)
+	one("safety.example", epoch, model.OriginSafety)
+	one("damaged.example", epoch, model.OriginManual)
+	one("disabled.example", time.Time{}, "", model.TaskFailed)
+	one("stuck.example", epoch, model.OriginManual, model.TaskNeedsOperator, model.TaskSucceeded)
+	ok(t, c.MarkChecked(t.Context(), model.BackupID("damaged.example", epoch, 0), epoch, "a frame is gone"))
+	want := []catalogue.Standing{
+		{"stuck.example", catalogue.TroubleOperator}, {"again.example", catalogue.TroubleFailed},
+		{"damaged.example", catalogue.TroubleNoBackup}, {"safety.example", catalogue.TroubleNoBackup}, {"stale.example", catalogue.TroubleStale},
+		{"exact.example", catalogue.TroubleNone}, {"fine.example", catalogue.TroubleNone}, {"disabled.example", catalogue.TroubleDisabled},
+	}
+	same(t, must(c.Standings(t.Context(), "", "", stale))(t), want)
+	for search, n := range map[string]int{"FINE": 1, "alias.stuck": 1, "acme": 8, "%": 0, "nothing": 0} {
+		if got := must(c.Standings(t.Context(), "", search, stale))(t); len(got) != n {
+			t.Errorf("%q: %v", search, got)
+		}
+	}
+	if got := must(c.Standings(t.Context(), "other", "", stale))(t); len(got) != 0 {
+		t.Errorf("another client: %v", got)
+	}
+	_, err := c.LatestGood(t.Context(), "safety.example")
+	wants(t, err, errs.NotFound)
+}
+
+// BenchmarkStandings is for 5,000 sites with 100,000 backups: go test -bench Standings -run NONE.
+func BenchmarkStandings(b *testing.B) {
+	c := fillWith(b, 5000, 20)
+	for name, search := range map[string]string{"all": "", "search": "site0499"} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := c.Standings(b.Context(), "", search, epoch); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
