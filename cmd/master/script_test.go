@@ -203,7 +203,9 @@ func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
 func cmdTerminal(ts *testscript.TestScript, _ bool, args []string) {
 	p := start(ts, true, args[2:])
 	if args[1] != "" {
-		await(ts, "the question", func() bool { return strings.Contains(p.stdout.String(), "[y/N] ") || strings.Contains(p.stdout.String(), "Password of ") })
+		await(ts, "the question", func() bool {
+			return strings.Contains(p.stdout.String(), "[y/N] ") || strings.Contains(p.stdout.String(), "Password of ")
+		})
 		_, err := io.WriteString(p.person, strings.NewReplacer(`\n`, "\n", `\x03`, "\x03", `\x04`, "\x04").Replace(args[1]))
 		ts.Check(err)
 	}

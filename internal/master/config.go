@@ -33,8 +33,10 @@ type Config struct {
 	Name string `yaml:"name"`
 	// Listen is where the gRPC API and agents that dial in are served: HOST:PORT.
 	Listen string `yaml:"listen"`
-	// HTTP is where the health page is served: HOST:PORT. Empty: nowhere.
+	// HTTP is where the pages are served over TLS, and the health page with and without: HOST:PORT. Empty: nowhere.
 	HTTP string `yaml:"http"`
+	// HTTPS is the certificate of the pages.
+	HTTPS HTTPS `yaml:"https,omitempty"`
 	// Limits bound what runs at the same time, and how long it waits.
 	Limits Limits `yaml:"limits"`
 	// Bandwidth bounds the bytes from and to agents.
@@ -47,6 +49,12 @@ type Config struct {
 	ZstdLevel int `yaml:"zstd_level"`
 	// KeepLogs is for how long logs of ended tasks are kept.
 	KeepLogs time.Duration `yaml:"keep_task_logs"`
+}
+
+// HTTPS names PEM files; without, the master's own authority issues the certificate. They are read again when they change.
+type HTTPS struct {
+	Certificate string `yaml:"certificate,omitempty"` // with the chain
+	Key         string `yaml:"key,omitempty"`
 }
 
 // Limits bound running tasks.
@@ -155,6 +163,9 @@ func (c *Config) check() error {
 	}
 	if c.ZstdLevel < 1 || c.ZstdLevel > 19 {
 		return errs.New(errs.Usage, "give 1 to 19", "zstd_level: %d", c.ZstdLevel)
+	}
+	if (c.HTTPS.Certificate == "") != (c.HTTPS.Key == "") {
+		return errs.New(errs.Usage, "give both, or neither for a certificate of the master's own authority", "https: certificate and key belong together")
 	}
 	return c.checkLimits()
 }

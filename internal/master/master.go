@@ -57,6 +57,7 @@ type Master struct {
 	hub       *hub.Hub
 	pruner    *policy.Pruner
 	accounts  *account.Book
+	inside    *hub.Inside
 	clock     *clock.Watch
 	started   time.Time
 	clients   clientLimits
@@ -174,6 +175,8 @@ func (m *Master) assemble() (err error) {
 	if m.tasks, err = m.newQueue(maker, restorer); err != nil {
 		return err
 	}
+	m.inside = hub.NewInside()
+	m.later(m.inside.Close)
 	m.accounts = account.New(m.catalogue, m.o.Now)
 	m.hub = hub.New(hub.Deps{
 		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Fleet: m.fleet, CA: m.ca, Pruner: m.pruner, Accounts: m.accounts,
@@ -254,17 +257,17 @@ func (m *Master) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, outer.Close())
 	}
-	health, err := m.listenHealth()
+	web, err := m.listenHTTP()
 	if err != nil {
 		return errors.Join(err, outer.Close(), local.Close())
 	}
-	return m.serve(ctx, []net.Listener{outer, local}, health)
+	return m.serve(ctx, []net.Listener{outer, local, m.inside}, web)
 }
 
 // stopTimeout bounds how long callers that are being answered may take after the end has begun.
 const stopTimeout = 5 * time.Second
 
-func (m *Master) serve(ctx context.Context, listeners []net.Listener, health net.Listener) error {
+func (m *Master) serve(ctx context.Context, listeners []net.Listener, web net.Listener) error {
 	server := m.hub.Server()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, l := range listeners {
@@ -280,7 +283,7 @@ func (m *Master) serve(ctx context.Context, listeners []net.Listener, health net
 	g.Go(func() error { return m.watchClock(ctx) })
 	scheduler := &policy.Scheduler{Records: m.catalogue, Sites: m.catalogue, Runs: runs{m}, Log: m.o.Log.Named("schedules")}
 	g.Go(func() error { return scheduler.Serve(ctx, m.o.Now) })
-	g.Go(func() error { return serveHealth(ctx, health) })
+	g.Go(func() error { return m.serveHTTP(ctx, web) })
 	g.Go(func() error {
 		<-ctx.Done()
 		m.stopServing()

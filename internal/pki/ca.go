@@ -196,26 +196,26 @@ func requestedKey(csr []byte) (crypto.PublicKey, error) {
 }
 
 func (ca *CA) issue(key crypto.PublicKey, name string, id *url.URL, now time.Time, validity time.Duration) ([]byte, error) {
+	return ca.sign(key, &x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, URIs: []*url.URL{id},
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}, now, validity)
+}
+
+// sign completes a certificate (DER) and issues it.
+func (ca *CA) sign(key crypto.PublicKey, cert *x509.Certificate, now time.Time, validity time.Duration) ([]byte, error) {
 	serial, err := newSerial()
 	if err != nil {
 		return nil, err
 	}
-	cert := &x509.Certificate{
-		SerialNumber:          serial,
-		Subject:               pkix.Name{CommonName: name},
-		URIs:                  []*url.URL{id},
-		NotBefore:             now.Add(-ClockSkew),
-		NotAfter:              now.Add(validity),
-		KeyUsage:              x509.KeyUsageDigitalSignature,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-		BasicConstraintsValid: true,
-	}
+	cert.SerialNumber, cert.KeyUsage, cert.BasicConstraintsValid = serial, x509.KeyUsageDigitalSignature, true
+	cert.NotBefore, cert.NotAfter = now.Add(-ClockSkew), now.Add(validity)
 	if cert.NotAfter.After(ca.cert.NotAfter) {
 		cert.NotAfter = ca.cert.NotAfter
 	}
 	der, err := x509.CreateCertificate(rand.Reader, cert, ca.cert, key, ca.key)
 	if err != nil {
-		return nil, fmt.Errorf("issue a certificate for %s: %w", id, err)
+		return nil, fmt.Errorf("issue a certificate for %s: %w", cert.Subject.CommonName, err)
 	}
 	return der, nil
 }

@@ -1,0 +1,46 @@
+package webui
+
+import (
+	"github.com/sitekeep/sitekeep/internal/errs"
+	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+)
+
+// route is a page or a form's target.
+type route struct {
+	pattern string // of http.ServeMux
+	// method is the one of the API that it is there for: who may not call it gets nowhere. Empty: everybody signed in.
+	method string
+	handle func(*request) error
+}
+
+func (u *UI) routes() []route {
+	return []route{
+		{"POST /signout", "", u.signOut},
+		{"GET /{$}", sitekeepv1.SiteService_ListOverview_FullMethodName, u.overview},
+		{"GET /sites/{site}", sitekeepv1.SiteService_GetSite_FullMethodName, u.site},
+		{"GET /sites/{site}/backup", sitekeepv1.BackupService_CreateBackup_FullMethodName, u.backupForm},
+		{"POST /sites/{site}/backup", sitekeepv1.BackupService_CreateBackup_FullMethodName, u.backup},
+		{"POST /sites/{site}/verify", sitekeepv1.SiteService_VerifySite_FullMethodName, u.verify},
+		{"POST /sites/{site}/undo", sitekeepv1.RestoreService_UndoRestore_FullMethodName, u.undo},
+		{"GET /sites/{site}/restore", sitekeepv1.RestoreService_PlanRestore_FullMethodName, u.restoreForm},
+		{"GET /sites/{site}/restore/plan", sitekeepv1.RestoreService_PlanRestore_FullMethodName, u.restorePlan},
+		{"POST /sites/{site}/restore", sitekeepv1.RestoreService_RestoreSite_FullMethodName, u.restore},
+		{"GET /sites/{site}/retention", sitekeepv1.RetentionService_PlanPrune_FullMethodName, u.retention},
+		{"GET /backups/{backup}", sitekeepv1.BackupService_ListEntries_FullMethodName, u.contents},
+		{"GET /backups/{backup}/download", sitekeepv1.BackupService_DownloadBackup_FullMethodName, u.download},
+		{"GET /backups/{backup}/file", sitekeepv1.BackupService_ReadEntry_FullMethodName, u.file},
+		{"POST /backups/{backup}/pin", sitekeepv1.BackupService_PinBackup_FullMethodName, u.pin},
+		{"POST /backups/{backup}/delete", sitekeepv1.BackupService_DeleteBackup_FullMethodName, u.deleteBackup},
+		{"GET /tasks", sitekeepv1.TaskService_ListTasks_FullMethodName, u.taskList},
+		{"GET /tasks/{task}", sitekeepv1.TaskService_WatchTask_FullMethodName, u.task},
+		{"GET /tasks/{task}/events", sitekeepv1.TaskService_WatchTask_FullMethodName, u.taskEvents},
+		{"POST /tasks/{task}/cancel", sitekeepv1.TaskService_CancelTask_FullMethodName, u.cancelTask},
+		{"POST /tasks/{task}/retry", sitekeepv1.TaskService_RetryTask_FullMethodName, u.retryTask},
+		{"GET /servers", sitekeepv1.ServerService_ListServers_FullMethodName, u.serverList},
+		{"POST /servers", sitekeepv1.ServerService_CreateJoinToken_FullMethodName, u.joinServer},
+	}
+}
+
+func nowhere(*request) error {
+	return errs.New(errs.NotFound, "begin at the overview", "there is no such page")
+}

@@ -1,0 +1,144 @@
+package webui
+
+import (
+	"errors"
+	"io"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+)
+
+// siteData is what a site's page shows.
+type siteData struct {
+	Site    *sitekeepv1.Site
+	Undo    *timestamppb.Timestamp // until when the last restore can be taken back
+	Backups []*sitekeepv1.Backup
+	More    bool // there are older ones
+	Tasks   []*sitekeepv1.Task
+	Plot    *plot
+}
+
+const (
+	backupsOfPage = 200
+	tasksOfPage   = 10
+)
+
+func (u *UI) site(r *request) error {
+	name := r.PathValue("site")
+	got, err := u.sites.GetSite(r.ctx, &sitekeepv1.GetSiteRequest{Name: name})
+	if err != nil {
+		return err
+	}
+	backups, err := u.backups.ListBackups(r.ctx, &sitekeepv1.ListBackupsRequest{Site: name, PageSize: backupsOfPage})
+	if err != nil {
+		return err
+	}
+	tasks, err := u.tasks.ListTasks(r.ctx, &sitekeepv1.ListTasksRequest{Site: name, PageSize: tasksOfPage})
+	if err != nil {
+		return err
+	}
+	return u.render(r, "site", name, siteData{
+		Site: got.GetSite(), Undo: got.GetUndoUntil(), Backups: backups.GetBackups(), More: backups.GetNextPageToken() != "",
+		Tasks: tasks.GetTasks(), Plot: newPlot(backups.GetBackups()),
+	})
+}
+
+func (u *UI) backupForm(r *request) error {
+	got, err := u.sites.GetSite(r.ctx, &sitekeepv1.GetSiteRequest{Name: r.PathValue("site")})
+	if err != nil {
+		return err
+	}
+	return u.render(r, "backup", "Back up "+got.GetSite().GetName(), got.GetSite())
+}
+
+func (u *UI) backup(r *request) error {
+	got, err := u.backups.CreateBackup(r.ctx, &sitekeepv1.CreateBackupRequest{Site: r.PathValue("site"), Description: r.PostFormValue("description"), Full: r.PostFormValue("full") != ""})
+	if err != nil {
+		return err
+	}
+	return r.redirect("tasks", got.GetTask().GetId())
+}
+
+func (u *UI) verify(r *request) error {
+	got, err := u.sites.VerifySite(r.ctx, &sitekeepv1.VerifySiteRequest{Name: r.PathValue("site")})
+	if err != nil {
+		return err
+	}
+	return r.redirect("tasks", got.GetTask().GetId())
+}
+
+func (u *UI) undo(r *request) error {
+	if err := confirmed(r); err != nil {
+		return err
+	}
+	got, err := u.restores.UndoRestore(r.ctx, &sitekeepv1.UndoRestoreRequest{Site: r.PathValue("site")})
+	if err != nil {
+		return err
+	}
+	return r.redirect("tasks", got.GetTask().GetId())
+}
+
+// confirmed refuses what changes a live site if its name was not typed.
+func confirmed(r *request) error {
+	if name := r.PathValue("site"); r.PostFormValue("confirm") != name {
+		return errs.New(errs.Usage, "go back and type "+name, "the name that was typed is not that of the site; nothing was done")
+	}
+	return nil
+}
+
+// retentionData is what retention would do with a site's backups now.
+type retentionData struct {
+	Site      string
+	Schedules []*sitekeepv1.Schedule
+	Decisions []*sitekeepv1.PruneDecision
+	Summary   *sitekeepv1.PruneSummary
+}
+
+func (u *UI) retention(r *request) error {
+	d := retentionData{Site: r.PathValue("site")}
+	stream, err := u.policy.PlanPrune(r.ctx, &sitekeepv1.PlanPruneRequest{Site: d.Site})
+	if err != nil {
+		return err
+	}
+	err = each(stream.Recv, func(m *sitekeepv1.PlanPruneResponse) error {
+		d.Decisions = append(d.Decisions, m.GetDecisions()...)
+		if m.GetSummary() != nil {
+			d.Summary = m.GetSummary()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	schedules, err := u.runs.ListSchedules(r.ctx, &sitekeepv1.ListSchedulesRequest{Sites: true})
+	if err != nil {
+		return err
+	}
+	for _, s := range schedules.GetSchedules() {
+		for _, one := range s.GetStatus().GetBySite() {
+			if one.GetSite() == d.Site {
+				s.Status = &sitekeepv1.ScheduleStatus{NextAt: one.GetNextAt(), LastAt: one.GetLastAt(), Missed: one.GetMissed(), MissedWhy: one.GetMissedWhy()}
+				d.Schedules = append(d.Schedules, s)
+			}
+		}
+	}
+	return u.render(r, "retention", "Schedule and retention of "+d.Site, d)
+}
+
+// each reads a stream of the API to its end.
+func each[M any](recv func() (M, error), do func(M) error) error {
+	for {
+		m, err := recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = do(m)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package webui_test
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+var backupID = backupOf("acme.example", 0, "").ID
+
+// what everybody may do, from which role on; by the table of the API.
+var routes = []struct {
+	method, path string
+	least        string // "viewer", "operator" or "admin"
+	status       int    // for who may
+	form         url.Values
+}{
+	{"GET", "/", "viewer", 200, nil},
+	{"GET", "/sites/acme.example", "viewer", 200, nil},
+	{"GET", "/sites/acme.example/retention", "viewer", 200, nil},
+	{"GET", "/sites/acme.example/restore", "viewer", 200, nil},
+	{"GET", "/sites/acme.example/restore/plan?backup=" + backupID, "viewer", 404, nil}, // its tarball is not there
+	{"GET", "/backups/" + backupID, "viewer", 404, nil},
+	{"GET", "/tasks", "viewer", 200, nil},
+	{"GET", "/tasks/" + failedTask, "viewer", 200, nil},
+	{"GET", "/tasks/" + failedTask + "/events", "viewer", 200, nil},
+	{"GET", "/sites/acme.example/backup", "operator", 200, nil},
+	{"GET", "/backups/" + backupID + "/download", "operator", 404, nil},
+	{"GET", "/backups/" + backupID + "/file?at=aW5kZXgucGhw", "operator", 404, nil},
+	{"POST", "/sites/acme.example/restore", "operator", 303, url.Values{"backup": {backupID}, "confirm": {"acme.example"}}},
+	{"POST", "/sites/acme.example/undo", "operator", 409, url.Values{"confirm": {"acme.example"}}},
+	{"POST", "/backups/" + backupID + "/pin", "operator", 303, url.Values{"pinned": {"yes"}}},
+	{"POST", "/backups/" + backupID + "/delete", "operator", 409, nil}, // it is pinned
+	{"POST", "/tasks/" + failedTask + "/cancel", "operator", 409, nil},
+}
+
+func TestEveryPageWithEveryRole(t *testing.T) {
+	r := newRig(t)
+	rank := map[string]int{"viewer": 1, "operator": 2, "admin": 3, "acme": 2}
+	for _, user := range []string{"viewer", "operator", "admin", "acme", ""} {
+		b := r.browser(t)
+		if user != "" {
+			b = r.signedIn(t, user)
+		}
+		for _, route := range routes {
+			want, form := http.StatusForbidden, route.form
+			switch {
+			case rank[user] >= map[string]int{"viewer": 1, "operator": 2, "admin": 3}[route.least]:
+				want = route.status
+			case user == "" && route.method == http.MethodGet:
+				want = http.StatusSeeOther
+			}
+			var got reply
+			if route.method == http.MethodPost && user != "" {
+				got = b.post(t, route.path, form)
+			} else {
+				got = b.do(t, route.method, route.path, form)
+			}
+			busy := want == http.StatusSeeOther && got.status == http.StatusConflict && strings.HasSuffix(route.path, "/restore") // another user's runs
+			if got.status != want && !busy {
+				t.Errorf("%q %s %s: %d, want %d", user, route.method, route.path, got.status, want)
+			}
+			if user == "" && route.method == http.MethodGet && !strings.HasPrefix(got.header.Get("Location"), "/signin") {
+				t.Errorf("%s leads to %q", route.path, got.header.Get("Location"))
+			}
+		}
+	}
+}
+
+func TestServersAreForThoseWhoSeeAll(t *testing.T) {
+	r := newRig(t)
+	join := url.Values{"name": {"web2"}, "role": {"web"}}
+	for user, want := range map[string]struct{ get, post int }{"admin": {200, 200}, "operator": {200, 403}, "viewer": {200, 403}, "acme": {403, 403}} {
+		b := r.signedIn(t, user)
+		if got := b.get(t, "/servers"); got.status != want.get {
+			t.Errorf("%s looks: %d", user, got.status)
+		}
+		got := b.post(t, "/servers", join)
+		if got.status != want.post || (got.status == 200) != strings.Contains(got.body, "sitekeep-agent join --token skj_") {
+			t.Errorf("%s joins: %d", user, got.status)
+		}
+	}
+}
+
+// TestAClientSeesItsSitesAlone: what is another's is answered like what is not there.
+func TestAClientSeesItsSitesAlone(t *testing.T) {
+	r := newRig(t)
+	b := r.signedIn(t, "acme")
+	other := backupOf("other.example", 0, "").ID
+	for theirs, nobodys := range map[string]string{
+		"/sites/other.example":                              "/sites/never.example",
+		"/sites/other.example/backup":                       "/sites/never.example/backup",
+		"/sites/other.example/restore":                      "/sites/never.example/restore",
+		"/sites/other.example/retention":                    "/sites/never.example/retention",
+		"/backups/" + other:                                 "/backups/never.example-20200101.000000",
+		"/backups/" + other + "/download":                   "/backups/never.example-20200101.000000/download",
+		"/sites/other.example/restore/plan?backup=" + other: "/sites/never.example/restore/plan?backup=" + other,
+		"/sites/acme.example/restore/plan?backup=" + other:  "/sites/acme.example/restore/plan?backup=never.example-20200101.000000",
+		"/tasks/" + otherTask:                               "/tasks/01KACQ4J7XK0VJ7N3YH2M3T5ZZ",
+		"/tasks/" + otherTask + "/events":                   "/tasks/01KACQ4J7XK0VJ7N3YH2M3T5ZZ/events",
+	} {
+		got, absent := b.get(t, theirs), b.get(t, nobodys)
+		if got.status != http.StatusNotFound || absent.status != got.status || strings.Contains(got.body, "secret of the other") {
+			t.Errorf("%s: %d; %s: %d", theirs, got.status, nobodys, absent.status)
+		}
+	}
+	for _, form := range []string{"/sites/other.example/backup", "/sites/other.example/verify", "/backups/" + other + "/pin", "/backups/" + other + "/delete", "/tasks/" + otherTask + "/retry"} {
+		if got := b.post(t, form, nil); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d", form, got.status)
+		}
+	}
+	for _, path := range []string{"/", "/?q=other", "/tasks"} {
+		if got := b.get(t, path); got.status != 200 || strings.Contains(got.body, "other.example") {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+}
+
+// TestHostileTextIsText: it is shown, and is nothing but text.
+func TestHostileTextIsText(t *testing.T) {
+	r := newRig(t)
+	b := r.signedIn(t, "operator")
+	for path, shown := range map[string][]string{
+		"/sites/acme.example":              {"&lt;script&gt;alert(1)", "evil\uFFFDgpj.exe", long},
+		"/sites/acme.example/restore":      {"&lt;script&gt;alert(1)", "evil\uFFFDgpj.exe", long},
+		"/tasks":                           {"&lt;script&gt;alert(1)"},
+		"/tasks/" + failedTask:             {"&lt;script&gt;alert(1)", `href="#line-2"`},
+		"/?q=" + url.QueryEscape(markup):   {"&lt;script&gt;alert(1)"},
+		"/sites/" + url.PathEscape(markup): {"&lt;script&gt;alert(1)"},
+		"/backups/" + backupID + "?at=%ff": {"is not the address of a path"},
+	} {
+		body := b.get(t, path).body
+		for _, want := range shown {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s does not show %.40q", path, want)
+			}
+		}
+		for _, never := range []string{"<script>alert", "<img src=x", "\u202e", "onerror=alert(2)>\""} {
+			if strings.Contains(body, never) {
+				t.Errorf("%s has %q", path, never)
+			}
+		}
+	}
+	events := b.get(t, "/tasks/"+failedTask+"/events")
+	if !strings.Contains(events.body, "id: 2\nevent: line\n") || !strings.Contains(events.body, `"final":true`) || strings.Contains(events.body, "<script>") {
+		t.Errorf("events: %s", events.body)
+	}
+	if again := b.do(t, "GET", "/tasks/"+failedTask+"/events?after=0", nil, "Last-Event-ID", "1").body; strings.Contains(again, "id: 1\n") || !strings.Contains(again, "id: 2\n") {
+		t.Errorf("a browser that comes back gets %s", again)
+	}
+}
+
+// TestForgedForms: each lacks one thing that a form of our own page has.
+func TestForgedForms(t *testing.T) {
+	r := newRig(t)
+	b := r.signedIn(t, "operator")
+	mark, path := b.mark(t), "/backups/"+backupID+"/pin"
+	good := url.Values{"csrf": {mark}, "pinned": {"yes"}}
+	foreign := r.signedIn(t, "operator").mark(t)
+	for name, forged := range map[string]struct {
+		form   url.Values
+		header []string
+	}{
+		"no mark":                   {url.Values{"pinned": {"yes"}}, nil},
+		"the mark of another":       {url.Values{"csrf": {foreign}, "pinned": {"yes"}}, nil},
+		"another origin":            {good, []string{"Origin", "https://evil.example"}},
+		"an origin without TLS":     {good, []string{"Origin", "http://" + r.address}},
+		"a hidden origin":           {good, []string{"Origin", "null"}},
+		"no origin":                 {good, []string{"Origin", ""}},
+		"a page of the same domain": {good, []string{"Sec-Fetch-Site", "same-site"}},
+	} {
+		if got := b.do(t, http.MethodPost, path, forged.form, forged.header...); got.status != http.StatusForbidden {
+			t.Errorf("%s: %d", name, got.status)
+		}
+	}
+	if got := b.do(t, http.MethodPost, path, good); got.status != http.StatusSeeOther {
+		t.Errorf("the page's own form: %d", got.status)
+	}
+	if got := r.browser(t).do(t, http.MethodPost, "/signin", url.Values{"name": {"viewer"}, "password": {password}}, "Origin", "https://evil.example"); got.status != http.StatusForbidden {
+		t.Errorf("signed in by another's page: %d", got.status)
+	}
+}
+
+func TestHeadersAndCookie(t *testing.T) {
+	r := newRig(t)
+	b := r.browser(t)
+	in := b.do(t, http.MethodPost, "/signin", url.Values{"name": {"viewer"}, "password": {password}, "next": {"/tasks"}})
+	cookie := in.header.Get("Set-Cookie")
+	for _, want := range []string{"__Host-sitekeep=", "Path=/", "HttpOnly", "Secure", "SameSite=Strict"} {
+		if !strings.Contains(cookie, want) {
+			t.Errorf("the cookie %s lacks %s", cookie, want)
+		}
+	}
+	if in.header.Get("Location") != "/tasks" || strings.Contains(cookie, "Domain") {
+		t.Errorf("%v", in.header)
+	}
+	for _, path := range []string{"/signin", "/", "/nowhere", "/static/app.js", "/tasks/" + failedTask + "/events"} {
+		got := b.get(t, path)
+		csp := got.header.Get("Content-Security-Policy")
+		if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") || strings.Contains(csp, "unsafe") {
+			t.Errorf("%s: %s", path, csp)
+		}
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000"} {
+			if got.header.Get(name) != want {
+				t.Errorf("%s: %s: %q", path, name, got.header.Get(name))
+			}
+		}
+		for _, inline := range []string{"<style", " style=", " onclick=", "javascript:", "http://", "https://"} {
+			if strings.HasPrefix(got.header.Get("Content-Type"), "text/html") && strings.Contains(got.body, inline) {
+				t.Errorf("%s has %s", path, inline)
+			}
+		}
+	}
+	if got := b.post(t, "/signout", nil); got.status != http.StatusSeeOther || !strings.Contains(got.header.Get("Set-Cookie"), "Max-Age=0") {
+		t.Errorf("signing out: %d", got.status)
+	}
+}
+
+// TestAStolenCookieIsUselessWithoutTLS: nothing but the health page answers there, with cookie or without.
+func TestAStolenCookieIsUselessWithoutTLS(t *testing.T) {
+	r := newRig(t)
+	b := r.signedIn(t, "admin")
+	home, err := url.Parse("https://" + r.address + "/")
+	must(t, err)
+	stolen := b.Jar.Cookies(home)
+	if len(stolen) != 1 {
+		t.Fatalf("cookies: %v", stolen)
+	}
+	for path, want := range map[string]int{"/": 403, "/signin": 403, "/sites/acme.example": 403, "/static/app.js": 403, "/healthz": 200} {
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.address+path, nil)
+		must(t, err)
+		q.AddCookie(stolen[0])
+		got, err := http.DefaultTransport.RoundTrip(q)
+		must(t, err)
+		must(t, got.Body.Close())
+		if got.StatusCode != want || got.Header.Get("Location") != "" {
+			t.Errorf("http %s: %d", path, got.StatusCode)
+		}
+	}
+	b.post(t, "/signout", nil)
+	thief := r.browser(t)
+	thief.Jar.SetCookies(home, stolen)
+	if got := thief.get(t, "/sites/acme.example"); got.status != http.StatusSeeOther {
+		t.Errorf("after signing out the cookie is good still: %d", got.status)
+	}
+	c, err := tls.Dial("tcp", r.address, &tls.Config{RootCAs: r.roots, Time: b.Transport.(*http.Transport).TLSClientConfig.Time, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10, ServerName: "backup.example"})
+	if err == nil {
+		c.Close()
+		t.Error("TLS 1.1 is spoken")
+	}
+}
+
+func TestSignIn(t *testing.T) {
+	r := newRig(t)
+	b := r.browser(t)
+	for range 5 {
+		got := b.do(t, http.MethodPost, "/signin", url.Values{"name": {"viewer"}, "password": {"wrong"}})
+		if got.status != http.StatusForbidden || got.header.Get("Set-Cookie") != "" || !strings.Contains(got.body, "Name or password is wrong") || strings.Contains(got.body, `value="wrong"`) {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	got := b.do(t, http.MethodPost, "/signin", url.Values{"name": {"viewer"}, "password": {password}})
+	if got.status != http.StatusConflict || !strings.Contains(got.body, "too many attempts") {
+		t.Errorf("after too many attempts: %d", got.status)
+	}
+	for next, want := range map[string]string{"https://evil.example/": "/", "//evil.example": "/", `/\evil.example`: "/", "/tasks?x=1": "/tasks?x=1", "": "/"} {
+		got := b.do(t, http.MethodPost, "/signin", url.Values{"name": {"admin"}, "password": {password}, "next": {next}})
+		if got.header.Get("Location") != want {
+			t.Errorf("%q leads to %q", next, got.header.Get("Location"))
+		}
+	}
+}
+
+// TestRestoreWantsTheSitesName: without it nothing begins.
+func TestRestoreWantsTheSitesName(t *testing.T) {
+	r := newRig(t)
+	b := r.signedIn(t, "operator")
+	for _, typed := range []string{"", "other.example", "ACME.example"} {
+		got := b.post(t, "/sites/acme.example/restore", url.Values{"backup": {backupID}, "confirm": {typed}})
+		if got.status != http.StatusBadRequest || !strings.Contains(got.body, "type acme.example") {
+			t.Errorf("%q: %d", typed, got.status)
+		}
+	}
+}
+
+func TestOverview(t *testing.T) {
+	r := newRig(t)
+	b := r.signedIn(t, "viewer")
+	for path, want := range map[string]string{
+		"/": "1–2 of 2", "/?q=ACME": "1–1 of 1", "/?show=failed": "1–2 of 2", "/?show=stale": "No site is like that", "/?page=7": "of 2", "/?page=x": "1–2 of 2", "/?page=-1": "1–2 of 2",
+	} {
+		if got := b.get(t, path); got.status != 200 || !strings.Contains(got.body, want) && !strings.Contains(got.body, "No site is like that") {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+	if got := b.get(t, "/"); strings.Contains(got.body, ">Back up…<") {
+		t.Error("a viewer is offered what a viewer may not do")
+	}
+}
