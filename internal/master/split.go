@@ -57,7 +57,7 @@ func (s *splitter) Close() error {
 
 func (s *splitter) accept(secret, plain *part) {
 	for {
-		c, err := s.Listener.Accept()
+		c, err := s.Accept()
 		if err != nil {
 			select {
 			case <-s.ctx.Done():

@@ -70,7 +70,7 @@ func (u *UI) admit(r *request, method string) error {
 	if err != nil {
 		return errs.New(errs.Permission, "sign in", "nobody is signed in")
 	}
-	ctx := u.o.Session(r.Request.Context(), cookie.Value)
+	ctx := u.o.Session(r.Context(), cookie.Value)
 	caller, err := u.access.GetCaller(ctx, &sitekeepv1.GetCallerRequest{Methods: true})
 	if err != nil {
 		return err
