@@ -62,7 +62,7 @@ func backupOf(site string, n int, description string) model.Backup {
 		Size: int64(n+1) << 20, NewBytes: 1 << 20, Origin: model.OriginManual, Digest: "sha256:00"}
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB, more ...func(testing.TB, string)) *rig {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -71,6 +71,9 @@ func newRig(t testing.TB) *rig {
 	must(t, l.Close())
 	must(t, master.Init(dir, master.NewConfig("backup.example", "127.0.0.1:0", r.address), now))
 	seed(t, filepath.Join(dir, "catalogue.db"))
+	for _, f := range more {
+		f(t, dir)
+	}
 	ca, err := pki.LoadCA(filepath.Join(dir, "ca"))
 	must(t, err)
 	r.roots.AddCert(ca.Certificate())

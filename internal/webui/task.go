@@ -63,9 +63,9 @@ func (u *UI) task(r *request) error {
 
 func taskTitle(t *sitekeepv1.Task) string {
 	if t.GetSite() == "" {
-		return sentence(t.GetKind())[:len(t.GetKind())]
+		return words(t.GetKind())
 	}
-	return sentence(t.GetKind())[:len(t.GetKind())] + " of " + t.GetSite()
+	return words(t.GetKind()) + " of " + t.GetSite()
 }
 
 // watchMost ends a stream of events. The browser comes back and is looked at anew: whose session has ended gets nothing.

@@ -66,7 +66,7 @@ func loadViews(assetPath func(string) string, now func() time.Time) (views, erro
 		"asset": assetPath, "bytes": sizeText, "when": when, "ago": func(t *timestamppb.Timestamp) string { return ago(now(), t) },
 		"path": path, "state": stateText, "stateClass": stateClass, "trouble": troubleText, "join": strings.Join, "count": groupDigits,
 		"clean": clean, "took": took, "final": final, "sentence": sentence,
-		"dict": dict, "signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
+		"dict": dict, "words": words, "signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
 	}
 	out := views{}
 	pages, err := fs.Glob(files, "templates/*.html")
@@ -168,6 +168,11 @@ func sentence(text string) string {
 		return text
 	}
 	return text + "."
+}
+
+// words is the name of a step as a reader wants it: "push_files" is "Push files".
+func words(name string) string {
+	return strings.TrimSuffix(sentence(strings.ReplaceAll(name, "_", " ")), ".")
 }
 
 // clean makes visible what people cannot see: control characters, and those that turn the direction of text around.
