@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"time"
 
 	"github.com/sitekeep/sitekeep/internal/catalogue"
@@ -46,19 +47,29 @@ func New(records *catalogue.Catalogue, now func() time.Time) *Book {
 
 // SignIn begins a session and returns its token, which is a secret. A wrong name and a wrong password are the same
 // errs.Permission; after too many from the same address, or for the same user, it is errs.Precondition with no look at
-// the password.
+// the password. The audit log has every attempt that was looked at.
 func (b *Book) SignIn(ctx context.Context, name, password, address string) (token string, err error) {
 	if wait := b.limiter.take(name, address, b.now()); wait > 0 {
 		return "", errs.New(errs.Precondition, "wait "+wait.Round(time.Minute).String()+", or let an admin look at the log", "there were too many attempts to sign in")
 	}
 	user, err := b.checked(ctx, name, password)
-	if err != nil {
+	if err := errors.Join(err, b.note(ctx, user, address, err)); err != nil {
 		return "", err
 	}
 	b.limiter.good(name, address)
 	now := b.now()
 	token = newToken()
 	return token, b.records.AddSession(ctx, catalogue.Session{Hash: hashOf(token), User: user, CreatedAt: now, SeenAt: now})
+}
+
+// note puts an attempt into the audit log. The name that was tried is in it only if it is a user's: people type
+// passwords there.
+func (b *Book) note(ctx context.Context, user catalogue.User, address string, refused error) error {
+	e := catalogue.AuditEntry{Time: b.now(), Who: "user:" + user.Name, Role: string(user.Role), Method: "sign in", Subject: address, Outcome: "ok"}
+	if refused != nil {
+		e.Outcome = errs.KindOf(refused).String()
+	}
+	return b.records.AddAudit(ctx, e)
 }
 
 func (b *Book) checked(ctx context.Context, name, password string) (catalogue.User, error) {
@@ -77,7 +88,7 @@ func (b *Book) checked(ctx context.Context, name, password string) (catalogue.Us
 		return user, ctx.Err()
 	}
 	if len(password) > maxPasswordBytes || !Matches(hash, password) || err != nil {
-		return catalogue.User{}, errs.New(errs.Permission, "try again; an admin sets a new password with: sitekeep user passwd NAME", "name or password is wrong")
+		return user, errs.New(errs.Permission, "try again; an admin sets a new password with: sitekeep user passwd NAME", "name or password is wrong")
 	}
 	return user, nil
 }

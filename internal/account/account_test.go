@@ -185,3 +185,20 @@ func TestNoSecretIsKept(t *testing.T) {
 		}
 	}
 }
+
+// TestAttemptsAreInTheAuditLog: with the user, if there is one, and never with what was typed in its place.
+func TestAttemptsAreInTheAuditLog(t *testing.T) {
+	w := newWorld(t)
+	w.signIn(t)
+	_, _ = w.SignIn(t.Context(), "ada", "wrong", "192.0.2.2")
+	_, _ = w.SignIn(t.Context(), good, "ada", "192.0.2.3")
+	list, _, err := w.records.Audit(t.Context(), 10, "")
+	must(t, err)
+	got := ""
+	for _, e := range list {
+		got += e.Who + " " + e.Method + " " + e.Subject + " " + e.Outcome + "; "
+	}
+	if want := "user: sign in 192.0.2.3 permission; user:ada sign in 192.0.2.2 permission; user:ada sign in 192.0.2.1 ok; "; got != want {
+		t.Errorf("%s", got)
+	}
+}

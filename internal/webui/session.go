@@ -121,7 +121,7 @@ func (u *UI) signIn(w http.ResponseWriter, r *http.Request) {
 	name, next := r.PostFormValue("name"), ownPath(r.PostFormValue("next"))
 	token, err := u.o.Door.SignIn(r.Context(), name, r.PostFormValue("password"), addressOf(r))
 	if err != nil {
-		u.o.Log.Info("sign-in refused", "user", name, "from", addressOf(r), "error", err)
+		u.o.Log.Info("sign-in refused", "from", addressOf(r), "error", err)
 		u.show(w, nil, statusOf(err), "signin", "Sign in", signInData{Name: name, Next: next, Problem: sentence(err.Error()), Hint: errs.HintOf(err)})
 		return
 	}

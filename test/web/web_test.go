@@ -174,7 +174,7 @@ func TestAWreckAndTheWayBack(t *testing.T) {
 	s.do("back up", chromedp.Click(`a[data-dialog=backup]`), chromedp.WaitVisible(`dialog[open] input[name=description]`))
 	s.shoot("backup")
 	s.do("back up", chromedp.SendKeys(`dialog[open] input[name=description]`, reason), chromedp.Click(`dialog[open] button.primary`))
-	s.do("the log fills", chromedp.WaitVisible(`#log li`))
+	s.do("the log fills", chromedp.WaitVisible(`#log p`))
 	s.sees("succeeded", "Backup of "+siteName)
 	s.shoot("task")
 

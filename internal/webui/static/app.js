@@ -51,15 +51,15 @@
     if (l.line <= last) return;
     last = l.line;
     const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
-    const li = document.createElement("li"), t = document.createElement("time"), text = document.createElement("bdi");
-    li.id = "line-" + l.line;
-    li.className = ["info", "warning", "error"].includes(l.level) ? l.level : "info";
+    const row = document.createElement("p"), t = document.createElement("time"), text = document.createElement("bdi");
+    row.id = "line-" + l.line;
+    row.className = ["info", "warning", "error"].includes(l.level) ? l.level : "info";
     t.dateTime = l.time;
     localise(t);
     text.textContent = l.text;
-    li.append(t, " ", text);
-    log.append(li);
-    if (l.level === "error" && firstError.hidden) { firstError.hidden = false; firstError.href = "#" + li.id; }
+    row.append(t, " ", text);
+    log.append(row);
+    if (l.level === "error" && firstError.hidden) { firstError.hidden = false; firstError.href = "#" + row.id; }
     if (atEnd) log.scrollTop = log.scrollHeight;
   };
   const task = (t) => {
