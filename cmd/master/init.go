@@ -40,6 +40,6 @@ with the listen address.`,
 	}
 	cmd.Flags().StringVar(&name, "name", "", "`host` name under which agents reach the master (default: this machine's)")
 	cmd.Flags().StringVar(&listen, "listen", listen, "`address` for agents and the API")
-	cmd.Flags().StringVar(&http, "http", http, "`address` of the health page; empty for none")
+	cmd.Flags().StringVar(&http, "http", http, "`address` of the pages (https) and the health page; empty for none")
 	return cmd
 }
