@@ -37,7 +37,7 @@ func (s *siteService) UpdateSite(ctx context.Context, q *sitekeepv1.UpdateSiteRe
 	if err != nil {
 		return nil, err
 	}
-	return &sitekeepv1.UpdateSiteResponse{Site: siteToProto(&site, catalogue.Usage{}, nil), Warnings: warnings}, nil
+	return &sitekeepv1.UpdateSiteResponse{Site: siteToProto(&site, catalogue.Usage{}), Warnings: warnings}, nil
 }
 
 // replaceSite records a site unless it has changed since old was read, or cannot be moved now.
