@@ -57,7 +57,7 @@ func (s *vhostService) WriteVhost(ctx context.Context, req *agentv1.WriteVhostRe
 	}
 	result, err := web.WriteVhost(ctx, webserver.Site{
 		Name: site.Name, Aliases: site.Aliases, Docroot: site.Docroot, Root: site.Root, Kind: site.Kind,
-		PHP: s.cfg.Webserver.PHPFPM != "",
+		PHP: s.cfg.Webserver.RunsPHP(),
 	}, req.GetTask())
 	if foreign := (*webserver.ForeignVhostError)(nil); errors.As(err, &foreign) {
 		return leave(ctx, web, foreign)

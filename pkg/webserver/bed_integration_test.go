@@ -32,11 +32,18 @@ type bed struct {
 // realRow starts one kind of web server for the tests.
 type realRow struct {
 	name  string
+	kind  string
 	start func(t *testing.T, b *bed) (test, reload []string)
+	// modPHP has the web server run PHP itself.
+	modPHP bool
 }
 
 func realRows() []realRow {
-	return []realRow{{name: "nginx", start: startNginx}}
+	return []realRow{
+		{name: "nginx", kind: "nginx", start: startNginx},
+		{name: "apache-fpm", kind: "apache", start: startApacheEvent},
+		{name: "apache-mod_php", kind: "apache", start: startApachePrefork, modPHP: true},
+	}
 }
 
 func eachReal(t *testing.T, edit func(*Config), test func(t *testing.T, b *bed)) {
@@ -52,8 +59,11 @@ func newBed(t *testing.T, row realRow, edit func(*Config)) *bed {
 	b.mkdir(t, "vhosts")
 	b.mkdir(t, "tmp")
 	b.listen = []string{freeAddress(t, "127.0.0.21"), freeAddress(t, "[::1]")}
-	b.fpm = "unix:" + b.startFPM(t)
-	cfg := Config{Kind: row.name, VhostDir: b.vhosts, Listen: b.listen, PHPFPM: b.fpm, WebGroup: "nogroup"}
+	cfg := Config{Kind: row.kind, VhostDir: b.vhosts, Listen: b.listen, ModPHP: row.modPHP, WebGroup: "nogroup"}
+	if !row.modPHP {
+		b.fpm = "unix:" + b.startFPM(t)
+		cfg.PHPFPM = b.fpm
+	}
 	cfg.TestCommand, cfg.ReloadCommand = row.start(t, b)
 	if edit != nil {
 		edit(&cfg)
@@ -134,16 +144,29 @@ func freeAddress(t *testing.T, host string) string {
 	return l.Addr().String()
 }
 
-// daemon runs a server in the foreground until the test ends.
+// daemon runs a server in the foreground, as nobody, until the test ends.
 func (b *bed) daemon(t *testing.T, argv ...string) {
+	t.Helper()
+	var as *syscall.Credential
+	if uid, gid, ok := nobody(t); ok {
+		as = &syscall.Credential{Uid: uid, Gid: gid}
+	}
+	b.run(t, as, argv)
+}
+
+// rootDaemon is daemon for a server that changes its user itself.
+func (b *bed) rootDaemon(t *testing.T, argv ...string) {
+	t.Helper()
+	b.run(t, nil, argv)
+}
+
+func (b *bed) run(t *testing.T, as *syscall.Credential, argv []string) {
 	t.Helper()
 	cmd := exec.Command(argv[0], argv[1:]...)
 	log := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	if uid, gid, ok := nobody(t); ok {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
-	}
+	// Apache passes a SIGTERM on to its whole process group.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: as, Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +174,8 @@ func (b *bed) daemon(t *testing.T, argv ...string) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("%s: %s", argv[0], log)
+			errorLog, _ := os.ReadFile(filepath.Join(b.dir, "tmp/error.log"))
+			t.Logf("%s: %s\n%s", argv[0], log, errorLog[max(0, len(errorLog)-4000):])
 		}
 	})
 }
@@ -188,7 +212,11 @@ func startNginx(t *testing.T, b *bed) (test, reload []string) {
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&temp, "  %s_temp_path %s/tmp/%s;\n", kind, b.dir, kind)
 	}
-	b.write(t, "nginx.conf", fmt.Sprintf(`daemon off;
+	user := ""
+	if os.Geteuid() == 0 {
+		user = "user nobody nogroup;"
+	}
+	b.write(t, "nginx.conf", fmt.Sprintf(`daemon off; %[5]s
 worker_processes 2;
 pid %[1]s/tmp/nginx.pid;
 error_log %[1]s/tmp/error.log;
@@ -201,9 +229,9 @@ http {
 %[2]s  server { listen %[3]s default_server; listen %[4]s default_server; return 421; }
   include %[1]s/vhosts/*.conf;
 }
-`, b.dir, temp.String(), b.listen[0], b.listen[1]))
+`, b.dir, temp.String(), b.listen[0], b.listen[1], user))
 	argv := []string{"nginx", "-p", b.dir, "-c", conf, "-e", filepath.Join(b.dir, "tmp/error.log")}
-	b.daemon(t, argv...)
+	b.rootDaemon(t, argv...)
 	eventually(t, "nginx listens", func() bool { return canDial("tcp", b.listen[0]) })
 	return append(argv[:len(argv):len(argv)], "-t"), append(argv[:len(argv):len(argv)], "-s", "reload")
 }

@@ -33,6 +33,9 @@ type Config struct {
 	// PHPFPM is where php-fpm listens: "unix:/run/php/php-fpm.sock" or
 	// "127.0.0.1:9000". Empty: no site runs PHP.
 	PHPFPM string `yaml:"php_fpm"`
+	// ModPHP says that the web server runs PHP itself, which Apache can. It
+	// excludes PHPFPM.
+	ModPHP bool `yaml:"mod_php"`
 	// PHPReloadCommand makes PHP forget compiled files. Empty: the agent asks
 	// PHPFPM to reset its opcode cache instead.
 	PHPReloadCommand []string `yaml:"php_reload_command"`
@@ -47,6 +50,11 @@ type Config struct {
 	// MaintenanceAllow lists addresses and prefixes that see a site although
 	// it is in maintenance: "192.0.2.7", "2001:db8::/32".
 	MaintenanceAllow []string `yaml:"maintenance_allow"`
+	// ListenTLS lists what managed virtual hosts with a certificate listen on
+	// besides, such as "443".
+	ListenTLS []string `yaml:"listen_tls"`
+	// Sites are settings of single sites.
+	Sites []SiteConfig `yaml:"sites"`
 	// CommandTimeout bounds each command. Zero: DefaultCommandTimeout.
 	CommandTimeout time.Duration `yaml:"command_timeout"`
 }
@@ -57,8 +65,12 @@ func (c Config) Validate() error {
 	_, kindErr := kindByName(c.Kind)
 	_, listenErr := parseListens(c.Listen)
 	_, allowErr := parseAllow(c.MaintenanceAllow)
+	_, tlsErr := parseListensTLS(c.ListenTLS)
 	return errors.Join(
 		kindErr,
+		tlsErr,
+		c.validateModPHP(),
+		c.validateSites(),
 		absolute("vhost_dir", c.VhostDir, true),
 		listenErr,
 		command("test_command", c.TestCommand, true),
@@ -161,6 +173,22 @@ func parseListens(entries []string) ([]listen, error) {
 		}
 		seen[l] = true
 		out, errs = append(out, l), append(errs, err)
+	}
+	return out, errors.Join(errs...)
+}
+
+// parseListensTLS is parseListens for the field listen_tls, which may be empty.
+func parseListensTLS(entries []string) ([]listen, error) {
+	var (
+		out  []listen
+		errs []error
+	)
+	for _, e := range entries {
+		l, err := parseListens([]string{e})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("listen_tls: %q is neither a port nor ADDRESS:PORT (IPv6 in brackets)", e))
+		}
+		out = append(out, l...)
 	}
 	return out, errors.Join(errs...)
 }

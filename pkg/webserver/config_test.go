@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -93,7 +94,7 @@ func TestHostileDocroots(t *testing.T) {
 				t.Errorf("%q is written as %q", dir, got)
 			}
 		}
-		for _, dir := range []string{"/srv/$a", "/srv/a\nb", "/srv/a\rb", "/srv/a\x00b", "/srv/\x7f", "relative", "/", "/a/../b", "/a/", ""} {
+		for _, dir := range []string{"/srv/${a}", "/srv/a\nb", "/srv/a\rb", "/srv/a\x00b", "/srv/\x7f", "relative", "/", "/a/../b", "/a/", ""} {
 			site := b.site()
 			site.Docroot = dir
 			if text, err := b.RenderVhost(site); err == nil {
@@ -186,7 +187,8 @@ func TestGenerationTellsInputsApart(t *testing.T) {
 		if string(one) != string(same) || readSeal(one).Generation == readSeal(two).Generation {
 			t.Error("the generation does not follow the inputs")
 		}
-		if !strings.Contains(string(two), " example.com www.example.com *.example.org") {
+		two = regexp.MustCompile(`\n\s*ServerAlias`).ReplaceAll(two, nil)
+		if !strings.Contains(string(two), " example.com www.example.com *.example.org\n") && !strings.Contains(string(two), " example.com www.example.com *.example.org;\n") {
 			t.Errorf("names are missing or double:\n%s", two)
 		}
 	})

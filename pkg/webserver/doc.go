@@ -14,6 +14,11 @@
 //	NAME.conf.sitekeep-tmp-TOKEN      a virtual host that is being written
 //	NAME.maintenance                  the site answers 503 while this exists: who holds it and until when
 //	NAME.maintenance-PASS             a probe that sends PASS in a header sees the site all the same
+//	sitekeep-opcache-reset.php        has PHP forget what it compiled
+//	sitekeep-php.conf                 runs that script where the web server runs PHP itself (mod_php),
+//	sitekeep-php.pass-PASS            for whoever sends PASS in a header
+//	sitekeep-maintenance.html         what Apache shows in place of a 503 page that is gone
+//	sitekeep.key                      the key under which environments go into generations
 //
 // It refuses to know what a site contains, what a task or a step is, how
 // agents and masters speak, and where backups lie.

@@ -3,6 +3,7 @@ package webserver
 import (
 	"fmt"
 	"strings"
+	"text/template"
 )
 
 // Kind is what differs between web server programs. A new one is one file
@@ -16,12 +17,18 @@ type Kind interface {
 	// Quote writes s so that the configuration reads it back as one argument
 	// and as these very bytes. It refuses what its language cannot hold.
 	Quote(s string) (string, error)
+	// QuoteEnv writes the value of a variable of a site's environment the same
+	// way. It takes what a password may hold, and its errors do not show it.
+	QuoteEnv(s string) (string, error)
+	// Funcs are further functions for the template.
+	Funcs() template.FuncMap
 }
 
 // allKinds lists the kinds of web server.
 func allKinds() []Kind {
 	return []Kind{
 		nginx{},
+		apache{},
 	}
 }
 
@@ -41,4 +48,15 @@ func kindByName(name string) (Kind, error) {
 		}
 	}
 	return nil, fmt.Errorf("kind: %q is unknown; there are: %s", name, strings.Join(KindNames(), ", "))
+}
+
+// plainText refuses control characters, which no kind of web server takes in a
+// name.
+func plainText(s string) error {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == 0x7f {
+			return fmt.Errorf("%q holds %q, which a web server cannot take literally; use another name", s, c)
+		}
+	}
+	return nil
 }

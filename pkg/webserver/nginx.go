@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"text/template"
 )
 
 //go:embed nginx.tmpl
@@ -23,10 +24,27 @@ func (nginx) Template() string { return nginxTemplate }
 // quotes and backslashes; for the dollar sign, which begins a variable in most
 // directives, it has no escape at all.
 func (nginx) Quote(s string) (string, error) {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c == 0x7f || c == '$' {
-			return "", fmt.Errorf("%q holds %q, which nginx cannot take literally; use another name", s, c)
-		}
+	if err := plainText(s); err != nil {
+		return "", err
 	}
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`, nil
+	if strings.Contains(s, "$") {
+		return "", fmt.Errorf("%q holds %q, which nginx cannot take literally; use another name", s, '$')
+	}
+	return nginxQuote(s), nil
 }
+
+func nginxQuote(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+// QuoteEnv implements Kind. A dollar sign is written as the variable that the
+// template defines for it.
+func (nginx) QuoteEnv(s string) (string, error) {
+	if strings.Contains(s, "\x00") {
+		return "", fmt.Errorf("holds the byte 0x00, which no environment can hold; choose another value")
+	}
+	return strings.ReplaceAll(nginxQuote(s), "$", "${"+dollarName+"}"), nil
+}
+
+// Funcs implements Kind.
+func (nginx) Funcs() template.FuncMap { return nil }

@@ -3,6 +3,7 @@ package webserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -32,18 +33,42 @@ func (s *Server) resetOpcache(ctx context.Context) (done bool, warning string) {
 	ctx, cancel := context.WithTimeout(ctx, opcacheTimeout)
 	defer cancel()
 	answer, err := s.runOpcacheScript(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		warning = fmt.Sprintf("php-fpm at %s could not be asked: %v", s.cfg.PHPFPM, err)
+	} else if err := opcacheAnswer(answer); err != nil {
+		warning = "php-fpm " + s.explain(err)
+	}
+	if warning != "" {
+		return false, warning + goesOn
+	}
+	return true, ""
+}
+
+// goesOn ends every warning about PHP.
+const goesOn = "; PHP may go on running files as they were: set php_reload_command"
+
+var (
+	errOpcacheRefused = errors.New("does not let us reset its opcode cache (opcache.restrict_api)")
+	errOpcacheScript  = errors.New("could not run the script")
+)
+
+// opcacheAnswer judges what opcacheScript wrote.
+func opcacheAnswer(answer []byte) error {
+	switch {
 	case bytes.Contains(answer, []byte("sitekeep:reset")):
-		return true, ""
+		return nil
 	case bytes.Contains(answer, []byte("sitekeep:refused")):
-		warning = "php-fpm does not let us reset its opcode cache (opcache.restrict_api)"
-	default:
-		warning = fmt.Sprintf("php-fpm could not run %s (is it readable for the pool's user, is open_basedir set?)",
+		return errOpcacheRefused
+	}
+	return errOpcacheScript
+}
+
+func (s *Server) explain(err error) string {
+	if errors.Is(err, errOpcacheScript) {
+		return fmt.Sprintf("could not run %s (is it readable for the pool's user, is open_basedir set?)",
 			filepath.Join(s.cfg.VhostDir, opcacheScript))
 	}
-	return false, warning + "; PHP may go on running files as they were: set php_reload_command"
+	return err.Error()
 }
 
 func (s *Server) runOpcacheScript(ctx context.Context) ([]byte, error) {
@@ -52,10 +77,8 @@ func (s *Server) runOpcacheScript(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer d.Close()
-	if now, err := d.read(opcacheScript); err != nil || string(now) != opcacheSource {
-		if err := d.replace(opcacheScript, opcacheScript+".sitekeep-tmp", []byte(opcacheSource), vhostMode); err != nil {
-			return nil, err
-		}
+	if err := writeOpcacheScript(d); err != nil {
+		return nil, err
 	}
 	path := filepath.Join(s.cfg.VhostDir, opcacheScript)
 	return fcgiGet(ctx, s.cfg.PHPFPM, [][2]string{
@@ -71,3 +94,5 @@ func (s *Server) runOpcacheScript(ctx context.Context) ([]byte, error) {
 		{"QUERY_STRING", ""},
 	})
 }
+
+func writeOpcacheScript(d *vhostDir) error { return d.ensure(opcacheScript, []byte(opcacheSource)) }

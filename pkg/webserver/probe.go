@@ -2,6 +2,7 @@ package webserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ const (
 
 	passHeader        = "X-Sitekeep-Probe"
 	maintenanceHeader = "X-Sitekeep-Maintenance"
+	generationHeader  = "X-Sitekeep-Generation"
 
 	maxProbeBody = 1 << 20
 	keptBody     = 4 << 10
@@ -67,6 +69,8 @@ type ProbeResult struct {
 	Problem string
 	// Warning says what a person should look at though it may be meant so.
 	Warning string
+	// generation is what the answer says of the configuration it is from.
+	generation string
 }
 
 // Probe asks the site with one HTTP request, following no redirect. What the
@@ -94,7 +98,7 @@ func (s *Server) Probe(ctx context.Context, req ProbeRequest) (ProbeResult, erro
 }
 
 func (s *Server) prepareProbe(ctx context.Context, req ProbeRequest) (ProbeResult, *http.Request, error) {
-	target, err := s.dialAddress(req.Listen)
+	scheme, target, err := s.dialAddress(req)
 	if err = errors.Join(err, validateName(req.Name)); err != nil {
 		return ProbeResult{}, nil, err
 	}
@@ -104,7 +108,7 @@ func (s *Server) prepareProbe(ctx context.Context, req ProbeRequest) (ProbeResul
 	if !strings.HasPrefix(req.Path, "/") {
 		return ProbeResult{}, nil, fmt.Errorf("path %q does not begin with a slash", req.Path)
 	}
-	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+target+req.Path, nil)
+	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+"://"+target+req.Path, nil)
 	if err != nil {
 		return ProbeResult{}, nil, err
 	}
@@ -123,16 +127,20 @@ func (s *Server) prepareProbe(ctx context.Context, req ProbeRequest) (ProbeResul
 	return ProbeResult{Address: target}, httpReq, nil
 }
 
-// dialAddress says where an entry of Config.Listen is asked.
-func (s *Server) dialAddress(entry string) (string, error) {
-	if entry == "" {
-		return s.listens[0].dial(), nil
+// dialAddress says where a request goes: to an entry of Config.Listen or, when
+// none is named and http only leads to https, to the first of ListenTLS.
+func (s *Server) dialAddress(req ProbeRequest) (scheme, address string, err error) {
+	switch {
+	case req.Listen == "" && s.cfg.siteConfig(req.Name).HTTPSRedirect:
+		return "https", s.listensTLS[0].dial(), nil
+	case req.Listen == "":
+		return "http", s.listens[0].dial(), nil
 	}
-	l, err := parseListen(entry)
+	l, err := parseListen(req.Listen)
 	if err == nil && !slices.Contains(s.listens, l) {
-		err = fmt.Errorf("listen: %q is not among %s", entry, strings.Join(s.cfg.Listen, ", "))
+		err = fmt.Errorf("listen: %q is not among %s", req.Listen, strings.Join(s.cfg.Listen, ", "))
 	}
-	return l.dial(), err
+	return "http", l.dial(), err
 }
 
 // ask makes the request over a connection of its own, so that it is not one
@@ -142,6 +150,9 @@ func (r *ProbeResult) ask(req *http.Request) error {
 		DialContext:            (&net.Dialer{}).DialContext,
 		DisableKeepAlives:      true,
 		MaxResponseHeaderBytes: maxHeader,
+		// The server is this machine's own, asked by its address; whether its
+		// certificate is good is for visitors' clients to judge.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: hostOnly(req.Host)}, //nolint:gosec // See above.
 	}
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req)
@@ -153,7 +164,14 @@ func (r *ProbeResult) ask(req *http.Request) error {
 	r.Location = resp.Header.Get("Location")
 	r.RetryAfter = resp.Header.Get("Retry-After")
 	r.Maintenance = r.Status == http.StatusServiceUnavailable && resp.Header.Get(maintenanceHeader) != ""
+	r.generation = resp.Header.Get(generationHeader)
 	return r.readBody(resp.Body)
+}
+
+// hostOnly cuts the port from a Host header.
+func hostOnly(host string) string {
+	name, _, _ := strings.Cut(host, ":")
+	return name
 }
 
 func (r *ProbeResult) readBody(body io.Reader) error {

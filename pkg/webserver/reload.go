@@ -63,8 +63,16 @@ func (s *Server) test(ctx context.Context) error {
 }
 
 func (s *Server) reload(ctx context.Context) (ReloadResult, error) {
-	if err := s.test(ctx); err != nil {
+	undo, err := s.prepare()
+	if err != nil {
 		return ReloadResult{}, err
+	}
+	if err := s.test(ctx); err != nil {
+		undo()
+		return ReloadResult{}, err
+	}
+	if s.asksModPHP() { // The processes of before may serve for a moment more.
+		_ = s.resetModPHP(ctx, 1)
 	}
 	if err := s.run(ctx, whatReload, s.cfg.ReloadCommand); err != nil {
 		return ReloadResult{}, err
@@ -74,11 +82,40 @@ func (s *Server) reload(ctx context.Context) (ReloadResult, error) {
 	return result, err
 }
 
+// prepare writes what virtual hosts and a reload need beside them.
+func (s *Server) prepare() (undo func(), err error) {
+	if s.cfg.Kind == (apache{}).Name() && s.cfg.hasPages() {
+		if err := s.writeFallbackPage(); err != nil {
+			return nil, err
+		}
+	}
+	if !s.asksModPHP() {
+		return func() {}, nil
+	}
+	return s.writePHPVhost()
+}
+
+func (s *Server) writeFallbackPage() error {
+	d, err := s.openDir()
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.ensure(fallbackPage, []byte(builtinPage))
+}
+
+func (s *Server) asksModPHP() bool { return s.cfg.ModPHP && len(s.cfg.PHPReloadCommand) == 0 }
+
 func (s *Server) reloadPHP(ctx context.Context) (result ReloadResult, err error) {
 	switch {
 	case len(s.cfg.PHPReloadCommand) > 0:
 		err = s.run(ctx, whatPHPReload, s.cfg.PHPReloadCommand)
 		result.PHP = err == nil
+	case s.cfg.ModPHP:
+		if err := s.resetModPHP(ctx, inARow); err != nil {
+			return ReloadResult{Warning: fmt.Sprintf("PHP inside the web server (%s) could not be asked: %v%s", phpVhostName, err, goesOn)}, nil
+		}
+		result.PHP = true
 	case s.cfg.PHPFPM != "":
 		result.PHP, result.Warning = s.resetOpcache(ctx)
 	}

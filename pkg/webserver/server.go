@@ -24,9 +24,11 @@ type Server struct {
 	cfg     Config
 	kind    Kind
 	listens []listen
-	allow   []netip.Prefix
-	runner  Runner
-	now     func() time.Time
+	// listensTLS is the same for sites with a certificate.
+	listensTLS []listen
+	allow      []netip.Prefix
+	runner     Runner
+	now        func() time.Time
 	// changing holds one value while virtual hosts change or are reloaded.
 	changing chan struct{}
 	// flagging holds one value while maintenance flags change.
@@ -43,6 +45,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 		changing: make(chan struct{}, 1), flagging: make(chan struct{}, 1)}
 	s.kind, _ = kindByName(cfg.Kind)
 	s.listens, _ = parseListens(cfg.Listen)
+	s.listensTLS, _ = parseListensTLS(cfg.ListenTLS)
 	s.allow, _ = parseAllow(cfg.MaintenanceAllow)
 	if s.cfg.CommandTimeout <= 0 {
 		s.cfg.CommandTimeout = DefaultCommandTimeout

@@ -23,14 +23,28 @@ type Site struct {
 	Kind string
 	// PHP says whether *.php are run. Otherwise they are not served at all.
 	PHP bool
+	// Env is what PHP sees in its environment when it runs the site, such as
+	// the credentials of its database. The virtual host's file is then readable
+	// for its owner alone, and no error shows a value.
+	Env []EnvVar
 	// Overwrite allows to replace a virtual host that was edited by hand or
 	// that is not ours. Otherwise that is a *ForeignVhostError.
 	Overwrite bool
 }
 
+// EnvVar is one variable of a site's environment.
+type EnvVar struct{ Name, Value string }
+
+// String hides the value, for whoever prints one.
+func (v EnvVar) String() string { return v.Name + "=(hidden)" }
+
+// GoString hides the value too.
+func (v EnvVar) GoString() string { return v.String() }
+
 // Labels as in RFC 1123, and underscores, which real zones have.
 var (
 	domainPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$`)
+	envPattern    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 	kindPattern   = regexp.MustCompile(`^[a-z0-9_-]*$`)
 	tokenPattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
@@ -76,6 +90,18 @@ func (s Site) Validate() error {
 	}
 	for _, a := range s.Aliases {
 		errs = append(errs, validateAlias(a))
+	}
+	return errors.Join(append(errs, validateEnv(s.Env))...)
+}
+
+func validateEnv(env []EnvVar) error {
+	seen := map[string]bool{}
+	var errs []error
+	for _, v := range env {
+		if !envPattern.MatchString(v.Name) || seen[v.Name] || strings.HasPrefix(v.Name, "HTTP_") {
+			errs = append(errs, fmt.Errorf("environment variable %q is not letters, digits and '_', begins with HTTP_, or is there twice", v.Name))
+		}
+		seen[v.Name] = true
 	}
 	return errors.Join(errs...)
 }

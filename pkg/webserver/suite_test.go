@@ -25,6 +25,7 @@ type kindRow struct {
 func kindRows() []kindRow {
 	return []kindRow{
 		{name: "nginx", docroot: "root", unquote: nginxUnquote},
+		{name: "apache", docroot: "DocumentRoot", unquote: apacheUnquote},
 	}
 }
 
@@ -52,6 +53,16 @@ func nginxUnquote(s string) string {
 		}
 	}
 	return "does not end: " + s
+}
+
+// apacheUnquote follows substring_conf of Apache's util.c: a quoted argument
+// ends at the first quote without a backslash, and a backslash is dropped
+// before a backslash and the quote only.
+func apacheUnquote(s string) string {
+	if strings.ContainsAny(s, "\t") || strings.Contains(s, "${") {
+		return "is expanded: " + s
+	}
+	return nginxUnquote(s)
 }
 
 func TestEveryKindHasARow(t *testing.T) {

@@ -56,16 +56,42 @@ func (s *Server) WriteVhost(ctx context.Context, site Site, token string) (Write
 	result := WriteResult{Hash: hashOf(rendered)}
 	result.Reload, err = s.change(ctx, site.Name, token, func(d *vhostDir) error {
 		state, err := s.mayReplace(d, site)
-		if err != nil || state.Hash == result.Hash {
+		if err != nil || state.Hash == result.Hash && state.Mode.Perm() == modeFor(site) {
 			return err
 		}
 		result.Changed = true
-		return d.replace(site.Name+confSuffix, site.Name+tempMark+token, rendered, vhostMode)
+		return d.replace(site.Name+confSuffix, site.Name+tempMark+token, rendered, modeFor(site))
 	})
 	if err != nil {
-		return WriteResult{}, fmt.Errorf("virtual host of %s: %w", site.Name, err)
+		return WriteResult{}, fmt.Errorf("virtual host of %s: %w", site.Name, hideEnv(err, site.Env))
 	}
 	return result, nil
+}
+
+// modeFor keeps secrets from all but the owner of the file.
+func modeFor(site Site) fs.FileMode {
+	if len(site.Env) > 0 {
+		return secretMode
+	}
+	return vhostMode
+}
+
+// hideEnv takes what a failed command showed of an environment out of its
+// output, as it stands and as it is quoted.
+func hideEnv(err error, env []EnvVar) error {
+	failed, ok := errors.AsType[*CommandError](err)
+	if !ok {
+		return err
+	}
+	for _, v := range env {
+		if v.Value == "" {
+			continue
+		}
+		for _, shown := range []string{v.Value, strings.Trim(nginxQuote(v.Value), `"`)} {
+			failed.Output = strings.ReplaceAll(failed.Output, shown, "(hidden)")
+		}
+	}
+	return err
 }
 
 // RemoveVhost removes a site's virtual host and reloads, with the same

@@ -15,8 +15,14 @@ const (
 	noneMark   = ".conf.sitekeep-none-"
 	tempMark   = ".conf.sitekeep-tmp-"
 
+	// keyFile holds the key under which environments are named.
+	keyFile = "sitekeep.key"
+
 	vhostMode = 0o644
-	flagMode  = 0o600
+	// secretMode is that of a virtual host with an environment: a web server
+	// reads its configuration as root.
+	secretMode = 0o600
+	flagMode   = 0o600
 )
 
 // maxVhost bounds what is read of a virtual host, and of a flag.
@@ -72,6 +78,15 @@ func (d *vhostDir) replace(name, temp string, data []byte, mode fs.FileMode) err
 		return errors.Join(err, d.remove(temp))
 	}
 	return d.sync()
+}
+
+// ensure makes a file that everybody may read hold data, and leaves one alone
+// that does.
+func (d *vhostDir) ensure(name string, data []byte) error {
+	if now, err := d.read(name); err == nil && string(now) == string(data) {
+		return nil
+	}
+	return d.replace(name, name+".sitekeep-tmp", data, vhostMode)
 }
 
 func (d *vhostDir) writeNew(name string, data []byte, mode fs.FileMode) error {

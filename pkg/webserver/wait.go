@@ -65,7 +65,7 @@ func (s *Server) waitGeneration(ctx context.Context, name, entry, generation str
 	req := ProbeRequest{Name: name, Listen: entry, Path: markerDirectory + generation}
 	row := 0
 	_, err := s.poll(ctx, req, servingPause, func(r ProbeResult) bool {
-		if r.Status == http.StatusOK && strings.TrimSpace(string(r.Body)) == generation {
+		if r.tells(generation) {
 			row++
 		} else {
 			row = 0
@@ -73,4 +73,10 @@ func (s *Server) waitGeneration(ctx context.Context, name, entry, generation str
 		return row >= inARow
 	})
 	return err
+}
+
+// tells says whether an answer is the marker of a generation: a page, or a
+// header where a web server cannot make one.
+func (r ProbeResult) tells(generation string) bool {
+	return r.generation == generation || r.Status == http.StatusOK && strings.TrimSpace(string(r.Body)) == generation
 }

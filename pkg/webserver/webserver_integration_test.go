@@ -261,7 +261,7 @@ func TestRealFailedTestKeepsTheOldFile(t *testing.T) {
 			t.Error("something is left of it")
 		}
 		b.serve(t, site, "t2")
-		b.write(t, "templates/vhost-"+b.cfg.Kind+"-example.com.tmpl", "{{template \"maintenance\" .}}")
+		b.write(t, "templates/vhost-"+b.cfg.Kind+"-example.com.tmpl", "no such directive;\n{{template \"maintenance\" .}}")
 		before = snapshot(t, b.vhosts)
 		if _, err := b.WriteVhost(t.Context(), site, "t3"); err == nil || !maps.Equal(before, snapshot(t, b.vhosts)) {
 			t.Errorf("the old virtual host is not what it was: %v", err)
@@ -335,6 +335,9 @@ func TestRealReloadPicksUpAndReverts(t *testing.T) {
 
 func TestRealSwitchedSymlinkIsSeen(t *testing.T) {
 	eachReal(t, nil, func(t *testing.T, b *bed) {
+		if b.cfg.Kind != "nginx" {
+			return // Only nginx can hand the real path to PHP, which caches the one of a link for minutes.
+		}
 		site := b.wordpressSite(t, "one", "one")
 		b.wordpressSite(t, "two", "two")
 		site.Docroot = filepath.Join(b.dir, "current")

@@ -142,7 +142,8 @@ func checkPasswordFile(p string) error {
 func (d *decoder) validateWebserver(err error) {
 	for _, e := range leaves(err) {
 		key, text, ok := strings.Cut(e.Error(), ": ")
-		if _, known := fieldsOf(reflect.TypeFor[webserver.Config]())[key]; !ok || !known {
+		field, _, _ := strings.Cut(key, "[") // "sites[0].name" is below sites
+		if _, known := fieldsOf(reflect.TypeFor[webserver.Config]())[field]; !ok || !known {
 			key, text = "", e.Error()
 		}
 		d.fault(strings.TrimSuffix("webserver."+key, "."), "%s", text)
