@@ -56,6 +56,9 @@ func (apache) QuoteEnv(s string) (string, error) {
 	return apacheQuote(s), nil
 }
 
+// Include implements Kind.
+func (apache) Include(path string) string { return "Include " + apacheQuote(path) }
+
 // Funcs implements Kind.
 func (a apache) Funcs() template.FuncMap {
 	return template.FuncMap{

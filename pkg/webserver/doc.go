@@ -14,6 +14,8 @@
 //	NAME.conf.sitekeep-tmp-TOKEN      a virtual host that is being written
 //	NAME.maintenance                  the site answers 503 while this exists: who holds it and until when
 //	NAME.maintenance-PASS             a probe that sends PASS in a header sees the site all the same
+//	NAME.inc                          what a virtual host that is not ours includes to know maintenance
+//	sitekeep-allow.conf               who passes that, for nginx
 //	sitekeep-opcache-reset.php        has PHP forget what it compiled
 //	sitekeep-php.conf                 runs that script where the web server runs PHP itself (mod_php),
 //	sitekeep-php.pass-PASS            for whoever sends PASS in a header

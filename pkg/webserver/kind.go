@@ -20,6 +20,8 @@ type Kind interface {
 	// QuoteEnv writes the value of a variable of a site's environment the same
 	// way. It takes what a password may hold, and its errors do not show it.
 	QuoteEnv(s string) (string, error)
+	// Include is the line that includes a file.
+	Include(path string) string
 	// Funcs are further functions for the template.
 	Funcs() template.FuncMap
 }

@@ -46,8 +46,9 @@ type Maintenance struct {
 // without a reload, until the owner ends it or its lease runs out and is
 // swept. Several owners may hold one site; it answers again when the last one
 // is gone. It may be repeated, which renews. Where the virtual host is
-// missing or not ours, the flag is set all the same and the result says that
-// 503 is not ensured.
+// missing or not ours, the flag is set all the same, and 503 is ensured if the
+// virtual host that serves the site has the line of IncludeLine; otherwise the
+// result says what to do.
 func (s *Server) BeginMaintenance(ctx context.Context, name, owner string, lease time.Duration) (MaintenanceResult, error) {
 	if err := validateHolder(name, owner, lease); err != nil {
 		return MaintenanceResult{}, err
@@ -171,9 +172,9 @@ func (s *Server) notEnsured(ctx context.Context, name string) (string, error) {
 	case err != nil:
 		return "the virtual host cannot be read", err
 	case !state.Exists:
-		return fmt.Sprintf("there is no managed virtual host %s", s.path(name)), nil
+		return s.externalReason(ctx, name, fmt.Sprintf("there is no managed virtual host %s", s.path(name))), nil
 	case !state.Managed:
-		return fmt.Sprintf("%s was not written by sitekeep", s.path(name)), nil
+		return s.externalReason(ctx, name, fmt.Sprintf("%s was not written by sitekeep", s.path(name))), nil
 	case state.Edited:
 		return fmt.Sprintf("%s was edited by hand", s.path(name)), nil
 	}

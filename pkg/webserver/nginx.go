@@ -46,5 +46,8 @@ func (nginx) QuoteEnv(s string) (string, error) {
 	return strings.ReplaceAll(nginxQuote(s), "$", "${"+dollarName+"}"), nil
 }
 
+// Include implements Kind.
+func (nginx) Include(path string) string { return "include " + nginxQuote(path) + ";" }
+
 // Funcs implements Kind.
 func (nginx) Funcs() template.FuncMap { return nil }

@@ -55,11 +55,7 @@ func (s *Server) restorePHPVhost(old []byte) {
 		return
 	}
 	defer d.Close()
-	if old == nil {
-		_ = d.remove(phpVhostFile)
-		return
-	}
-	_ = d.replace(phpVhostFile, phpVhostFile+".sitekeep-tmp", old, vhostMode)
+	_ = d.restoreFile(phpVhostFile, old)
 }
 
 func (s *Server) renderPHPVhost() ([]byte, error) {
