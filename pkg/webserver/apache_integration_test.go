@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func startApacheEvent(t *testing.T, b *bed) (test, reload []string) {
@@ -60,4 +61,34 @@ func startApache(t *testing.T, b *bed, modules ...string) (test, reload []string
 	b.rootDaemon(t, append(argv[:len(argv):len(argv)], "-DFOREGROUND")...)
 	eventually(t, "Apache listens", func() bool { return canDial("tcp", b.listen[0]) })
 	return append(argv[:len(argv):len(argv)], "-t"), append(argv[:len(argv):len(argv)], "-k", "graceful")
+}
+
+// TestRealPHPForgetsWithoutAReload is for when the web server's configuration
+// does not pass its test, so that it cannot be reloaded.
+func TestRealPHPForgetsWithoutAReload(t *testing.T) {
+	eachReal(t, nil, func(t *testing.T, b *bed) {
+		site := b.wordpressSite(t, "site", "old")
+		stamp := time.Now().Add(-time.Hour) // PHP does not cache a file that is seconds old.
+		if err := os.Chtimes(filepath.Join(site.Docroot, "wp-config.php"), stamp, stamp); err != nil {
+			t.Fatal(err)
+		}
+		b.serve(t, site, "t1")
+		for range 20 { // Every process has it.
+			if r := b.get(t, ProbeRequest{Name: site.Name}); !strings.HasPrefix(string(r.Body), "front old") {
+				t.Fatalf("%q", r.Body)
+			}
+		}
+		b.write(t, "site/wp-config.php", fmt.Sprintf(wpConfig, "new"))
+		if r := b.get(t, ProbeRequest{Name: site.Name}); !strings.HasPrefix(string(r.Body), "front old") {
+			t.Fatalf("PHP did not cache the old file, so that this test shows nothing: %q", r.Body)
+		}
+		if r, err := b.ReloadPHP(t.Context()); err != nil || !r.PHP {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		for range 20 {
+			if r := b.get(t, ProbeRequest{Name: site.Name}); !strings.HasPrefix(string(r.Body), "front new") {
+				t.Fatalf("%q", r.Body)
+			}
+		}
+	})
 }

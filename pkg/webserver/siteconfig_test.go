@@ -85,6 +85,18 @@ func TestFailedCommandsDoNotShowTheEnvironment(t *testing.T) {
 	}
 }
 
+func TestWriteVhostHidesTheEnvironmentOfAFailedTest(t *testing.T) {
+	eachKind(t, func(t *testing.T, _ kindRow, b *bench) {
+		b.runner.fail = func(string) error { return errors.New("exit status 1") }
+		site := b.site()
+		site.Env = []EnvVar{{Name: "A", Value: "output of"}} // What the command says.
+		_, err := b.WriteVhost(t.Context(), site, "t1")
+		if err == nil || strings.Contains(err.Error(), "output of") || !strings.Contains(err.Error(), "(hidden) test") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 func TestEnvironmentsThatAreRefused(t *testing.T) {
 	eachKind(t, func(t *testing.T, _ kindRow, b *bench) {
 		for _, env := range [][]EnvVar{{{Name: "a b"}}, {{Name: ""}}, {{Name: "HTTP_PROXY"}}, {{Name: "A"}, {Name: "A"}}, {{Name: "A", Value: "secret\x00"}}} {
