@@ -333,27 +333,25 @@ func TestRealReloadPicksUpAndReverts(t *testing.T) {
 	})
 }
 
+// TestRealSwitchedSymlinkIsSeen is nginx's alone: only it can hand PHP the real
+// path. PHP keeps that of a link for minutes.
 func TestRealSwitchedSymlinkIsSeen(t *testing.T) {
-	eachReal(t, nil, func(t *testing.T, b *bed) {
-		if b.cfg.Kind != "nginx" {
-			return // Only nginx can hand the real path to PHP, which caches the one of a link for minutes.
-		}
-		site := b.wordpressSite(t, "one", "one")
-		b.wordpressSite(t, "two", "two")
-		site.Docroot = filepath.Join(b.dir, "current")
-		if err := os.Symlink("one", site.Docroot); err != nil {
-			t.Fatal(err)
-		}
-		b.serve(t, site, "t1")
-		if r := b.get(t, ProbeRequest{Name: "example.com"}); !strings.HasPrefix(string(r.Body), "front one") {
-			t.Fatalf("%q", r.Body)
-		}
-		next := site.Docroot + ".next"
-		if err := errors.Join(os.Symlink("two", next), os.Rename(next, site.Docroot)); err != nil {
-			t.Fatal(err)
-		}
-		if r := b.get(t, ProbeRequest{Name: "example.com"}); !strings.HasPrefix(string(r.Body), "front two") {
-			t.Errorf("%q", r.Body)
-		}
-	})
+	b := newBed(t, realRows()[0], nil)
+	site := b.wordpressSite(t, "one", "one")
+	b.wordpressSite(t, "two", "two")
+	site.Docroot = filepath.Join(b.dir, "current")
+	if err := os.Symlink("one", site.Docroot); err != nil {
+		t.Fatal(err)
+	}
+	b.serve(t, site, "t1")
+	if r := b.get(t, ProbeRequest{Name: "example.com"}); !strings.HasPrefix(string(r.Body), "front one") {
+		t.Fatalf("%q", r.Body)
+	}
+	next := site.Docroot + ".next"
+	if err := errors.Join(os.Symlink("two", next), os.Rename(next, site.Docroot)); err != nil {
+		t.Fatal(err)
+	}
+	if r := b.get(t, ProbeRequest{Name: "example.com"}); !strings.HasPrefix(string(r.Body), "front two") {
+		t.Errorf("%q", r.Body)
+	}
 }
