@@ -13,10 +13,12 @@ const (
 	probePause = 100 * time.Millisecond
 	// servingPause is the same in WaitServing, which asks for a few bytes only.
 	servingPause = 10 * time.Millisecond
-	// inARow is how often the new configuration has to answer before it is
-	// believed: old and new workers accept connections side by side for a
-	// moment after a reload.
+	// inARow is how often, and steady for how long, the new configuration has to
+	// answer before it is believed: old and new workers accept connections side
+	// by side after a reload. nginx tells the old ones to end 100 ms after it has
+	// begun the new ones (ngx_master_process_cycle).
 	inARow = 5
+	steady = 250 * time.Millisecond
 )
 
 // WaitProbe repeats a probe until done says true of its result, or ctx ends;
@@ -63,14 +65,16 @@ func (s *Server) WaitServing(ctx context.Context, name string) error {
 
 func (s *Server) waitGeneration(ctx context.Context, name, entry, generation string) error {
 	req := ProbeRequest{Name: name, Listen: entry, Path: markerDirectory + generation}
-	row := 0
+	row, since := 0, time.Time{}
 	_, err := s.poll(ctx, req, servingPause, func(r ProbeResult) bool {
-		if r.tells(generation) {
-			row++
-		} else {
+		if !r.tells(generation) {
 			row = 0
+			return false
 		}
-		return row >= inARow
+		if row++; row == 1 {
+			since = time.Now()
+		}
+		return row >= inARow && time.Since(since) >= steady
 	})
 	return err
 }
