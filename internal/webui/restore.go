@@ -34,8 +34,6 @@ type planData struct {
 	Site, Part string
 	Backup     *sitekeepv1.Backup
 	Plan       *sitekeepv1.PlanRestoreResponse
-	Newest     *sitekeepv1.Backup      // what the difference is from
-	Diff       *sitekeepv1.DiffSummary // between the newest backup and this one; nil if they are the same
 	Paths      []selected
 	Tables     []string
 }
@@ -60,29 +58,7 @@ func (u *UI) restorePlan(r *request) error {
 		return err
 	}
 	d.Backup = got.GetBackup()
-	if err := u.compare(r, &d); err != nil {
-		return err
-	}
 	return u.render(r, "plan", "Restore "+d.Site, d)
-}
-
-// compare tells in what the chosen backup differs from the newest one.
-func (u *UI) compare(r *request, d *planData) error {
-	newest, err := u.backups.GetBackup(r.ctx, &sitekeepv1.GetBackupRequest{Id: "latest", Site: d.Site})
-	if err != nil || newest.GetBackup().GetId() == d.Backup.GetId() {
-		return err
-	}
-	d.Newest = newest.GetBackup()
-	stream, err := u.backups.DiffBackups(r.ctx, &sitekeepv1.DiffBackupsRequest{Before: d.Newest.GetId(), After: d.Backup.GetId(), SummaryOnly: true})
-	if err != nil {
-		return err
-	}
-	return each(stream.Recv, func(m *sitekeepv1.DiffBackupsResponse) error {
-		if m.GetSummary() != nil {
-			d.Diff = m.GetSummary()
-		}
-		return nil
-	})
 }
 
 // planOf reads what is to be restored from a form.

@@ -66,6 +66,9 @@ func loadViews(assetPath func(string) string, now func() time.Time) (views, erro
 		"asset": assetPath, "bytes": sizeText, "when": when, "ago": func(t *timestamppb.Timestamp) string { return ago(now(), t) },
 		"path": path, "state": stateText, "stateClass": stateClass, "trouble": troubleText, "join": strings.Join, "count": groupDigits,
 		"clean": clean, "took": took, "final": final, "sentence": sentence,
+		"millis": func(n int64) string {
+			return (time.Duration(n) * time.Millisecond).Round(100 * time.Millisecond).String()
+		},
 		"dict": dict, "words": words, "signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
 	}
 	out := views{}
