@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // Inventory is what a restore could leave behind on the servers: sorted names.
@@ -57,17 +59,24 @@ func (inv *Inventory) addDB(ctx context.Context, m *MariaDB) error {
 		inv.Databases = append(inv.Databases, prefix+d)
 	}
 	for _, u := range users {
-		inv.Users = append(inv.Users, prefix+u)
 		grants, err := column(ctx, m.root, "SHOW GRANTS FOR "+u)
+		var gone *mysql.MySQLError
+		if errors.As(err, &gone) && gone.Number == noSuchGrant {
+			continue // it was dropped since the users were listed
+		}
 		if err != nil {
 			return err
 		}
+		inv.Users = append(inv.Users, prefix+u)
 		for _, g := range grants {
 			inv.Grants = append(inv.Grants, prefix+passwordHash.ReplaceAllString(g, ""))
 		}
 	}
 	return nil
 }
+
+// noSuchGrant is ER_NONEXISTING_GRANT.
+const noSuchGrant = 1141
 
 func list(to *[]string, part, dir string) error {
 	entries, err := os.ReadDir(dir)
