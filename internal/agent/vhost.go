@@ -145,7 +145,11 @@ func (s *vhostService) BeginMaintenance(ctx context.Context, req *agentv1.BeginM
 	if err != nil {
 		return nil, err
 	}
-	result, err := web.BeginMaintenance(ctx, site.Name, req.GetTask(), lease)
+	begin := web.BeginMaintenance
+	if req.GetSite().GetExternal() {
+		begin = web.BeginExternalMaintenance
+	}
+	result, err := begin(ctx, site.Name, req.GetTask(), lease)
 	return &agentv1.BeginMaintenanceResponse{Warning: result.Reason}, vhostError(err)
 }
 

@@ -11,11 +11,14 @@ type SiteRef struct {
 	Root    string
 	Docroot string
 	Aliases []string
+
+	// External: its virtual host is the operator's.
+	External bool
 }
 
 // Ref is what agents are told of the site.
 func (s *Site) Ref() SiteRef {
-	return SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases}
+	return SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases, External: s.Vhost == VhostExternal}
 }
 
 // AgentInfo is what an agent says of itself.

@@ -22,7 +22,7 @@ func TestRealExternalVhost(t *testing.T) {
 		if _, err := b.WaitProbe(t.Context(), ProbeRequest{Name: "example.com", Path: "/style.css"}, served); err != nil {
 			t.Fatal(err)
 		}
-		r, err := b.BeginMaintenance(t.Context(), "example.com", "task", time.Minute)
+		r, err := b.BeginExternalMaintenance(t.Context(), "example.com", "task", time.Minute)
 		if err != nil || r.Ensured || !strings.Contains(r.Reason, b.IncludeLine("example.com")) {
 			t.Fatalf("without the line: %+v, %v", r, err)
 		}
@@ -34,7 +34,7 @@ func TestRealExternalVhost(t *testing.T) {
 			t.Fatal(err)
 		}
 		for deadline := time.Now().Add(15 * time.Second); !r.Ensured && time.Now().Before(deadline); {
-			if r, err = b.BeginMaintenance(t.Context(), "example.com", "task", time.Minute); err != nil {
+			if r, err = b.BeginExternalMaintenance(t.Context(), "example.com", "task", time.Minute); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,7 +13,7 @@ func TestIncludeOfAnExternalVhost(t *testing.T) {
 	eachKind(t, func(t *testing.T, _ kindRow, b *bench) {
 		path := filepath.Join(b.dir, "example.com.inc")
 		for range 2 {
-			r, err := b.BeginMaintenance(t.Context(), "example.com", "o", time.Minute)
+			r, err := b.BeginExternalMaintenance(t.Context(), "example.com", "o", time.Minute)
 			if err != nil || r.Ensured || !strings.Contains(r.Reason, b.IncludeLine("example.com")) {
 				t.Fatalf("%+v, %v", r, err)
 			}
@@ -30,7 +30,7 @@ func TestIncludeOfAnExternalVhost(t *testing.T) {
 			}
 			return nil
 		}
-		r, err := b.BeginMaintenance(t.Context(), "example.com", "o", time.Minute)
+		r, err := b.BeginExternalMaintenance(t.Context(), "example.com", "o", time.Minute)
 		if err != nil || r.Ensured || !strings.Contains(r.Reason, "cannot be written") {
 			t.Errorf("%+v, %v", r, err)
 		}

@@ -46,10 +46,24 @@ type Maintenance struct {
 // without a reload, until the owner ends it or its lease runs out and is
 // swept. Several owners may hold one site; it answers again when the last one
 // is gone. It may be repeated, which renews. Where the virtual host is
-// missing or not ours, the flag is set all the same, and 503 is ensured if the
-// virtual host that serves the site has the line of IncludeLine; otherwise the
-// result says what to do.
+// missing or not ours, the flag is set all the same, and the result says why
+// 503 is not ensured.
 func (s *Server) BeginMaintenance(ctx context.Context, name, owner string, lease time.Duration) (MaintenanceResult, error) {
+	return s.beginMaintenance(ctx, name, owner, lease, func(_ context.Context, _, reason string) string { return reason })
+}
+
+// BeginExternalMaintenance is BeginMaintenance for a site whose virtual host is
+// the operator's. It writes the file that the line of IncludeLine includes: 503
+// is ensured if the virtual host that serves the site has that line, and
+// otherwise the result names it.
+func (s *Server) BeginExternalMaintenance(ctx context.Context, name, owner string, lease time.Duration) (MaintenanceResult, error) {
+	return s.beginMaintenance(ctx, name, owner, lease, s.externalReason)
+}
+
+// foreignReason turns the reason why a virtual host of ours does not answer 503 into what there is to say.
+type foreignReason func(ctx context.Context, name, reason string) string
+
+func (s *Server) beginMaintenance(ctx context.Context, name, owner string, lease time.Duration, foreign foreignReason) (MaintenanceResult, error) {
 	if err := validateHolder(name, owner, lease); err != nil {
 		return MaintenanceResult{}, err
 	}
@@ -62,7 +76,7 @@ func (s *Server) BeginMaintenance(ctx context.Context, name, owner string, lease
 	if err != nil {
 		return MaintenanceResult{}, fmt.Errorf("begin maintenance of %s: %w", name, err)
 	}
-	reason, err := s.notEnsured(ctx, name)
+	reason, err := s.notEnsured(ctx, name, foreign)
 	return MaintenanceResult{Until: until, Ensured: reason == "" && err == nil, Reason: reason}, err
 }
 
@@ -166,15 +180,15 @@ func leaseEnd(now time.Time, lease time.Duration) time.Time {
 }
 
 // notEnsured says why the site's flag may not make it answer 503.
-func (s *Server) notEnsured(ctx context.Context, name string) (string, error) {
+func (s *Server) notEnsured(ctx context.Context, name string, foreign foreignReason) (string, error) {
 	state, err := s.VhostState(ctx, name)
 	switch {
 	case err != nil:
 		return "the virtual host cannot be read", err
 	case !state.Exists:
-		return s.externalReason(ctx, name, fmt.Sprintf("there is no managed virtual host %s", s.path(name))), nil
+		return foreign(ctx, name, fmt.Sprintf("there is no managed virtual host %s", s.path(name))), nil
 	case !state.Managed:
-		return s.externalReason(ctx, name, fmt.Sprintf("%s was not written by sitekeep", s.path(name))), nil
+		return foreign(ctx, name, fmt.Sprintf("%s was not written by sitekeep", s.path(name))), nil
 	case state.Edited:
 		return fmt.Sprintf("%s was edited by hand", s.path(name)), nil
 	}

@@ -59,7 +59,7 @@ func call[Q, A any](ctx context.Context, a *Agent, f func(context.Context, Q, ..
 }
 
 func ref(s model.SiteRef) *agentv1.SiteRef {
-	return &agentv1.SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases}
+	return &agentv1.SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases, External: s.External}
 }
 
 // Info asks the agent what it is.

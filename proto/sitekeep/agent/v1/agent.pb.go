@@ -278,7 +278,9 @@ type SiteRef struct {
 	// Absolute directory that the web server serves; may be root, above it, or below it.
 	Docroot string `protobuf:"bytes,4,opt,name=docroot,proto3" json:"docroot,omitempty"`
 	// Further domains.
-	Aliases       []string `protobuf:"bytes,5,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	Aliases []string `protobuf:"bytes,5,rep,name=aliases,proto3" json:"aliases,omitempty"`
+	// Its virtual host is the operator's.
+	External      bool `protobuf:"varint,6,opt,name=external,proto3" json:"external,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -348,6 +350,13 @@ func (x *SiteRef) GetAliases() []string {
 	return nil
 }
 
+func (x *SiteRef) GetExternal() bool {
+	if x != nil {
+		return x.External
+	}
+	return false
+}
+
 var File_sitekeep_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
@@ -373,13 +382,14 @@ const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"free_bytes\x18\x02 \x01(\x04R\tfreeBytes\x12\x1f\n" +
 	"\vfree_inodes\x18\x03 \x01(\x04R\n" +
-	"freeInodes\"y\n" +
+	"freeInodes\"\x95\x01\n" +
 	"\aSiteRef\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04root\x18\x03 \x01(\tR\x04root\x12\x18\n" +
 	"\adocroot\x18\x04 \x01(\tR\adocroot\x12\x18\n" +
-	"\aaliases\x18\x05 \x03(\tR\aaliases2`\n" +
+	"\aaliases\x18\x05 \x03(\tR\aaliases\x12\x1a\n" +
+	"\bexternal\x18\x06 \x01(\bR\bexternal2`\n" +
 	"\fAgentService\x12P\n" +
 	"\aGetInfo\x12!.sitekeep.agent.v1.GetInfoRequest\x1a\".sitekeep.agent.v1.GetInfoResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
