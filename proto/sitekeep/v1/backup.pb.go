@@ -2147,6 +2147,231 @@ func (x *RefusedBackup) GetHint() string {
 	return ""
 }
 
+// ImportBackupRequest: the header first, then the bytes of the tarball; then, if the dump lies beside it, a message
+// with dump_name and the bytes of the dump. What either is packed with is found from its first bytes.
+type ImportBackupRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Header *ImportHeader          `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Data   []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	// Name of the file with the dump: what follows are its bytes.
+	DumpName      string `protobuf:"bytes,3,opt,name=dump_name,json=dumpName,proto3" json:"dump_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportBackupRequest) Reset() {
+	*x = ImportBackupRequest{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportBackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportBackupRequest) ProtoMessage() {}
+
+func (x *ImportBackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportBackupRequest.ProtoReflect.Descriptor instead.
+func (*ImportBackupRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ImportBackupRequest) GetHeader() *ImportHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *ImportBackupRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *ImportBackupRequest) GetDumpName() string {
+	if x != nil {
+		return x.DumpName
+	}
+	return ""
+}
+
+// ImportHeader says what an imported tarball is for.
+type ImportHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The site that the backup is listed under. It need not be under care yet.
+	Site string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Where the tarball came from, without credentials, such as "example.com-20260101.tar.gz"; goes into the description.
+	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
+	// "Imported from SOURCE" if empty.
+	Description string `protobuf:"bytes,3,opt,name=description,proto3" json:"description,omitempty"`
+	// "tar.zst" (the default) or "tar.gz".
+	Format string `protobuf:"bytes,4,opt,name=format,proto3" json:"format,omitempty"`
+	// The kind of the site; empty: as the tarball shows it.
+	Kind string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
+	// Take a tarball without a dump.
+	FilesOnly     bool `protobuf:"varint,6,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportHeader) Reset() {
+	*x = ImportHeader{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportHeader) ProtoMessage() {}
+
+func (x *ImportHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportHeader.ProtoReflect.Descriptor instead.
+func (*ImportHeader) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ImportHeader) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *ImportHeader) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ImportHeader) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *ImportHeader) GetFormat() string {
+	if x != nil {
+		return x.Format
+	}
+	return ""
+}
+
+func (x *ImportHeader) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ImportHeader) GetFilesOnly() bool {
+	if x != nil {
+		return x.FilesOnly
+	}
+	return false
+}
+
+type ImportBackupResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Backup *Backup                `protobuf:"bytes,1,opt,name=backup,proto3" json:"backup,omitempty"`
+	// The kind that was found.
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// What the site was called where the tarball was made; empty if it does not say.
+	OldName string `protobuf:"bytes,3,opt,name=old_name,json=oldName,proto3" json:"old_name,omitempty"`
+	// Set-id bits that were dropped, entries that were left out, and so on. They are the backup's warnings, too.
+	Warnings      []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportBackupResponse) Reset() {
+	*x = ImportBackupResponse{}
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportBackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportBackupResponse) ProtoMessage() {}
+
+func (x *ImportBackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_backup_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportBackupResponse.ProtoReflect.Descriptor instead.
+func (*ImportBackupResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_backup_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ImportBackupResponse) GetBackup() *Backup {
+	if x != nil {
+		return x.Backup
+	}
+	return nil
+}
+
+func (x *ImportBackupResponse) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ImportBackupResponse) GetOldName() string {
+	if x != nil {
+		return x.OldName
+	}
+	return ""
+}
+
+func (x *ImportBackupResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 var File_sitekeep_v1_backup_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_backup_proto_rawDesc = "" +
@@ -2313,7 +2538,24 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1d\n" +
 	"\n" +
 	"error_kind\x18\x03 \x01(\tR\terrorKind\x12\x12\n" +
-	"\x04hint\x18\x04 \x01(\tR\x04hint2\xc5\b\n" +
+	"\x04hint\x18\x04 \x01(\tR\x04hint\"y\n" +
+	"\x13ImportBackupRequest\x121\n" +
+	"\x06header\x18\x01 \x01(\v2\x19.sitekeep.v1.ImportHeaderR\x06header\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\x12\x1b\n" +
+	"\tdump_name\x18\x03 \x01(\tR\bdumpName\"\xa7\x01\n" +
+	"\fImportHeader\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12 \n" +
+	"\vdescription\x18\x03 \x01(\tR\vdescription\x12\x16\n" +
+	"\x06format\x18\x04 \x01(\tR\x06format\x12\x12\n" +
+	"\x04kind\x18\x05 \x01(\tR\x04kind\x12\x1d\n" +
+	"\n" +
+	"files_only\x18\x06 \x01(\bR\tfilesOnly\"\x8e\x01\n" +
+	"\x14ImportBackupResponse\x12+\n" +
+	"\x06backup\x18\x01 \x01(\v2\x13.sitekeep.v1.BackupR\x06backup\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
+	"\bold_name\x18\x03 \x01(\tR\aoldName\x12\x1a\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings2\x9c\t\n" +
 	"\rBackupService\x12S\n" +
 	"\fCreateBackup\x12 .sitekeep.v1.CreateBackupRequest\x1a!.sitekeep.v1.CreateBackupResponse\x12V\n" +
 	"\rCreateBackups\x12!.sitekeep.v1.CreateBackupsRequest\x1a\".sitekeep.v1.CreateBackupsResponse\x12P\n" +
@@ -2328,7 +2570,8 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\n" +
 	"ListTables\x12\x1e.sitekeep.v1.ListTablesRequest\x1a\x1f.sitekeep.v1.ListTablesResponse0\x01\x12O\n" +
 	"\n" +
-	"ReadTables\x12\x1e.sitekeep.v1.ReadTablesRequest\x1a\x1f.sitekeep.v1.ReadTablesResponse0\x01\x12R\n" +
+	"ReadTables\x12\x1e.sitekeep.v1.ReadTablesRequest\x1a\x1f.sitekeep.v1.ReadTablesResponse0\x01\x12U\n" +
+	"\fImportBackup\x12 .sitekeep.v1.ImportBackupRequest\x1a!.sitekeep.v1.ImportBackupResponse(\x01\x12R\n" +
 	"\vDiffBackups\x12\x1f.sitekeep.v1.DiffBackupsRequest\x1a .sitekeep.v1.DiffBackupsResponse0\x01B;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
 
 var (
@@ -2343,7 +2586,7 @@ func file_sitekeep_v1_backup_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_backup_proto_rawDescData
 }
 
-var file_sitekeep_v1_backup_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_sitekeep_v1_backup_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_sitekeep_v1_backup_proto_goTypes = []any{
 	(*Backup)(nil),                 // 0: sitekeep.v1.Backup
 	(*CreateBackupRequest)(nil),    // 1: sitekeep.v1.CreateBackupRequest
@@ -2377,17 +2620,20 @@ var file_sitekeep_v1_backup_proto_goTypes = []any{
 	(*CreateBackupsRequest)(nil),   // 29: sitekeep.v1.CreateBackupsRequest
 	(*CreateBackupsResponse)(nil),  // 30: sitekeep.v1.CreateBackupsResponse
 	(*RefusedBackup)(nil),          // 31: sitekeep.v1.RefusedBackup
-	(*timestamppb.Timestamp)(nil),  // 32: google.protobuf.Timestamp
-	(*Task)(nil),                   // 33: sitekeep.v1.Task
+	(*ImportBackupRequest)(nil),    // 32: sitekeep.v1.ImportBackupRequest
+	(*ImportHeader)(nil),           // 33: sitekeep.v1.ImportHeader
+	(*ImportBackupResponse)(nil),   // 34: sitekeep.v1.ImportBackupResponse
+	(*timestamppb.Timestamp)(nil),  // 35: google.protobuf.Timestamp
+	(*Task)(nil),                   // 36: sitekeep.v1.Task
 }
 var file_sitekeep_v1_backup_proto_depIdxs = []int32{
-	32, // 0: sitekeep.v1.Backup.created_at:type_name -> google.protobuf.Timestamp
-	33, // 1: sitekeep.v1.CreateBackupResponse.task:type_name -> sitekeep.v1.Task
+	35, // 0: sitekeep.v1.Backup.created_at:type_name -> google.protobuf.Timestamp
+	36, // 1: sitekeep.v1.CreateBackupResponse.task:type_name -> sitekeep.v1.Task
 	0,  // 2: sitekeep.v1.ListBackupsResponse.backups:type_name -> sitekeep.v1.Backup
 	0,  // 3: sitekeep.v1.GetBackupResponse.backup:type_name -> sitekeep.v1.Backup
 	0,  // 4: sitekeep.v1.PinBackupResponse.backup:type_name -> sitekeep.v1.Backup
-	33, // 5: sitekeep.v1.CheckBackupsResponse.task:type_name -> sitekeep.v1.Task
-	32, // 6: sitekeep.v1.Entry.modified_at:type_name -> google.protobuf.Timestamp
+	36, // 5: sitekeep.v1.CheckBackupsResponse.task:type_name -> sitekeep.v1.Task
+	35, // 6: sitekeep.v1.Entry.modified_at:type_name -> google.protobuf.Timestamp
 	14, // 7: sitekeep.v1.ListEntriesResponse.entries:type_name -> sitekeep.v1.Entry
 	0,  // 8: sitekeep.v1.DownloadBackupResponse.backup:type_name -> sitekeep.v1.Backup
 	21, // 9: sitekeep.v1.ListTablesResponse.tables:type_name -> sitekeep.v1.Table
@@ -2397,39 +2643,43 @@ var file_sitekeep_v1_backup_proto_depIdxs = []int32{
 	21, // 13: sitekeep.v1.Difference.table_after:type_name -> sitekeep.v1.Table
 	26, // 14: sitekeep.v1.DiffBackupsResponse.differences:type_name -> sitekeep.v1.Difference
 	27, // 15: sitekeep.v1.DiffBackupsResponse.summary:type_name -> sitekeep.v1.DiffSummary
-	33, // 16: sitekeep.v1.CreateBackupsResponse.tasks:type_name -> sitekeep.v1.Task
+	36, // 16: sitekeep.v1.CreateBackupsResponse.tasks:type_name -> sitekeep.v1.Task
 	31, // 17: sitekeep.v1.CreateBackupsResponse.refused:type_name -> sitekeep.v1.RefusedBackup
-	1,  // 18: sitekeep.v1.BackupService.CreateBackup:input_type -> sitekeep.v1.CreateBackupRequest
-	29, // 19: sitekeep.v1.BackupService.CreateBackups:input_type -> sitekeep.v1.CreateBackupsRequest
-	3,  // 20: sitekeep.v1.BackupService.ListBackups:input_type -> sitekeep.v1.ListBackupsRequest
-	5,  // 21: sitekeep.v1.BackupService.GetBackup:input_type -> sitekeep.v1.GetBackupRequest
-	7,  // 22: sitekeep.v1.BackupService.PinBackup:input_type -> sitekeep.v1.PinBackupRequest
-	9,  // 23: sitekeep.v1.BackupService.DeleteBackup:input_type -> sitekeep.v1.DeleteBackupRequest
-	11, // 24: sitekeep.v1.BackupService.CheckBackups:input_type -> sitekeep.v1.CheckBackupsRequest
-	13, // 25: sitekeep.v1.BackupService.ListEntries:input_type -> sitekeep.v1.ListEntriesRequest
-	16, // 26: sitekeep.v1.BackupService.ReadEntry:input_type -> sitekeep.v1.ReadEntryRequest
-	18, // 27: sitekeep.v1.BackupService.DownloadBackup:input_type -> sitekeep.v1.DownloadBackupRequest
-	20, // 28: sitekeep.v1.BackupService.ListTables:input_type -> sitekeep.v1.ListTablesRequest
-	23, // 29: sitekeep.v1.BackupService.ReadTables:input_type -> sitekeep.v1.ReadTablesRequest
-	25, // 30: sitekeep.v1.BackupService.DiffBackups:input_type -> sitekeep.v1.DiffBackupsRequest
-	2,  // 31: sitekeep.v1.BackupService.CreateBackup:output_type -> sitekeep.v1.CreateBackupResponse
-	30, // 32: sitekeep.v1.BackupService.CreateBackups:output_type -> sitekeep.v1.CreateBackupsResponse
-	4,  // 33: sitekeep.v1.BackupService.ListBackups:output_type -> sitekeep.v1.ListBackupsResponse
-	6,  // 34: sitekeep.v1.BackupService.GetBackup:output_type -> sitekeep.v1.GetBackupResponse
-	8,  // 35: sitekeep.v1.BackupService.PinBackup:output_type -> sitekeep.v1.PinBackupResponse
-	10, // 36: sitekeep.v1.BackupService.DeleteBackup:output_type -> sitekeep.v1.DeleteBackupResponse
-	12, // 37: sitekeep.v1.BackupService.CheckBackups:output_type -> sitekeep.v1.CheckBackupsResponse
-	15, // 38: sitekeep.v1.BackupService.ListEntries:output_type -> sitekeep.v1.ListEntriesResponse
-	17, // 39: sitekeep.v1.BackupService.ReadEntry:output_type -> sitekeep.v1.ReadEntryResponse
-	19, // 40: sitekeep.v1.BackupService.DownloadBackup:output_type -> sitekeep.v1.DownloadBackupResponse
-	22, // 41: sitekeep.v1.BackupService.ListTables:output_type -> sitekeep.v1.ListTablesResponse
-	24, // 42: sitekeep.v1.BackupService.ReadTables:output_type -> sitekeep.v1.ReadTablesResponse
-	28, // 43: sitekeep.v1.BackupService.DiffBackups:output_type -> sitekeep.v1.DiffBackupsResponse
-	31, // [31:44] is the sub-list for method output_type
-	18, // [18:31] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	33, // 18: sitekeep.v1.ImportBackupRequest.header:type_name -> sitekeep.v1.ImportHeader
+	0,  // 19: sitekeep.v1.ImportBackupResponse.backup:type_name -> sitekeep.v1.Backup
+	1,  // 20: sitekeep.v1.BackupService.CreateBackup:input_type -> sitekeep.v1.CreateBackupRequest
+	29, // 21: sitekeep.v1.BackupService.CreateBackups:input_type -> sitekeep.v1.CreateBackupsRequest
+	3,  // 22: sitekeep.v1.BackupService.ListBackups:input_type -> sitekeep.v1.ListBackupsRequest
+	5,  // 23: sitekeep.v1.BackupService.GetBackup:input_type -> sitekeep.v1.GetBackupRequest
+	7,  // 24: sitekeep.v1.BackupService.PinBackup:input_type -> sitekeep.v1.PinBackupRequest
+	9,  // 25: sitekeep.v1.BackupService.DeleteBackup:input_type -> sitekeep.v1.DeleteBackupRequest
+	11, // 26: sitekeep.v1.BackupService.CheckBackups:input_type -> sitekeep.v1.CheckBackupsRequest
+	13, // 27: sitekeep.v1.BackupService.ListEntries:input_type -> sitekeep.v1.ListEntriesRequest
+	16, // 28: sitekeep.v1.BackupService.ReadEntry:input_type -> sitekeep.v1.ReadEntryRequest
+	18, // 29: sitekeep.v1.BackupService.DownloadBackup:input_type -> sitekeep.v1.DownloadBackupRequest
+	20, // 30: sitekeep.v1.BackupService.ListTables:input_type -> sitekeep.v1.ListTablesRequest
+	23, // 31: sitekeep.v1.BackupService.ReadTables:input_type -> sitekeep.v1.ReadTablesRequest
+	32, // 32: sitekeep.v1.BackupService.ImportBackup:input_type -> sitekeep.v1.ImportBackupRequest
+	25, // 33: sitekeep.v1.BackupService.DiffBackups:input_type -> sitekeep.v1.DiffBackupsRequest
+	2,  // 34: sitekeep.v1.BackupService.CreateBackup:output_type -> sitekeep.v1.CreateBackupResponse
+	30, // 35: sitekeep.v1.BackupService.CreateBackups:output_type -> sitekeep.v1.CreateBackupsResponse
+	4,  // 36: sitekeep.v1.BackupService.ListBackups:output_type -> sitekeep.v1.ListBackupsResponse
+	6,  // 37: sitekeep.v1.BackupService.GetBackup:output_type -> sitekeep.v1.GetBackupResponse
+	8,  // 38: sitekeep.v1.BackupService.PinBackup:output_type -> sitekeep.v1.PinBackupResponse
+	10, // 39: sitekeep.v1.BackupService.DeleteBackup:output_type -> sitekeep.v1.DeleteBackupResponse
+	12, // 40: sitekeep.v1.BackupService.CheckBackups:output_type -> sitekeep.v1.CheckBackupsResponse
+	15, // 41: sitekeep.v1.BackupService.ListEntries:output_type -> sitekeep.v1.ListEntriesResponse
+	17, // 42: sitekeep.v1.BackupService.ReadEntry:output_type -> sitekeep.v1.ReadEntryResponse
+	19, // 43: sitekeep.v1.BackupService.DownloadBackup:output_type -> sitekeep.v1.DownloadBackupResponse
+	22, // 44: sitekeep.v1.BackupService.ListTables:output_type -> sitekeep.v1.ListTablesResponse
+	24, // 45: sitekeep.v1.BackupService.ReadTables:output_type -> sitekeep.v1.ReadTablesResponse
+	34, // 46: sitekeep.v1.BackupService.ImportBackup:output_type -> sitekeep.v1.ImportBackupResponse
+	28, // 47: sitekeep.v1.BackupService.DiffBackups:output_type -> sitekeep.v1.DiffBackupsResponse
+	34, // [34:48] is the sub-list for method output_type
+	20, // [20:34] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_backup_proto_init() }
@@ -2444,7 +2694,7 @@ func file_sitekeep_v1_backup_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_backup_proto_rawDesc), len(file_sitekeep_v1_backup_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   32,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

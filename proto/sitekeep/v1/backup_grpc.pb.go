@@ -31,6 +31,7 @@ const (
 	BackupService_DownloadBackup_FullMethodName = "/sitekeep.v1.BackupService/DownloadBackup"
 	BackupService_ListTables_FullMethodName     = "/sitekeep.v1.BackupService/ListTables"
 	BackupService_ReadTables_FullMethodName     = "/sitekeep.v1.BackupService/ReadTables"
+	BackupService_ImportBackup_FullMethodName   = "/sitekeep.v1.BackupService/ImportBackup"
 	BackupService_DiffBackups_FullMethodName    = "/sitekeep.v1.BackupService/DiffBackups"
 )
 
@@ -67,6 +68,10 @@ type BackupServiceClient interface {
 	// ReadTables streams the SQL of some tables: the session's settings, the tables, and the end of the dump. A client
 	// of the database can import it. The last message has the digest; a stream without it is cut off.
 	ReadTables(ctx context.Context, in *ReadTablesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadTablesResponse], error)
+	// ImportBackup makes a backup of this store out of a tarball that was made elsewhere: by Sitekeep, by Aegir, or by hand
+	// with an SQL dump in it or beside it. It is read to its end and refused before anything is recorded if an entry
+	// leaves its directory or is a device, or if settings or dump are missing where they are needed. Needs the role admin.
+	ImportBackup(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportBackupRequest, ImportBackupResponse], error)
 	// DiffBackups streams in what two backups differ: paths in their order, then tables. The last message has the sums;
 	// a stream without them is cut off. Times of directories alone are no difference.
 	DiffBackups(ctx context.Context, in *DiffBackupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiffBackupsResponse], error)
@@ -245,9 +250,22 @@ func (c *backupServiceClient) ReadTables(ctx context.Context, in *ReadTablesRequ
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BackupService_ReadTablesClient = grpc.ServerStreamingClient[ReadTablesResponse]
 
+func (c *backupServiceClient) ImportBackup(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ImportBackupRequest, ImportBackupResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &BackupService_ServiceDesc.Streams[5], BackupService_ImportBackup_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ImportBackupRequest, ImportBackupResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BackupService_ImportBackupClient = grpc.ClientStreamingClient[ImportBackupRequest, ImportBackupResponse]
+
 func (c *backupServiceClient) DiffBackups(ctx context.Context, in *DiffBackupsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiffBackupsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &BackupService_ServiceDesc.Streams[5], BackupService_DiffBackups_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &BackupService_ServiceDesc.Streams[6], BackupService_DiffBackups_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -297,6 +315,10 @@ type BackupServiceServer interface {
 	// ReadTables streams the SQL of some tables: the session's settings, the tables, and the end of the dump. A client
 	// of the database can import it. The last message has the digest; a stream without it is cut off.
 	ReadTables(*ReadTablesRequest, grpc.ServerStreamingServer[ReadTablesResponse]) error
+	// ImportBackup makes a backup of this store out of a tarball that was made elsewhere: by Sitekeep, by Aegir, or by hand
+	// with an SQL dump in it or beside it. It is read to its end and refused before anything is recorded if an entry
+	// leaves its directory or is a device, or if settings or dump are missing where they are needed. Needs the role admin.
+	ImportBackup(grpc.ClientStreamingServer[ImportBackupRequest, ImportBackupResponse]) error
 	// DiffBackups streams in what two backups differ: paths in their order, then tables. The last message has the sums;
 	// a stream without them is cut off. Times of directories alone are no difference.
 	DiffBackups(*DiffBackupsRequest, grpc.ServerStreamingServer[DiffBackupsResponse]) error
@@ -345,6 +367,9 @@ func (UnimplementedBackupServiceServer) ListTables(*ListTablesRequest, grpc.Serv
 }
 func (UnimplementedBackupServiceServer) ReadTables(*ReadTablesRequest, grpc.ServerStreamingServer[ReadTablesResponse]) error {
 	return status.Error(codes.Unimplemented, "method ReadTables not implemented")
+}
+func (UnimplementedBackupServiceServer) ImportBackup(grpc.ClientStreamingServer[ImportBackupRequest, ImportBackupResponse]) error {
+	return status.Error(codes.Unimplemented, "method ImportBackup not implemented")
 }
 func (UnimplementedBackupServiceServer) DiffBackups(*DiffBackupsRequest, grpc.ServerStreamingServer[DiffBackupsResponse]) error {
 	return status.Error(codes.Unimplemented, "method DiffBackups not implemented")
@@ -551,6 +576,13 @@ func _BackupService_ReadTables_Handler(srv interface{}, stream grpc.ServerStream
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type BackupService_ReadTablesServer = grpc.ServerStreamingServer[ReadTablesResponse]
 
+func _BackupService_ImportBackup_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(BackupServiceServer).ImportBackup(&grpc.GenericServerStream[ImportBackupRequest, ImportBackupResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type BackupService_ImportBackupServer = grpc.ClientStreamingServer[ImportBackupRequest, ImportBackupResponse]
+
 func _BackupService_DiffBackups_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(DiffBackupsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -623,6 +655,11 @@ var BackupService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "ReadTables",
 			Handler:       _BackupService_ReadTables_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "ImportBackup",
+			Handler:       _BackupService_ImportBackup_Handler,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "DiffBackups",

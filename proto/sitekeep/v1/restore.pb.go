@@ -830,11 +830,600 @@ func (x *UndoRestoreResponse) GetTask() *Task {
 	return nil
 }
 
+type DeployBackupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// An id.
+	Backup string `protobuf:"bytes,1,opt,name=backup,proto3" json:"backup,omitempty"`
+	// The site to make, as in CreateSiteRequest; an empty docroot lies to the root as it did in the backup. For one that
+	// is under care: its name, and nothing else.
+	Site *Site `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
+	// Replaced by the site's name in settings, and where the kind keeps addresses, in the database. Empty: the name that
+	// the backup's manifest has.
+	OldName string `protobuf:"bytes,3,opt,name=old_name,json=oldName,proto3" json:"old_name,omitempty"`
+	// As in RestoreSiteRequest; for a site that is under care.
+	Grace         *durationpb.Duration `protobuf:"bytes,4,opt,name=grace,proto3" json:"grace,omitempty"`
+	Queue         bool                 `protobuf:"varint,5,opt,name=queue,proto3" json:"queue,omitempty"`
+	FilesOnly     bool                 `protobuf:"varint,6,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeployBackupRequest) Reset() {
+	*x = DeployBackupRequest{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeployBackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeployBackupRequest) ProtoMessage() {}
+
+func (x *DeployBackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeployBackupRequest.ProtoReflect.Descriptor instead.
+func (*DeployBackupRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DeployBackupRequest) GetBackup() string {
+	if x != nil {
+		return x.Backup
+	}
+	return ""
+}
+
+func (x *DeployBackupRequest) GetSite() *Site {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *DeployBackupRequest) GetOldName() string {
+	if x != nil {
+		return x.OldName
+	}
+	return ""
+}
+
+func (x *DeployBackupRequest) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
+}
+
+func (x *DeployBackupRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
+}
+
+func (x *DeployBackupRequest) GetFilesOnly() bool {
+	if x != nil {
+		return x.FilesOnly
+	}
+	return false
+}
+
+type DeployBackupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeployBackupResponse) Reset() {
+	*x = DeployBackupResponse{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeployBackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeployBackupResponse) ProtoMessage() {}
+
+func (x *DeployBackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeployBackupResponse.ProtoReflect.Descriptor instead.
+func (*DeployBackupResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DeployBackupResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+type CloneSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Its name is required. What else is empty is as the cloned site has it; in the root and the docroot its name is
+	// replaced by the new one, and a root without the name needs one of its own here. Aliases are not taken over.
+	NewSite *Site `protobuf:"bytes,2,opt,name=new_site,json=newSite,proto3" json:"new_site,omitempty"`
+	// Out of this backup; empty: out of a new one.
+	Backup        string `protobuf:"bytes,3,opt,name=backup,proto3" json:"backup,omitempty"`
+	Queue         bool   `protobuf:"varint,4,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloneSiteRequest) Reset() {
+	*x = CloneSiteRequest{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloneSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloneSiteRequest) ProtoMessage() {}
+
+func (x *CloneSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloneSiteRequest.ProtoReflect.Descriptor instead.
+func (*CloneSiteRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CloneSiteRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *CloneSiteRequest) GetNewSite() *Site {
+	if x != nil {
+		return x.NewSite
+	}
+	return nil
+}
+
+func (x *CloneSiteRequest) GetBackup() string {
+	if x != nil {
+		return x.Backup
+	}
+	return ""
+}
+
+func (x *CloneSiteRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
+}
+
+type CloneSiteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloneSiteResponse) Reset() {
+	*x = CloneSiteResponse{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloneSiteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloneSiteResponse) ProtoMessage() {}
+
+func (x *CloneSiteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloneSiteResponse.ProtoReflect.Descriptor instead.
+func (*CloneSiteResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CloneSiteResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+type MigrateSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// What is empty stays as it is; something must change.
+	WebServers []string `protobuf:"bytes,2,rep,name=web_servers,json=webServers,proto3" json:"web_servers,omitempty"`
+	DbServer   string   `protobuf:"bytes,3,opt,name=db_server,json=dbServer,proto3" json:"db_server,omitempty"`
+	Root       string   `protobuf:"bytes,4,opt,name=root,proto3" json:"root,omitempty"`
+	Docroot    string   `protobuf:"bytes,5,opt,name=docroot,proto3" json:"docroot,omitempty"`
+	// How long the old place stays for an undo. Absent: 24 hours. Zero: it goes at once.
+	Grace         *durationpb.Duration `protobuf:"bytes,6,opt,name=grace,proto3" json:"grace,omitempty"`
+	Queue         bool                 `protobuf:"varint,7,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrateSiteRequest) Reset() {
+	*x = MigrateSiteRequest{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrateSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrateSiteRequest) ProtoMessage() {}
+
+func (x *MigrateSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrateSiteRequest.ProtoReflect.Descriptor instead.
+func (*MigrateSiteRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *MigrateSiteRequest) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *MigrateSiteRequest) GetWebServers() []string {
+	if x != nil {
+		return x.WebServers
+	}
+	return nil
+}
+
+func (x *MigrateSiteRequest) GetDbServer() string {
+	if x != nil {
+		return x.DbServer
+	}
+	return ""
+}
+
+func (x *MigrateSiteRequest) GetRoot() string {
+	if x != nil {
+		return x.Root
+	}
+	return ""
+}
+
+func (x *MigrateSiteRequest) GetDocroot() string {
+	if x != nil {
+		return x.Docroot
+	}
+	return ""
+}
+
+func (x *MigrateSiteRequest) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
+}
+
+func (x *MigrateSiteRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
+}
+
+type MigrateSiteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrateSiteResponse) Reset() {
+	*x = MigrateSiteResponse{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrateSiteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrateSiteResponse) ProtoMessage() {}
+
+func (x *MigrateSiteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrateSiteResponse.ProtoReflect.Descriptor instead.
+func (*MigrateSiteResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *MigrateSiteResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+type DrillSitesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Exactly one of all, client and names.
+	All    bool   `protobuf:"varint,1,opt,name=all,proto3" json:"all,omitempty"`
+	Client string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
+	// Names of sites, and globs over them.
+	Names []string `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
+	// This backup, of the one site that is named; empty: the last good one of each.
+	Backup        string `protobuf:"bytes,4,opt,name=backup,proto3" json:"backup,omitempty"`
+	Queue         bool   `protobuf:"varint,5,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrillSitesRequest) Reset() {
+	*x = DrillSitesRequest{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrillSitesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrillSitesRequest) ProtoMessage() {}
+
+func (x *DrillSitesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrillSitesRequest.ProtoReflect.Descriptor instead.
+func (*DrillSitesRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DrillSitesRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *DrillSitesRequest) GetClient() string {
+	if x != nil {
+		return x.Client
+	}
+	return ""
+}
+
+func (x *DrillSitesRequest) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *DrillSitesRequest) GetBackup() string {
+	if x != nil {
+		return x.Backup
+	}
+	return ""
+}
+
+func (x *DrillSitesRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
+}
+
+type DrillSitesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By site; one that waited already stands for a new one.
+	Tasks []*Task `protobuf:"bytes,1,rep,name=tasks,proto3" json:"tasks,omitempty"`
+	// Sites for which no task could be started, such as those without a backup.
+	Refused       []*RefusedDrill `protobuf:"bytes,2,rep,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrillSitesResponse) Reset() {
+	*x = DrillSitesResponse{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrillSitesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrillSitesResponse) ProtoMessage() {}
+
+func (x *DrillSitesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrillSitesResponse.ProtoReflect.Descriptor instead.
+func (*DrillSitesResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DrillSitesResponse) GetTasks() []*Task {
+	if x != nil {
+		return x.Tasks
+	}
+	return nil
+}
+
+func (x *DrillSitesResponse) GetRefused() []*RefusedDrill {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// RefusedDrill is a site for which no drill could be started.
+type RefusedDrill struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	ErrorKind     string                 `protobuf:"bytes,3,opt,name=error_kind,json=errorKind,proto3" json:"error_kind,omitempty"`
+	Hint          string                 `protobuf:"bytes,4,opt,name=hint,proto3" json:"hint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RefusedDrill) Reset() {
+	*x = RefusedDrill{}
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RefusedDrill) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RefusedDrill) ProtoMessage() {}
+
+func (x *RefusedDrill) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_restore_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RefusedDrill.ProtoReflect.Descriptor instead.
+func (*RefusedDrill) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RefusedDrill) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *RefusedDrill) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *RefusedDrill) GetErrorKind() string {
+	if x != nil {
+		return x.ErrorKind
+	}
+	return ""
+}
+
+func (x *RefusedDrill) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
 var File_sitekeep_v1_restore_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\n" +
-	"\x19sitekeep/v1/restore.proto\x12\vsitekeep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16sitekeep/v1/task.proto\"\xed\x01\n" +
+	"\x19sitekeep/v1/restore.proto\x12\vsitekeep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x16sitekeep/v1/site.proto\x1a\x16sitekeep/v1/task.proto\"\xed\x01\n" +
 	"\x12RestoreSiteRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x16\n" +
 	"\x06backup\x18\x02 \x01(\tR\x06backup\x12/\n" +
@@ -896,11 +1485,59 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\x12UndoRestoreRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\"<\n" +
 	"\x13UndoRestoreResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task2\x86\x02\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\xd5\x01\n" +
+	"\x13DeployBackupRequest\x12\x16\n" +
+	"\x06backup\x18\x01 \x01(\tR\x06backup\x12%\n" +
+	"\x04site\x18\x02 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12\x19\n" +
+	"\bold_name\x18\x03 \x01(\tR\aoldName\x12/\n" +
+	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
+	"\x05queue\x18\x05 \x01(\bR\x05queue\x12\x1d\n" +
+	"\n" +
+	"files_only\x18\x06 \x01(\bR\tfilesOnly\"=\n" +
+	"\x14DeployBackupResponse\x12%\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\x82\x01\n" +
+	"\x10CloneSiteRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12,\n" +
+	"\bnew_site\x18\x02 \x01(\v2\x11.sitekeep.v1.SiteR\anewSite\x12\x16\n" +
+	"\x06backup\x18\x03 \x01(\tR\x06backup\x12\x14\n" +
+	"\x05queue\x18\x04 \x01(\bR\x05queue\":\n" +
+	"\x11CloneSiteResponse\x12%\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\xdb\x01\n" +
+	"\x12MigrateSiteRequest\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x1f\n" +
+	"\vweb_servers\x18\x02 \x03(\tR\n" +
+	"webServers\x12\x1b\n" +
+	"\tdb_server\x18\x03 \x01(\tR\bdbServer\x12\x12\n" +
+	"\x04root\x18\x04 \x01(\tR\x04root\x12\x18\n" +
+	"\adocroot\x18\x05 \x01(\tR\adocroot\x12/\n" +
+	"\x05grace\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
+	"\x05queue\x18\a \x01(\bR\x05queue\"<\n" +
+	"\x13MigrateSiteResponse\x12%\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\x81\x01\n" +
+	"\x11DrillSitesRequest\x12\x10\n" +
+	"\x03all\x18\x01 \x01(\bR\x03all\x12\x16\n" +
+	"\x06client\x18\x02 \x01(\tR\x06client\x12\x14\n" +
+	"\x05names\x18\x03 \x03(\tR\x05names\x12\x16\n" +
+	"\x06backup\x18\x04 \x01(\tR\x06backup\x12\x14\n" +
+	"\x05queue\x18\x05 \x01(\bR\x05queue\"r\n" +
+	"\x12DrillSitesResponse\x12'\n" +
+	"\x05tasks\x18\x01 \x03(\v2\x11.sitekeep.v1.TaskR\x05tasks\x123\n" +
+	"\arefused\x18\x02 \x03(\v2\x19.sitekeep.v1.RefusedDrillR\arefused\"k\n" +
+	"\fRefusedDrill\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1d\n" +
+	"\n" +
+	"error_kind\x18\x03 \x01(\tR\terrorKind\x12\x12\n" +
+	"\x04hint\x18\x04 \x01(\tR\x04hint2\xc8\x04\n" +
 	"\x0eRestoreService\x12P\n" +
 	"\vRestoreSite\x12\x1f.sitekeep.v1.RestoreSiteRequest\x1a .sitekeep.v1.RestoreSiteResponse\x12P\n" +
 	"\vPlanRestore\x12\x1f.sitekeep.v1.PlanRestoreRequest\x1a .sitekeep.v1.PlanRestoreResponse\x12P\n" +
-	"\vUndoRestore\x12\x1f.sitekeep.v1.UndoRestoreRequest\x1a .sitekeep.v1.UndoRestoreResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
+	"\vUndoRestore\x12\x1f.sitekeep.v1.UndoRestoreRequest\x1a .sitekeep.v1.UndoRestoreResponse\x12S\n" +
+	"\fDeployBackup\x12 .sitekeep.v1.DeployBackupRequest\x1a!.sitekeep.v1.DeployBackupResponse\x12J\n" +
+	"\tCloneSite\x12\x1d.sitekeep.v1.CloneSiteRequest\x1a\x1e.sitekeep.v1.CloneSiteResponse\x12P\n" +
+	"\vMigrateSite\x12\x1f.sitekeep.v1.MigrateSiteRequest\x1a .sitekeep.v1.MigrateSiteResponse\x12M\n" +
+	"\n" +
+	"DrillSites\x12\x1e.sitekeep.v1.DrillSitesRequest\x1a\x1f.sitekeep.v1.DrillSitesResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
 
 var (
 	file_sitekeep_v1_restore_proto_rawDescOnce sync.Once
@@ -914,25 +1551,35 @@ func file_sitekeep_v1_restore_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_restore_proto_rawDescData
 }
 
-var file_sitekeep_v1_restore_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_sitekeep_v1_restore_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_sitekeep_v1_restore_proto_goTypes = []any{
-	(*RestoreSiteRequest)(nil),  // 0: sitekeep.v1.RestoreSiteRequest
-	(*RestoreSiteResponse)(nil), // 1: sitekeep.v1.RestoreSiteResponse
-	(*PlanRestoreRequest)(nil),  // 2: sitekeep.v1.PlanRestoreRequest
-	(*PlanRestoreResponse)(nil), // 3: sitekeep.v1.PlanRestoreResponse
-	(*PlanRoom)(nil),            // 4: sitekeep.v1.PlanRoom
-	(*PlanFiles)(nil),           // 5: sitekeep.v1.PlanFiles
-	(*PlanDifference)(nil),      // 6: sitekeep.v1.PlanDifference
-	(*PlanTable)(nil),           // 7: sitekeep.v1.PlanTable
-	(*PlanStep)(nil),            // 8: sitekeep.v1.PlanStep
-	(*UndoRestoreRequest)(nil),  // 9: sitekeep.v1.UndoRestoreRequest
-	(*UndoRestoreResponse)(nil), // 10: sitekeep.v1.UndoRestoreResponse
-	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
-	(*Task)(nil),                // 12: sitekeep.v1.Task
+	(*RestoreSiteRequest)(nil),   // 0: sitekeep.v1.RestoreSiteRequest
+	(*RestoreSiteResponse)(nil),  // 1: sitekeep.v1.RestoreSiteResponse
+	(*PlanRestoreRequest)(nil),   // 2: sitekeep.v1.PlanRestoreRequest
+	(*PlanRestoreResponse)(nil),  // 3: sitekeep.v1.PlanRestoreResponse
+	(*PlanRoom)(nil),             // 4: sitekeep.v1.PlanRoom
+	(*PlanFiles)(nil),            // 5: sitekeep.v1.PlanFiles
+	(*PlanDifference)(nil),       // 6: sitekeep.v1.PlanDifference
+	(*PlanTable)(nil),            // 7: sitekeep.v1.PlanTable
+	(*PlanStep)(nil),             // 8: sitekeep.v1.PlanStep
+	(*UndoRestoreRequest)(nil),   // 9: sitekeep.v1.UndoRestoreRequest
+	(*UndoRestoreResponse)(nil),  // 10: sitekeep.v1.UndoRestoreResponse
+	(*DeployBackupRequest)(nil),  // 11: sitekeep.v1.DeployBackupRequest
+	(*DeployBackupResponse)(nil), // 12: sitekeep.v1.DeployBackupResponse
+	(*CloneSiteRequest)(nil),     // 13: sitekeep.v1.CloneSiteRequest
+	(*CloneSiteResponse)(nil),    // 14: sitekeep.v1.CloneSiteResponse
+	(*MigrateSiteRequest)(nil),   // 15: sitekeep.v1.MigrateSiteRequest
+	(*MigrateSiteResponse)(nil),  // 16: sitekeep.v1.MigrateSiteResponse
+	(*DrillSitesRequest)(nil),    // 17: sitekeep.v1.DrillSitesRequest
+	(*DrillSitesResponse)(nil),   // 18: sitekeep.v1.DrillSitesResponse
+	(*RefusedDrill)(nil),         // 19: sitekeep.v1.RefusedDrill
+	(*durationpb.Duration)(nil),  // 20: google.protobuf.Duration
+	(*Task)(nil),                 // 21: sitekeep.v1.Task
+	(*Site)(nil),                 // 22: sitekeep.v1.Site
 }
 var file_sitekeep_v1_restore_proto_depIdxs = []int32{
-	11, // 0: sitekeep.v1.RestoreSiteRequest.grace:type_name -> google.protobuf.Duration
-	12, // 1: sitekeep.v1.RestoreSiteResponse.task:type_name -> sitekeep.v1.Task
+	20, // 0: sitekeep.v1.RestoreSiteRequest.grace:type_name -> google.protobuf.Duration
+	21, // 1: sitekeep.v1.RestoreSiteResponse.task:type_name -> sitekeep.v1.Task
 	8,  // 2: sitekeep.v1.PlanRestoreResponse.steps:type_name -> sitekeep.v1.PlanStep
 	4,  // 3: sitekeep.v1.PlanRestoreResponse.room:type_name -> sitekeep.v1.PlanRoom
 	5,  // 4: sitekeep.v1.PlanRestoreResponse.files:type_name -> sitekeep.v1.PlanFiles
@@ -940,18 +1587,35 @@ var file_sitekeep_v1_restore_proto_depIdxs = []int32{
 	6,  // 6: sitekeep.v1.PlanFiles.added:type_name -> sitekeep.v1.PlanDifference
 	6,  // 7: sitekeep.v1.PlanFiles.changed:type_name -> sitekeep.v1.PlanDifference
 	6,  // 8: sitekeep.v1.PlanFiles.removed:type_name -> sitekeep.v1.PlanDifference
-	12, // 9: sitekeep.v1.UndoRestoreResponse.task:type_name -> sitekeep.v1.Task
-	0,  // 10: sitekeep.v1.RestoreService.RestoreSite:input_type -> sitekeep.v1.RestoreSiteRequest
-	2,  // 11: sitekeep.v1.RestoreService.PlanRestore:input_type -> sitekeep.v1.PlanRestoreRequest
-	9,  // 12: sitekeep.v1.RestoreService.UndoRestore:input_type -> sitekeep.v1.UndoRestoreRequest
-	1,  // 13: sitekeep.v1.RestoreService.RestoreSite:output_type -> sitekeep.v1.RestoreSiteResponse
-	3,  // 14: sitekeep.v1.RestoreService.PlanRestore:output_type -> sitekeep.v1.PlanRestoreResponse
-	10, // 15: sitekeep.v1.RestoreService.UndoRestore:output_type -> sitekeep.v1.UndoRestoreResponse
-	13, // [13:16] is the sub-list for method output_type
-	10, // [10:13] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	21, // 9: sitekeep.v1.UndoRestoreResponse.task:type_name -> sitekeep.v1.Task
+	22, // 10: sitekeep.v1.DeployBackupRequest.site:type_name -> sitekeep.v1.Site
+	20, // 11: sitekeep.v1.DeployBackupRequest.grace:type_name -> google.protobuf.Duration
+	21, // 12: sitekeep.v1.DeployBackupResponse.task:type_name -> sitekeep.v1.Task
+	22, // 13: sitekeep.v1.CloneSiteRequest.new_site:type_name -> sitekeep.v1.Site
+	21, // 14: sitekeep.v1.CloneSiteResponse.task:type_name -> sitekeep.v1.Task
+	20, // 15: sitekeep.v1.MigrateSiteRequest.grace:type_name -> google.protobuf.Duration
+	21, // 16: sitekeep.v1.MigrateSiteResponse.task:type_name -> sitekeep.v1.Task
+	21, // 17: sitekeep.v1.DrillSitesResponse.tasks:type_name -> sitekeep.v1.Task
+	19, // 18: sitekeep.v1.DrillSitesResponse.refused:type_name -> sitekeep.v1.RefusedDrill
+	0,  // 19: sitekeep.v1.RestoreService.RestoreSite:input_type -> sitekeep.v1.RestoreSiteRequest
+	2,  // 20: sitekeep.v1.RestoreService.PlanRestore:input_type -> sitekeep.v1.PlanRestoreRequest
+	9,  // 21: sitekeep.v1.RestoreService.UndoRestore:input_type -> sitekeep.v1.UndoRestoreRequest
+	11, // 22: sitekeep.v1.RestoreService.DeployBackup:input_type -> sitekeep.v1.DeployBackupRequest
+	13, // 23: sitekeep.v1.RestoreService.CloneSite:input_type -> sitekeep.v1.CloneSiteRequest
+	15, // 24: sitekeep.v1.RestoreService.MigrateSite:input_type -> sitekeep.v1.MigrateSiteRequest
+	17, // 25: sitekeep.v1.RestoreService.DrillSites:input_type -> sitekeep.v1.DrillSitesRequest
+	1,  // 26: sitekeep.v1.RestoreService.RestoreSite:output_type -> sitekeep.v1.RestoreSiteResponse
+	3,  // 27: sitekeep.v1.RestoreService.PlanRestore:output_type -> sitekeep.v1.PlanRestoreResponse
+	10, // 28: sitekeep.v1.RestoreService.UndoRestore:output_type -> sitekeep.v1.UndoRestoreResponse
+	12, // 29: sitekeep.v1.RestoreService.DeployBackup:output_type -> sitekeep.v1.DeployBackupResponse
+	14, // 30: sitekeep.v1.RestoreService.CloneSite:output_type -> sitekeep.v1.CloneSiteResponse
+	16, // 31: sitekeep.v1.RestoreService.MigrateSite:output_type -> sitekeep.v1.MigrateSiteResponse
+	18, // 32: sitekeep.v1.RestoreService.DrillSites:output_type -> sitekeep.v1.DrillSitesResponse
+	26, // [26:33] is the sub-list for method output_type
+	19, // [19:26] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_restore_proto_init() }
@@ -959,6 +1623,7 @@ func file_sitekeep_v1_restore_proto_init() {
 	if File_sitekeep_v1_restore_proto != nil {
 		return
 	}
+	file_sitekeep_v1_site_proto_init()
 	file_sitekeep_v1_task_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -966,7 +1631,7 @@ func file_sitekeep_v1_restore_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_restore_proto_rawDesc), len(file_sitekeep_v1_restore_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

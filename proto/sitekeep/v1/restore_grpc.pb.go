@@ -19,9 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RestoreService_RestoreSite_FullMethodName = "/sitekeep.v1.RestoreService/RestoreSite"
-	RestoreService_PlanRestore_FullMethodName = "/sitekeep.v1.RestoreService/PlanRestore"
-	RestoreService_UndoRestore_FullMethodName = "/sitekeep.v1.RestoreService/UndoRestore"
+	RestoreService_RestoreSite_FullMethodName  = "/sitekeep.v1.RestoreService/RestoreSite"
+	RestoreService_PlanRestore_FullMethodName  = "/sitekeep.v1.RestoreService/PlanRestore"
+	RestoreService_UndoRestore_FullMethodName  = "/sitekeep.v1.RestoreService/UndoRestore"
+	RestoreService_DeployBackup_FullMethodName = "/sitekeep.v1.RestoreService/DeployBackup"
+	RestoreService_CloneSite_FullMethodName    = "/sitekeep.v1.RestoreService/CloneSite"
+	RestoreService_MigrateSite_FullMethodName  = "/sitekeep.v1.RestoreService/MigrateSite"
+	RestoreService_DrillSites_FullMethodName   = "/sitekeep.v1.RestoreService/DrillSites"
 )
 
 // RestoreServiceClient is the client API for RestoreService service.
@@ -37,6 +41,21 @@ type RestoreServiceClient interface {
 	PlanRestore(ctx context.Context, in *PlanRestoreRequest, opts ...grpc.CallOption) (*PlanRestoreResponse, error)
 	// UndoRestore starts a task that takes back the last restore of a site, within its grace time.
 	UndoRestore(ctx context.Context, in *UndoRestoreRequest, opts ...grpc.CallOption) (*UndoRestoreResponse, error)
+	// DeployBackup starts a task that makes a site out of a backup, of whatever site and from wherever: a new one, or in
+	// place of one, with every guard of a restore. Whatever fails, a new site is gone again, and an old one is as it was.
+	// Needs the role admin.
+	DeployBackup(ctx context.Context, in *DeployBackupRequest, opts ...grpc.CallOption) (*DeployBackupResponse, error)
+	// CloneSite starts a task that backs a site up and makes another one out of that, under another name. The first one
+	// stays as it is. Needs the role admin.
+	CloneSite(ctx context.Context, in *CloneSiteRequest, opts ...grpc.CallOption) (*CloneSiteResponse, error)
+	// MigrateSite starts a task that moves a site to other servers or another directory, under its name. Visitors get the
+	// maintenance page from the last backup until the new place serves; the old place stays for the grace time, and
+	// UndoRestore goes back to it. Needs the role admin.
+	MigrateSite(ctx context.Context, in *MigrateSiteRequest, opts ...grpc.CallOption) (*MigrateSiteResponse, error)
+	// DrillSites starts a task for each site that restores its last good backup into a scratch place beside the site and a
+	// scratch database, compares tables, rows and files with what was recorded, and removes both. The site is not
+	// touched. NOT_FOUND if the scope has no site.
+	DrillSites(ctx context.Context, in *DrillSitesRequest, opts ...grpc.CallOption) (*DrillSitesResponse, error)
 }
 
 type restoreServiceClient struct {
@@ -77,6 +96,46 @@ func (c *restoreServiceClient) UndoRestore(ctx context.Context, in *UndoRestoreR
 	return out, nil
 }
 
+func (c *restoreServiceClient) DeployBackup(ctx context.Context, in *DeployBackupRequest, opts ...grpc.CallOption) (*DeployBackupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeployBackupResponse)
+	err := c.cc.Invoke(ctx, RestoreService_DeployBackup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *restoreServiceClient) CloneSite(ctx context.Context, in *CloneSiteRequest, opts ...grpc.CallOption) (*CloneSiteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloneSiteResponse)
+	err := c.cc.Invoke(ctx, RestoreService_CloneSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *restoreServiceClient) MigrateSite(ctx context.Context, in *MigrateSiteRequest, opts ...grpc.CallOption) (*MigrateSiteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MigrateSiteResponse)
+	err := c.cc.Invoke(ctx, RestoreService_MigrateSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *restoreServiceClient) DrillSites(ctx context.Context, in *DrillSitesRequest, opts ...grpc.CallOption) (*DrillSitesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrillSitesResponse)
+	err := c.cc.Invoke(ctx, RestoreService_DrillSites_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RestoreServiceServer is the server API for RestoreService service.
 // All implementations must embed UnimplementedRestoreServiceServer
 // for forward compatibility.
@@ -90,6 +149,21 @@ type RestoreServiceServer interface {
 	PlanRestore(context.Context, *PlanRestoreRequest) (*PlanRestoreResponse, error)
 	// UndoRestore starts a task that takes back the last restore of a site, within its grace time.
 	UndoRestore(context.Context, *UndoRestoreRequest) (*UndoRestoreResponse, error)
+	// DeployBackup starts a task that makes a site out of a backup, of whatever site and from wherever: a new one, or in
+	// place of one, with every guard of a restore. Whatever fails, a new site is gone again, and an old one is as it was.
+	// Needs the role admin.
+	DeployBackup(context.Context, *DeployBackupRequest) (*DeployBackupResponse, error)
+	// CloneSite starts a task that backs a site up and makes another one out of that, under another name. The first one
+	// stays as it is. Needs the role admin.
+	CloneSite(context.Context, *CloneSiteRequest) (*CloneSiteResponse, error)
+	// MigrateSite starts a task that moves a site to other servers or another directory, under its name. Visitors get the
+	// maintenance page from the last backup until the new place serves; the old place stays for the grace time, and
+	// UndoRestore goes back to it. Needs the role admin.
+	MigrateSite(context.Context, *MigrateSiteRequest) (*MigrateSiteResponse, error)
+	// DrillSites starts a task for each site that restores its last good backup into a scratch place beside the site and a
+	// scratch database, compares tables, rows and files with what was recorded, and removes both. The site is not
+	// touched. NOT_FOUND if the scope has no site.
+	DrillSites(context.Context, *DrillSitesRequest) (*DrillSitesResponse, error)
 	mustEmbedUnimplementedRestoreServiceServer()
 }
 
@@ -108,6 +182,18 @@ func (UnimplementedRestoreServiceServer) PlanRestore(context.Context, *PlanResto
 }
 func (UnimplementedRestoreServiceServer) UndoRestore(context.Context, *UndoRestoreRequest) (*UndoRestoreResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UndoRestore not implemented")
+}
+func (UnimplementedRestoreServiceServer) DeployBackup(context.Context, *DeployBackupRequest) (*DeployBackupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeployBackup not implemented")
+}
+func (UnimplementedRestoreServiceServer) CloneSite(context.Context, *CloneSiteRequest) (*CloneSiteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloneSite not implemented")
+}
+func (UnimplementedRestoreServiceServer) MigrateSite(context.Context, *MigrateSiteRequest) (*MigrateSiteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method MigrateSite not implemented")
+}
+func (UnimplementedRestoreServiceServer) DrillSites(context.Context, *DrillSitesRequest) (*DrillSitesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DrillSites not implemented")
 }
 func (UnimplementedRestoreServiceServer) mustEmbedUnimplementedRestoreServiceServer() {}
 func (UnimplementedRestoreServiceServer) testEmbeddedByValue()                        {}
@@ -184,6 +270,78 @@ func _RestoreService_UndoRestore_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _RestoreService_DeployBackup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeployBackupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RestoreServiceServer).DeployBackup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RestoreService_DeployBackup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RestoreServiceServer).DeployBackup(ctx, req.(*DeployBackupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RestoreService_CloneSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloneSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RestoreServiceServer).CloneSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RestoreService_CloneSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RestoreServiceServer).CloneSite(ctx, req.(*CloneSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RestoreService_MigrateSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MigrateSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RestoreServiceServer).MigrateSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RestoreService_MigrateSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RestoreServiceServer).MigrateSite(ctx, req.(*MigrateSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _RestoreService_DrillSites_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrillSitesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RestoreServiceServer).DrillSites(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RestoreService_DrillSites_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RestoreServiceServer).DrillSites(ctx, req.(*DrillSitesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RestoreService_ServiceDesc is the grpc.ServiceDesc for RestoreService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -202,6 +360,22 @@ var RestoreService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UndoRestore",
 			Handler:    _RestoreService_UndoRestore_Handler,
+		},
+		{
+			MethodName: "DeployBackup",
+			Handler:    _RestoreService_DeployBackup_Handler,
+		},
+		{
+			MethodName: "CloneSite",
+			Handler:    _RestoreService_CloneSite_Handler,
+		},
+		{
+			MethodName: "MigrateSite",
+			Handler:    _RestoreService_MigrateSite_Handler,
+		},
+		{
+			MethodName: "DrillSites",
+			Handler:    _RestoreService_DrillSites_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

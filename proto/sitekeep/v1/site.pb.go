@@ -866,7 +866,9 @@ type VerifySiteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Wait for the site if another task holds it, instead of failing with ABORTED.
-	Queue         bool `protobuf:"varint,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	Queue bool `protobuf:"varint,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Say what it would mend, and change nothing.
+	DryRun        bool `protobuf:"varint,3,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -911,6 +913,13 @@ func (x *VerifySiteRequest) GetName() string {
 func (x *VerifySiteRequest) GetQueue() bool {
 	if x != nil {
 		return x.Queue
+	}
+	return false
+}
+
+func (x *VerifySiteRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
 	}
 	return false
 }
@@ -1067,6 +1076,222 @@ func (x *UpdateSiteResponse) GetWarnings() []string {
 	return nil
 }
 
+type DiscoverSitesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A server with the role web.
+	Server string `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// Measure each site's files and database too; without it sizes are 0.
+	Sizes         bool `protobuf:"varint,2,opt,name=sizes,proto3" json:"sizes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscoverSitesRequest) Reset() {
+	*x = DiscoverSitesRequest{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscoverSitesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscoverSitesRequest) ProtoMessage() {}
+
+func (x *DiscoverSitesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscoverSitesRequest.ProtoReflect.Descriptor instead.
+func (*DiscoverSitesRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DiscoverSitesRequest) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *DiscoverSitesRequest) GetSizes() bool {
+	if x != nil {
+		return x.Sizes
+	}
+	return false
+}
+
+type DiscoverSitesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Site  *DiscoveredSite        `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// What could not be read or understood, a sentence with the place; without a site.
+	Warning       string `protobuf:"bytes,2,opt,name=warning,proto3" json:"warning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscoverSitesResponse) Reset() {
+	*x = DiscoverSitesResponse{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscoverSitesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscoverSitesResponse) ProtoMessage() {}
+
+func (x *DiscoverSitesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscoverSitesResponse.ProtoReflect.Descriptor instead.
+func (*DiscoverSitesResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *DiscoverSitesResponse) GetSite() *DiscoveredSite {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *DiscoverSitesResponse) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
+}
+
+// DiscoveredSite is a site that is there, whether or not it is under care.
+type DiscoveredSite struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As CreateSite takes it: name and aliases are those of its virtual host, db_server is the server under care that
+	// its settings lead to. Its vhost is "managed" only if Sitekeep wrote it.
+	Site *Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	// Of its software, such as "6.8.1"; empty if it is not known.
+	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
+	// The name under which it is under care; empty if it is not.
+	KnownAs string `protobuf:"bytes,3,opt,name=known_as,json=knownAs,proto3" json:"known_as,omitempty"`
+	// Why it cannot be added as it is, such as a database server without an agent; empty if it can.
+	Obstacle string `protobuf:"bytes,4,opt,name=obstacle,proto3" json:"obstacle,omitempty"`
+	// What the operator should know.
+	Warnings []string `protobuf:"bytes,5,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// The file with its virtual host.
+	VhostFile string `protobuf:"bytes,6,opt,name=vhost_file,json=vhostFile,proto3" json:"vhost_file,omitempty"`
+	// Bytes of its files, and of its tables and their indexes by the database server's statistics.
+	FileBytes     int64 `protobuf:"varint,7,opt,name=file_bytes,json=fileBytes,proto3" json:"file_bytes,omitempty"`
+	DatabaseBytes int64 `protobuf:"varint,8,opt,name=database_bytes,json=databaseBytes,proto3" json:"database_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscoveredSite) Reset() {
+	*x = DiscoveredSite{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscoveredSite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscoveredSite) ProtoMessage() {}
+
+func (x *DiscoveredSite) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscoveredSite.ProtoReflect.Descriptor instead.
+func (*DiscoveredSite) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DiscoveredSite) GetSite() *Site {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *DiscoveredSite) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *DiscoveredSite) GetKnownAs() string {
+	if x != nil {
+		return x.KnownAs
+	}
+	return ""
+}
+
+func (x *DiscoveredSite) GetObstacle() string {
+	if x != nil {
+		return x.Obstacle
+	}
+	return ""
+}
+
+func (x *DiscoveredSite) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *DiscoveredSite) GetVhostFile() string {
+	if x != nil {
+		return x.VhostFile
+	}
+	return ""
+}
+
+func (x *DiscoveredSite) GetFileBytes() int64 {
+	if x != nil {
+		return x.FileBytes
+	}
+	return 0
+}
+
+func (x *DiscoveredSite) GetDatabaseBytes() int64 {
+	if x != nil {
+		return x.DatabaseBytes
+	}
+	return 0
+}
+
 var File_sitekeep_v1_site_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_site_proto_rawDesc = "" +
@@ -1140,10 +1365,11 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\x11DeleteSiteRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"7\n" +
 	"\x12DeleteSiteResponse\x12!\n" +
-	"\fbackups_kept\x18\x01 \x01(\x03R\vbackupsKept\"=\n" +
+	"\fbackups_kept\x18\x01 \x01(\x03R\vbackupsKept\"V\n" +
 	"\x11VerifySiteRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05queue\x18\x02 \x01(\bR\x05queue\";\n" +
+	"\x05queue\x18\x02 \x01(\bR\x05queue\x12\x17\n" +
+	"\adry_run\x18\x03 \x01(\bR\x06dryRun\";\n" +
 	"\x12VerifySiteResponse\x12%\n" +
 	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"w\n" +
 	"\x11UpdateSiteRequest\x12%\n" +
@@ -1152,7 +1378,24 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"updateMask\"W\n" +
 	"\x12UpdateSiteResponse\x12%\n" +
 	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings2\xb0\x04\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"D\n" +
+	"\x14DiscoverSitesRequest\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12\x14\n" +
+	"\x05sizes\x18\x02 \x01(\bR\x05sizes\"b\n" +
+	"\x15DiscoverSitesResponse\x12/\n" +
+	"\x04site\x18\x01 \x01(\v2\x1b.sitekeep.v1.DiscoveredSiteR\x04site\x12\x18\n" +
+	"\awarning\x18\x02 \x01(\tR\awarning\"\x89\x02\n" +
+	"\x0eDiscoveredSite\x12%\n" +
+	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\tR\aversion\x12\x19\n" +
+	"\bknown_as\x18\x03 \x01(\tR\aknownAs\x12\x1a\n" +
+	"\bobstacle\x18\x04 \x01(\tR\bobstacle\x12\x1a\n" +
+	"\bwarnings\x18\x05 \x03(\tR\bwarnings\x12\x1d\n" +
+	"\n" +
+	"vhost_file\x18\x06 \x01(\tR\tvhostFile\x12\x1d\n" +
+	"\n" +
+	"file_bytes\x18\a \x01(\x03R\tfileBytes\x12%\n" +
+	"\x0edatabase_bytes\x18\b \x01(\x03R\rdatabaseBytes2\x8a\x05\n" +
 	"\vSiteService\x12M\n" +
 	"\n" +
 	"CreateSite\x12\x1e.sitekeep.v1.CreateSiteRequest\x1a\x1f.sitekeep.v1.CreateSiteResponse\x12J\n" +
@@ -1162,7 +1405,8 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\n" +
 	"UpdateSite\x12\x1e.sitekeep.v1.UpdateSiteRequest\x1a\x1f.sitekeep.v1.UpdateSiteResponse\x12M\n" +
 	"\n" +
-	"DeleteSite\x12\x1e.sitekeep.v1.DeleteSiteRequest\x1a\x1f.sitekeep.v1.DeleteSiteResponse\x12M\n" +
+	"DeleteSite\x12\x1e.sitekeep.v1.DeleteSiteRequest\x1a\x1f.sitekeep.v1.DeleteSiteResponse\x12X\n" +
+	"\rDiscoverSites\x12!.sitekeep.v1.DiscoverSitesRequest\x1a\".sitekeep.v1.DiscoverSitesResponse0\x01\x12M\n" +
 	"\n" +
 	"VerifySite\x12\x1e.sitekeep.v1.VerifySiteRequest\x1a\x1f.sitekeep.v1.VerifySiteResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
 
@@ -1178,7 +1422,7 @@ func file_sitekeep_v1_site_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_site_proto_rawDescData
 }
 
-var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_sitekeep_v1_site_proto_goTypes = []any{
 	(*Site)(nil),                  // 0: sitekeep.v1.Site
 	(*CreateSiteRequest)(nil),     // 1: sitekeep.v1.CreateSiteRequest
@@ -1196,47 +1440,54 @@ var file_sitekeep_v1_site_proto_goTypes = []any{
 	(*VerifySiteResponse)(nil),    // 13: sitekeep.v1.VerifySiteResponse
 	(*UpdateSiteRequest)(nil),     // 14: sitekeep.v1.UpdateSiteRequest
 	(*UpdateSiteResponse)(nil),    // 15: sitekeep.v1.UpdateSiteResponse
-	nil,                           // 16: sitekeep.v1.ListOverviewResponse.TroublesEntry
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*Task)(nil),                  // 18: sitekeep.v1.Task
-	(*fieldmaskpb.FieldMask)(nil), // 19: google.protobuf.FieldMask
+	(*DiscoverSitesRequest)(nil),  // 16: sitekeep.v1.DiscoverSitesRequest
+	(*DiscoverSitesResponse)(nil), // 17: sitekeep.v1.DiscoverSitesResponse
+	(*DiscoveredSite)(nil),        // 18: sitekeep.v1.DiscoveredSite
+	nil,                           // 19: sitekeep.v1.ListOverviewResponse.TroublesEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*Task)(nil),                  // 21: sitekeep.v1.Task
+	(*fieldmaskpb.FieldMask)(nil), // 22: google.protobuf.FieldMask
 }
 var file_sitekeep_v1_site_proto_depIdxs = []int32{
-	17, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
-	17, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
+	20, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
+	20, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: sitekeep.v1.CreateSiteRequest.site:type_name -> sitekeep.v1.Site
 	0,  // 3: sitekeep.v1.CreateSiteResponse.site:type_name -> sitekeep.v1.Site
 	0,  // 4: sitekeep.v1.ListSitesResponse.sites:type_name -> sitekeep.v1.Site
 	7,  // 5: sitekeep.v1.ListOverviewResponse.sites:type_name -> sitekeep.v1.SiteOverview
-	16, // 6: sitekeep.v1.ListOverviewResponse.troubles:type_name -> sitekeep.v1.ListOverviewResponse.TroublesEntry
-	17, // 7: sitekeep.v1.SiteOverview.last_good_at:type_name -> google.protobuf.Timestamp
-	18, // 8: sitekeep.v1.SiteOverview.last_task:type_name -> sitekeep.v1.Task
-	17, // 9: sitekeep.v1.SiteOverview.next_run:type_name -> google.protobuf.Timestamp
+	19, // 6: sitekeep.v1.ListOverviewResponse.troubles:type_name -> sitekeep.v1.ListOverviewResponse.TroublesEntry
+	20, // 7: sitekeep.v1.SiteOverview.last_good_at:type_name -> google.protobuf.Timestamp
+	21, // 8: sitekeep.v1.SiteOverview.last_task:type_name -> sitekeep.v1.Task
+	20, // 9: sitekeep.v1.SiteOverview.next_run:type_name -> google.protobuf.Timestamp
 	0,  // 10: sitekeep.v1.GetSiteResponse.site:type_name -> sitekeep.v1.Site
-	17, // 11: sitekeep.v1.GetSiteResponse.undo_until:type_name -> google.protobuf.Timestamp
-	18, // 12: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
+	20, // 11: sitekeep.v1.GetSiteResponse.undo_until:type_name -> google.protobuf.Timestamp
+	21, // 12: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
 	0,  // 13: sitekeep.v1.UpdateSiteRequest.site:type_name -> sitekeep.v1.Site
-	19, // 14: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	22, // 14: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
 	0,  // 15: sitekeep.v1.UpdateSiteResponse.site:type_name -> sitekeep.v1.Site
-	1,  // 16: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
-	3,  // 17: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
-	5,  // 18: sitekeep.v1.SiteService.ListOverview:input_type -> sitekeep.v1.ListOverviewRequest
-	8,  // 19: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
-	14, // 20: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
-	10, // 21: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
-	12, // 22: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
-	2,  // 23: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
-	4,  // 24: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
-	6,  // 25: sitekeep.v1.SiteService.ListOverview:output_type -> sitekeep.v1.ListOverviewResponse
-	9,  // 26: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
-	15, // 27: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
-	11, // 28: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
-	13, // 29: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
-	23, // [23:30] is the sub-list for method output_type
-	16, // [16:23] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	18, // 16: sitekeep.v1.DiscoverSitesResponse.site:type_name -> sitekeep.v1.DiscoveredSite
+	0,  // 17: sitekeep.v1.DiscoveredSite.site:type_name -> sitekeep.v1.Site
+	1,  // 18: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
+	3,  // 19: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
+	5,  // 20: sitekeep.v1.SiteService.ListOverview:input_type -> sitekeep.v1.ListOverviewRequest
+	8,  // 21: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
+	14, // 22: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
+	10, // 23: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
+	16, // 24: sitekeep.v1.SiteService.DiscoverSites:input_type -> sitekeep.v1.DiscoverSitesRequest
+	12, // 25: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
+	2,  // 26: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
+	4,  // 27: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
+	6,  // 28: sitekeep.v1.SiteService.ListOverview:output_type -> sitekeep.v1.ListOverviewResponse
+	9,  // 29: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
+	15, // 30: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
+	11, // 31: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
+	17, // 32: sitekeep.v1.SiteService.DiscoverSites:output_type -> sitekeep.v1.DiscoverSitesResponse
+	13, // 33: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
+	26, // [26:34] is the sub-list for method output_type
+	18, // [18:26] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_site_proto_init() }
@@ -1251,7 +1502,7 @@ func file_sitekeep_v1_site_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_site_proto_rawDesc), len(file_sitekeep_v1_site_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,13 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SiteService_CreateSite_FullMethodName   = "/sitekeep.v1.SiteService/CreateSite"
-	SiteService_ListSites_FullMethodName    = "/sitekeep.v1.SiteService/ListSites"
-	SiteService_ListOverview_FullMethodName = "/sitekeep.v1.SiteService/ListOverview"
-	SiteService_GetSite_FullMethodName      = "/sitekeep.v1.SiteService/GetSite"
-	SiteService_UpdateSite_FullMethodName   = "/sitekeep.v1.SiteService/UpdateSite"
-	SiteService_DeleteSite_FullMethodName   = "/sitekeep.v1.SiteService/DeleteSite"
-	SiteService_VerifySite_FullMethodName   = "/sitekeep.v1.SiteService/VerifySite"
+	SiteService_CreateSite_FullMethodName    = "/sitekeep.v1.SiteService/CreateSite"
+	SiteService_ListSites_FullMethodName     = "/sitekeep.v1.SiteService/ListSites"
+	SiteService_ListOverview_FullMethodName  = "/sitekeep.v1.SiteService/ListOverview"
+	SiteService_GetSite_FullMethodName       = "/sitekeep.v1.SiteService/GetSite"
+	SiteService_UpdateSite_FullMethodName    = "/sitekeep.v1.SiteService/UpdateSite"
+	SiteService_DeleteSite_FullMethodName    = "/sitekeep.v1.SiteService/DeleteSite"
+	SiteService_DiscoverSites_FullMethodName = "/sitekeep.v1.SiteService/DiscoverSites"
+	SiteService_VerifySite_FullMethodName    = "/sitekeep.v1.SiteService/VerifySite"
 )
 
 // SiteServiceClient is the client API for SiteService service.
@@ -48,6 +49,9 @@ type SiteServiceClient interface {
 	UpdateSite(ctx context.Context, in *UpdateSiteRequest, opts ...grpc.CallOption) (*UpdateSiteResponse, error)
 	// DeleteSite takes a site out of care. Its files, database and backups stay where they are; a managed vhost stays too.
 	DeleteSite(ctx context.Context, in *DeleteSiteRequest, opts ...grpc.CallOption) (*DeleteSiteResponse, error)
+	// DiscoverSites looks at a server's virtual hosts and directories for sites, and changes nothing; CreateSite puts one
+	// under care. What it could not read is said, and stops nothing. Needs the role admin.
+	DiscoverSites(ctx context.Context, in *DiscoverSitesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiscoverSitesResponse], error)
 	// VerifySite starts a task that writes the managed vhost, mends permissions, reloads, and probes page and database.
 	VerifySite(ctx context.Context, in *VerifySiteRequest, opts ...grpc.CallOption) (*VerifySiteResponse, error)
 }
@@ -120,6 +124,25 @@ func (c *siteServiceClient) DeleteSite(ctx context.Context, in *DeleteSiteReques
 	return out, nil
 }
 
+func (c *siteServiceClient) DiscoverSites(ctx context.Context, in *DiscoverSitesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiscoverSitesResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SiteService_ServiceDesc.Streams[0], SiteService_DiscoverSites_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DiscoverSitesRequest, DiscoverSitesResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SiteService_DiscoverSitesClient = grpc.ServerStreamingClient[DiscoverSitesResponse]
+
 func (c *siteServiceClient) VerifySite(ctx context.Context, in *VerifySiteRequest, opts ...grpc.CallOption) (*VerifySiteResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VerifySiteResponse)
@@ -150,6 +173,9 @@ type SiteServiceServer interface {
 	UpdateSite(context.Context, *UpdateSiteRequest) (*UpdateSiteResponse, error)
 	// DeleteSite takes a site out of care. Its files, database and backups stay where they are; a managed vhost stays too.
 	DeleteSite(context.Context, *DeleteSiteRequest) (*DeleteSiteResponse, error)
+	// DiscoverSites looks at a server's virtual hosts and directories for sites, and changes nothing; CreateSite puts one
+	// under care. What it could not read is said, and stops nothing. Needs the role admin.
+	DiscoverSites(*DiscoverSitesRequest, grpc.ServerStreamingServer[DiscoverSitesResponse]) error
 	// VerifySite starts a task that writes the managed vhost, mends permissions, reloads, and probes page and database.
 	VerifySite(context.Context, *VerifySiteRequest) (*VerifySiteResponse, error)
 	mustEmbedUnimplementedSiteServiceServer()
@@ -179,6 +205,9 @@ func (UnimplementedSiteServiceServer) UpdateSite(context.Context, *UpdateSiteReq
 }
 func (UnimplementedSiteServiceServer) DeleteSite(context.Context, *DeleteSiteRequest) (*DeleteSiteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteSite not implemented")
+}
+func (UnimplementedSiteServiceServer) DiscoverSites(*DiscoverSitesRequest, grpc.ServerStreamingServer[DiscoverSitesResponse]) error {
+	return status.Error(codes.Unimplemented, "method DiscoverSites not implemented")
 }
 func (UnimplementedSiteServiceServer) VerifySite(context.Context, *VerifySiteRequest) (*VerifySiteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifySite not implemented")
@@ -312,6 +341,17 @@ func _SiteService_DeleteSite_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SiteService_DiscoverSites_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(DiscoverSitesRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SiteServiceServer).DiscoverSites(m, &grpc.GenericServerStream[DiscoverSitesRequest, DiscoverSitesResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SiteService_DiscoverSitesServer = grpc.ServerStreamingServer[DiscoverSitesResponse]
+
 func _SiteService_VerifySite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifySiteRequest)
 	if err := dec(in); err != nil {
@@ -366,6 +406,12 @@ var SiteService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SiteService_VerifySite_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "DiscoverSites",
+			Handler:       _SiteService_DiscoverSites_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "sitekeep/v1/site.proto",
 }

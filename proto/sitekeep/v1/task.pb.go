@@ -96,7 +96,7 @@ type Task struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Sorts by time of creation.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// "backup", "restore", "undo", "finish", "verify", "check" or "delete".
+	// "backup", "restore", "undo", "finish", "verify", "check", "delete", "prune", "deploy", "clone", "migrate" or "drill".
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Empty for a task that is about no single site.
 	Site       string                 `protobuf:"bytes,3,opt,name=site,proto3" json:"site,omitempty"`
