@@ -64,7 +64,7 @@ func (b *Bed) elsewhere(s Service) []string {
 	if !ok {
 		return s.Argv
 	}
-	argv := []string{"unshare", "--mount", "--propagation", "private", "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, v.dir, v.at}
+	argv := []string{"unshare", "--mount", "--propagation", "slave", "sh", "-c", `mount --bind "$0" "$1" && shift && exec "$@"`, v.dir, v.at}
 	if s.Nobody {
 		argv = append(argv, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
 	}

@@ -131,8 +131,8 @@ func (c *campaign) play(ctx context.Context, r *rig, f *fault) bool {
 	if err == nil {
 		v, err = r.round(ctx, f)
 	}
-	if err == nil && len(v.problems) == 0 && len(r.taken) > 8 {
-		err = r.tidy(ctx)
+	if err == nil && len(v.problems) == 0 {
+		err = r.recover(ctx, f)
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -237,6 +237,19 @@ func (r *rig) calibrate(ctx context.Context, op operation) error {
 	}), mixed)
 }
 
+// recover prepares the rig for the next fault.
+func (r *rig) recover(ctx context.Context, f *fault) error {
+	if f.rest != nil {
+		if err := f.rest(ctx, r); err != nil {
+			return err
+		}
+	}
+	if len(r.taken) > 8 {
+		return r.tidy(ctx)
+	}
+	return nil
+}
+
 // tidy removes the safety backups that rounds have left.
 func (r *rig) tidy(ctx context.Context) error {
 	if len(r.taken) == 0 {

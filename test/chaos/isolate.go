@@ -51,7 +51,9 @@ func isolate(ctx context.Context) (status int, err error) {
 // furnish gives the new namespaces what the old ones had: a loopback, and
 // mounts that are seen from nowhere else.
 func furnish(ctx context.Context) error {
-	for _, argv := range [][]string{{"mount", "--make-rprivate", "/"}, {"ip", "link", "set", "lo", "up"}} {
+	// Shared again, but only within: what is unmounted here must go from the views that parts of a cluster have, too,
+	// or its file system lives on in them.
+	for _, argv := range [][]string{{"mount", "--make-rprivate", "/"}, {"mount", "--make-rshared", "/"}, {"ip", "link", "set", "lo", "up"}} {
 		if out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w: %s", argv[0], err, out)
 		}

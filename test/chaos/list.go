@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"regexp"
 	"slices"
 	"time"
@@ -13,9 +14,10 @@ type kind struct {
 	ops         []string
 	strike      strike
 	from        func(r *rig) string
-	form        string // of the rig
-	want        string // the outcome that alone is right; "": old or new
-	hand        bool   // it may take a person: the task is retried when the harm is mended
+	form        string                                  // of the rig
+	want        string                                  // the outcome that alone is right; "": old or new
+	hand        bool                                    // it may take a person: the task is retried when the harm is mended
+	rest        func(ctx context.Context, r *rig) error // after the verdict
 }
 
 var everyOp = []string{"restore", "restore", "with grace", "undo", "cancelled", "files only", "db only"}
@@ -49,7 +51,7 @@ func environment() []kind {
 		{row: "RST: web agent", short: 1, full: 20, ops: everyOp, strike: partition("web agent", "reject with tcp reset", time.Second)},
 		{row: "RST: db agent", short: 1, full: 20, ops: everyOp, strike: partition("db agent", "reject with tcp reset", time.Second)},
 		{row: "disk full: web root", short: 1, full: 20, ops: everyOp, strike: until(patience/2, full("web"))},
-		{row: "disk full: database", short: 1, full: 20, ops: everyOp, strike: until(15*time.Second, full("db"))},
+		{row: "disk full: database", short: 1, full: 20, ops: everyOp, strike: until(15*time.Second, full("db")), rest: restartDatabase},
 		{row: "disk full: master", short: 1, full: 20, ops: everyOp, strike: until(5*time.Second, full("master"))},
 		{row: "inodes gone: web root", short: 1, full: 20, ops: everyOp, strike: until(patience/2, noInodes("web"))},
 		{row: "inodes gone: master", full: 20, ops: everyOp, strike: until(5*time.Second, noInodes("master"))},
