@@ -1,5 +1,10 @@
 package sitekind
 
+import (
+	"fmt"
+	"strconv"
+)
+
 // EnvNames names variables of the web server's environment (fastcgi_param,
 // SetEnv) from which a site reads its database and credentials. A name is
 // empty where the settings file says the value itself.
@@ -38,4 +43,30 @@ func (n EnvNames) Pairs(s Settings) []EnvPair {
 		}
 	}
 	return out
+}
+
+// Fill returns settings with the values that an environment gives; a variable
+// that it has not leaves what there is.
+func (n EnvNames) Fill(s Settings, env map[string]Secret) (Settings, error) {
+	for _, f := range []struct {
+		name string
+		to   *string
+	}{{n.Host, &s.Host}, {n.Socket, &s.Socket}, {n.Name, &s.Name}, {n.User, &s.User}} {
+		if v, ok := env[f.name]; ok && f.name != "" {
+			*f.to = v.Reveal()
+		}
+	}
+	if v, ok := env[n.Password]; ok && n.Password != "" {
+		s.Password = v
+	}
+	v, ok := env[n.Port]
+	if !ok || n.Port == "" || v.IsEmpty() {
+		return s, nil
+	}
+	port, err := strconv.ParseUint(v.Reveal(), 10, 16)
+	if err != nil {
+		return s, fmt.Errorf("the variable %s of the environment is not a port", n.Port)
+	}
+	s.Port = int(port)
+	return s, nil
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"text/template"
+
+	"github.com/sitekeep/sitekeep/pkg/webserver/webconf"
 )
 
 //go:embed apache.tmpl
@@ -119,3 +121,6 @@ func fcgiHandler(address string) string {
 	}
 	return "proxy:fcgi://" + address
 }
+
+// Read implements Kind.
+func (apache) Read(main string) webconf.Result { return webconf.Apache(main) }

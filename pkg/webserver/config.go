@@ -53,6 +53,10 @@ type Config struct {
 	// ListenTLS lists what managed virtual hosts with a certificate listen on
 	// besides, such as "443".
 	ListenTLS []string `yaml:"listen_tls"`
+	// ConfigFile is the web server's main configuration file, an absolute path.
+	// Its virtual hosts are how sites are discovered. Empty: the usual place of
+	// the kind.
+	ConfigFile string `yaml:"config_file"`
 	// Sites are settings of single sites.
 	Sites []SiteConfig `yaml:"sites"`
 	// CommandTimeout bounds each command. Zero: DefaultCommandTimeout.
@@ -79,6 +83,7 @@ func (c Config) Validate() error {
 		validateFPM(c.PHPFPM),
 		absolute("template_dir", c.TemplateDir, false),
 		absolute("maintenance_page", c.MaintenancePage, false),
+		absolute("config_file", c.ConfigFile, false),
 		allowErr,
 	)
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+
+	"github.com/sitekeep/sitekeep/pkg/webserver/webconf"
 )
 
 // Kind is what differs between web server programs. A new one is one file
@@ -24,6 +26,8 @@ type Kind interface {
 	Include(path string) string
 	// Funcs are further functions for the template.
 	Funcs() template.FuncMap
+	// Read reads the virtual hosts out of the main configuration file.
+	Read(main string) webconf.Result
 }
 
 // allKinds lists the kinds of web server.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"text/template"
+
+	"github.com/sitekeep/sitekeep/pkg/webserver/webconf"
 )
 
 //go:embed nginx.tmpl
@@ -51,3 +53,6 @@ func (nginx) Include(path string) string { return "include " + nginxQuote(path) 
 
 // Funcs implements Kind.
 func (nginx) Funcs() template.FuncMap { return nil }
+
+// Read implements Kind.
+func (nginx) Read(main string) webconf.Result { return webconf.Nginx(main) }
