@@ -18,7 +18,7 @@ func newSiteCmd(a *app) *cobra.Command {
   sitekeep site list`,
 	})
 	cmd.AddCommand(newSiteAddCmd(a), newSiteListCmd(a), newSiteShowCmd(a), newSiteVerifyCmd(a), newSiteRemoveCmd(a),
-		newSiteSetCmd(a), newSiteEnableCmd(a), newSiteDisableCmd(a))
+		newSiteSetCmd(a), newSiteEnableCmd(a), newSiteDisableCmd(a), newSiteDiscoverCmd(a))
 	return cmd
 }
 

@@ -47,6 +47,7 @@ func (a *Agent) NewServer(creds credentials.TransportCredentials) *grpc.Server {
 	agentv1.RegisterSettingsServiceServer(s, &settingsService{Agent: a})
 	agentv1.RegisterVhostServiceServer(s, &vhostService{Agent: a})
 	agentv1.RegisterDatabaseServiceServer(s, &databaseService{Agent: a})
+	agentv1.RegisterDiscoveryServiceServer(s, &discoveryService{Agent: a})
 	healthv1.RegisterHealthServer(s, health.NewServer())
 	reflection.Register(s)
 	return s
@@ -56,7 +57,8 @@ func (a *Agent) NewServer(creds credentials.TransportCredentials) *grpc.Server {
 func roleNeeded(method string) model.Role {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	switch service {
-	case agentv1.TreeService_ServiceDesc.ServiceName, agentv1.SettingsService_ServiceDesc.ServiceName, agentv1.VhostService_ServiceDesc.ServiceName:
+	case agentv1.TreeService_ServiceDesc.ServiceName, agentv1.SettingsService_ServiceDesc.ServiceName, agentv1.VhostService_ServiceDesc.ServiceName,
+		agentv1.DiscoveryService_ServiceDesc.ServiceName:
 		return model.RoleWeb
 	case agentv1.DatabaseService_ServiceDesc.ServiceName:
 		return model.RoleDB

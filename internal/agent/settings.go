@@ -27,6 +27,11 @@ func (s *settingsService) DetectSite(ctx context.Context, req *agentv1.DetectSit
 	if err != nil {
 		return nil, err
 	}
+	return s.lookAt(ctx, site, s.vhostEnv)
+}
+
+// lookAt says what is in a site's directory. Env tells what a virtual host gives to PHP.
+func (a *Agent) lookAt(ctx context.Context, site *guard.Site, env environment) (*agentv1.DetectSiteResponse, error) {
 	p, err := livePlace(site)
 	if errs.Is(err, errs.NotFound) {
 		return &agentv1.DetectSiteResponse{Kind: site.Kind, Problem: fmt.Sprintf("%v; create it, or restore a backup", err)}, nil
@@ -43,9 +48,9 @@ func (s *settingsService) DetectSite(ctx context.Context, req *agentv1.DetectSit
 	if !found.Found {
 		reply.Problem = fmt.Sprintf("there is no %s site in %s; name another kind", kind.Name(), site.Root)
 	}
-	switch settings, err := kind.ReadSettings(ctx, p.Place); {
+	switch settings, err := readWith(ctx, kind, p.Place, site, env); {
 	case err == nil && settings.Name == "" && settings.Cloaked():
-		reply.Problem = cloakedText(settings) + "; let the settings file say them itself"
+		reply.Problem = cloakedText(settings) + ", and no virtual host of its name gives them; let the settings file say them itself"
 	case err == nil:
 		reply.Settings = settingsToProto(settings, p.relative(found.SettingsFile))
 	case !errors.Is(err, sitekind.ErrNoSettings) && reply.Problem == "":
@@ -94,7 +99,7 @@ func (s *settingsService) ReadSettings(ctx context.Context, req *agentv1.ReadSet
 		return nil, err
 	}
 	defer p.Close()
-	kind, settings, err := readSettings(ctx, site, p)
+	kind, settings, err := s.readSettings(ctx, site, p)
 	if errors.Is(err, sitekind.ErrNoSettings) {
 		return &agentv1.ReadSettingsResponse{}, nil
 	}
@@ -105,12 +110,12 @@ func (s *settingsService) ReadSettings(ctx context.Context, req *agentv1.ReadSet
 	return &agentv1.ReadSettingsResponse{Settings: settingsToProto(settings, p.relative(found.SettingsFile))}, settingsError(err)
 }
 
-func readSettings(ctx context.Context, site *guard.Site, p *place) (sitekind.Kind, sitekind.Settings, error) {
+func (a *Agent) readSettings(ctx context.Context, site *guard.Site, p *place) (sitekind.Kind, sitekind.Settings, error) {
 	kind, err := kindByName(site.Kind)
 	if err != nil {
 		return nil, sitekind.Settings{}, err
 	}
-	settings, err := kind.ReadSettings(ctx, p.Place)
+	settings, err := readWith(ctx, kind, p.Place, site, a.vhostEnv)
 	return kind, settings, err
 }
 
@@ -150,7 +155,7 @@ func (s *settingsService) ProbeDatabase(ctx context.Context, req *agentv1.ProbeD
 		return nil, err
 	}
 	defer p.Close()
-	_, settings, err := readSettings(ctx, site, p)
+	_, settings, err := s.readSettings(ctx, site, p)
 	if err != nil {
 		return &agentv1.ProbeDatabaseResponse{Problem: err.Error()}, nil
 	}

@@ -22,7 +22,7 @@ func (s *settingsService) CarrySettings(ctx context.Context, req *agentv1.CarryS
 		return nil, err
 	}
 	defer live.Close()
-	kind, settings, err := readSettings(ctx, site, live)
+	kind, settings, err := s.readSettings(ctx, site, live)
 	if errors.Is(err, sitekind.ErrNoSettings) {
 		return &agentv1.CarrySettingsResponse{}, nil
 	}

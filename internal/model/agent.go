@@ -98,6 +98,18 @@ type Table struct {
 	Checksum string
 }
 
+// FoundSite is a site that an agent has found by itself.
+type FoundSite struct {
+	Site     SiteRef // its name is empty if nothing names it
+	Version  string
+	Settings *DatabaseSettings // nil if there are none
+	Problem  string            // why it cannot be backed up as it is
+	// VhostFile is the file with its virtual host; empty if it was found by its directory alone.
+	VhostFile string
+	Warnings  []string
+	FileBytes int64
+}
+
 // DatabaseState is what an agent sees of a database.
 type DatabaseState struct {
 	Exists             bool

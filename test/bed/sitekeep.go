@@ -160,8 +160,10 @@ type AgentWebserver struct {
 	TestCommand      []string `yaml:"test_command"`
 	ReloadCommand    []string `yaml:"reload_command"`
 	WebGroup         string   `yaml:"web_group"`
-	PHPFPM           string   `yaml:"php_fpm"`
-	PHPReloadCommand []string `yaml:"php_reload_command"`
+	PHPFPM           string   `yaml:"php_fpm,omitempty"`
+	ModPHP           bool     `yaml:"mod_php,omitempty"`
+	ConfigFile       string   `yaml:"config_file,omitempty"`
+	PHPReloadCommand []string `yaml:"php_reload_command,omitempty"`
 }
 
 // Agent is a running `sitekeep-agent serve`.
@@ -233,11 +235,7 @@ func (a *Agent) configure(dir string, o AgentOptions) error {
 	a.Config.Allow.Roots, a.Config.Allow.Databases = []string{}, []string{}
 	if w := o.Web; w != nil {
 		a.Config.Allow.Roots = []string{w.Root}
-		a.Config.Webserver = &AgentWebserver{
-			Kind: "nginx", VhostDir: w.VhostDir, Listen: []string{w.Addr.String()},
-			TestCommand: w.TestCommand(), ReloadCommand: w.ReloadCommand(), WebGroup: "nogroup",
-			PHPFPM: "unix:" + w.FPMSocket, PHPReloadCommand: w.PHPReloadCommand(),
-		}
+		a.Config.Webserver = w.AgentConfig()
 	}
 	if db := o.DB; db != nil {
 		a.Config.Allow.Databases = []string{"*"}

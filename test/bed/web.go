@@ -23,9 +23,11 @@ import (
 //go:embed conf
 var confFiles embed.FS
 
-// Web is a web server: nginx before php-fpm, on an address of its own.
+// Web is a web server on an address of its own: nginx before php-fpm, or Apache
+// with mod_php, which has neither of their processes.
 type Web struct {
 	Nginx, PHP *Process
+	Server     *Process // nginx or Apache
 	Addr       netip.AddrPort
 	Dir        string // of the part
 	Root       string // where sites lie; it plays the part of /var/www
@@ -33,50 +35,35 @@ type Web struct {
 	OwnVhosts  string // the bed's own vhosts of sites
 	FPMSocket  string // path
 
-	bed  *Bed
-	name string
+	bed    *Bed
+	name   string
+	apache bool
 }
 
 // Web starts nginx and php-fpm for a part, such as "web1".
 func (b *Bed) Web(ctx context.Context, name string) (*Web, error) {
-	dir, err := b.part(name)
+	w, err := b.layWeb(name)
 	if err != nil {
 		return nil, err
 	}
-	addr, err := FreePort(b.IP())
-	if err != nil {
-		return nil, err
-	}
-	w := &Web{
-		Addr: addr, Dir: dir, Root: filepath.Join(dir, "www"),
-		VhostDir: filepath.Join(dir, "vhosts"), OwnVhosts: filepath.Join(dir, "sites"),
-		FPMSocket: filepath.Join(dir, "fpm.sock"), bed: b, name: name,
-	}
-	if err := w.lay(); err != nil {
+	if err := w.configure(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if w.PHP, err = w.startPHP(ctx); err != nil {
 		return nil, err
 	}
 	w.Nginx, err = b.Run(ctx, Service{
-		Name: name + "-nginx", Argv: append([]string{"nginx"}, w.nginxArgs()...), Dir: dir,
-		Nobody: true, Stop: syscall.SIGTERM, Ready: Dialer("tcp", addr.String()),
-		Logs: []string{filepath.Join(dir, "error.log"), filepath.Join(dir, "access.log")},
+		Name: name + "-nginx", Argv: append([]string{"nginx"}, w.nginxArgs()...), Dir: w.Dir,
+		Nobody: true, Stop: syscall.SIGTERM, Ready: Dialer("tcp", w.Addr.String()),
+		Logs: []string{filepath.Join(w.Dir, "error.log"), filepath.Join(w.Dir, "access.log")},
 	})
+	w.Server = w.Nginx
 	return w, err
 }
 
-func (w *Web) lay() error {
-	for _, d := range []string{w.Root, w.VhostDir, w.OwnVhosts, filepath.Join(w.Dir, "tmp")} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			return err
-		}
-	}
-	if err := chownNobody(w.Dir, w.Root, filepath.Join(w.Dir, "tmp")); err != nil {
-		return err
-	}
+func (w *Web) configure() error {
 	return errors.Join(
-		render(filepath.Join(w.Dir, "nginx.conf"), "nginx.conf.tmpl", w, 0o644),
+		render(w.configFile(), "nginx.conf.tmpl", w, 0o644),
 		render(filepath.Join(w.Dir, "fpm.conf"), "fpm.conf.tmpl", w, 0o644))
 }
 
@@ -99,10 +86,18 @@ func (w *Web) nginxArgs() []string {
 
 // TestCommand is the command that tests the configuration, as agent.yaml wants
 // it. It runs as nobody, so that no log becomes root's.
-func (w *Web) TestCommand() []string { return w.asNobody("nginx", append(w.nginxArgs(), "-t")...) }
+func (w *Web) TestCommand() []string {
+	if w.apache {
+		return append(w.apacheArgs(), "-t")
+	}
+	return w.asNobody("nginx", append(w.nginxArgs(), "-t")...)
+}
 
-// ReloadCommand makes nginx read its configuration again.
+// ReloadCommand makes the web server read its configuration again.
 func (w *Web) ReloadCommand() []string {
+	if w.apache {
+		return append(w.apacheArgs(), "-k", "graceful")
+	}
 	return w.asNobody("nginx", append(w.nginxArgs(), "-s", "reload")...)
 }
 
@@ -119,6 +114,9 @@ func (w *Web) asNobody(program string, args ...string) []string {
 // no worker with the old one accepts connections: nginx's own reload command
 // returns before that.
 func (w *Web) Reload(ctx context.Context) error {
+	if w.apache {
+		return w.reloadApache(ctx)
+	}
 	old, err := children(w.Nginx.Pid())
 	if err != nil {
 		return fmt.Errorf("reload %s: %w", w.name, err)

@@ -102,27 +102,16 @@ func (s *WordPress) Salts() []string {
 // Salt is a new random value for a key, for the template.
 func (s *WordPress) Salt(string) string { return Secret() + Secret() }
 
-func (s *WordPress) vhostPath() string {
-	return filepath.Join(s.Web.OwnVhosts, s.Name+".conf")
-}
+// Vhost is the bed's own virtual host of the site.
+func (s *WordPress) Vhost() Vhost { return Vhost{Web: s.Web, Name: s.Name, Docroot: s.Root} }
 
-// PublishVhost writes the bed's vhost for the site and reloads nginx. A managed
-// vhost of the same name goes before it.
-func (s *WordPress) PublishVhost(ctx context.Context) error {
-	if err := render(s.vhostPath(), "vhost.conf.tmpl", s, 0o644); err != nil {
-		return fmt.Errorf("vhost of %s: %w", s.Name, err)
-	}
-	return s.Web.Reload(ctx)
-}
+// PublishVhost writes the bed's vhost for the site and reloads the web server.
+// With nginx a managed vhost of the same name goes before it.
+func (s *WordPress) PublishVhost(ctx context.Context) error { return s.Vhost().Publish(ctx) }
 
 // RemoveVhost takes the bed's vhost away, so that only a managed one serves
 // the site.
-func (s *WordPress) RemoveVhost(ctx context.Context) error {
-	if err := os.Remove(s.vhostPath()); err != nil {
-		return fmt.Errorf("vhost of %s: %w", s.Name, err)
-	}
-	return s.Web.Reload(ctx)
-}
+func (s *WordPress) RemoveVhost(ctx context.Context) error { return s.Vhost().Remove(ctx) }
 
 // Pages are the paths whose text [WordPress.Fingerprint] takes.
 func (s *WordPress) Pages() []string {

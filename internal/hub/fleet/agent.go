@@ -23,13 +23,14 @@ type Agent struct {
 	settings agentv1.SettingsServiceClient
 	vhost    agentv1.VhostServiceClient
 	database agentv1.DatabaseServiceClient
+	finding  agentv1.DiscoveryServiceClient
 }
 
 func newAgent(server string, conn grpc.ClientConnInterface, brake *rate.Limiter) *Agent {
 	return &Agent{
 		server: server, brake: brake, info: agentv1.NewAgentServiceClient(conn), tree: agentv1.NewTreeServiceClient(conn),
 		settings: agentv1.NewSettingsServiceClient(conn), vhost: agentv1.NewVhostServiceClient(conn),
-		database: agentv1.NewDatabaseServiceClient(conn),
+		database: agentv1.NewDatabaseServiceClient(conn), finding: agentv1.NewDiscoveryServiceClient(conn),
 	}
 }
 
