@@ -162,6 +162,9 @@ func children(pid int) ([]int, error) {
 
 // ReloadPHP empties the opcache and waits until php-fpm answers again.
 func (w *Web) ReloadPHP(ctx context.Context) error {
+	if w.apache {
+		return w.reloadApache(ctx)
+	}
 	argv := w.PHPReloadCommand()
 	if _, err := run(ctx, exec.CommandContext(ctx, argv[0], argv[1:]...)); err != nil {
 		return fmt.Errorf("reload php of %s: %w", w.name, err)

@@ -111,10 +111,15 @@ func judgeRefusal(t *testing.T, r *bed.Result, status int, words, args []string)
 // read runs a command with JSON for its result.
 func read[V any](s *stage, args ...string) V {
 	s.t.Helper()
+	return decode[V](s, s.ok(append(args, "-o", "json")...))
+}
+
+// decode reads what a command has printed.
+func decode[V any](s *stage, text string) V {
+	s.t.Helper()
 	var v V
-	text := s.ok(append(args, "-o", "json")...)
 	if err := json.Unmarshal([]byte(text), &v); err != nil {
-		s.t.Fatalf("sitekeep %s: %v: %.300s", strings.Join(args, " "), err, text)
+		s.t.Fatalf("%v: %.300s", err, text)
 	}
 	return v
 }
