@@ -101,7 +101,7 @@ func (f *findings) list() error {
 		if f.sizes {
 			row = append(row, bytesText(d.GetFileBytes()), bytesText(d.GetDatabaseBytes()))
 		}
-		return append(row, stateOf(d))
+		return append(row, foundState(d))
 	})
 	if err != nil {
 		return err
@@ -109,7 +109,7 @@ func (f *findings) list() error {
 	return f.app.warnings(fmt.Sprintf("%s found", plural(int64(len(f.sites)), "site")), f.remarks())
 }
 
-func stateOf(d *sitekeepv1.DiscoveredSite) string {
+func foundState(d *sitekeepv1.DiscoveredSite) string {
 	switch {
 	case d.GetKnownAs() == d.GetSite().GetName() && d.GetKnownAs() != "":
 		return "known"
@@ -150,7 +150,7 @@ func (f *findings) add(ctx context.Context, c *client, owner string) {
 	for i, d := range f.sites {
 		switch {
 		case d.GetKnownAs() != "":
-			f.outcomes[i] = addition{word: stateOf(d)}
+			f.outcomes[i] = addition{word: foundState(d)}
 			continue
 		case d.GetObstacle() != "":
 			f.outcomes[i] = addition{word: "left out", why: d.GetObstacle(), failed: true}
