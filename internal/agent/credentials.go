@@ -36,16 +36,6 @@ func settingsFromProto(p *agentv1.DatabaseSettings, password string) (sitekind.S
 	return s, nil
 }
 
-// refuseCloaked stops before settings whose credentials the virtual host gives: written to the files alone, new ones would not be used.
-func refuseCloaked(ctx context.Context, kind sitekind.Kind, p *place) error {
-	now, err := kind.ReadSettings(ctx, p.Place)
-	if err != nil || !now.Cloaked() {
-		return settingsError(err)
-	}
-	return errs.New(errs.Precondition, "let the settings file say the credentials itself, and back the site up again; or restore the files alone",
-		"%s", cloakedText(now))
-}
-
 // cloakedText says where the credentials are that the settings do not hold.
 func cloakedText(s sitekind.Settings) string {
 	var names []string

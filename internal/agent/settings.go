@@ -103,6 +103,9 @@ func (s *settingsService) ReadSettings(ctx context.Context, req *agentv1.ReadSet
 	if errors.Is(err, sitekind.ErrNoSettings) {
 		return &agentv1.ReadSettingsResponse{}, nil
 	}
+	if err == nil {
+		settings, err = s.withStaged(ctx, site, req.GetTask(), settings)
+	}
 	if err != nil {
 		return nil, settingsError(err)
 	}
@@ -138,7 +141,7 @@ func (s *settingsService) WriteSettings(ctx context.Context, req *agentv1.WriteS
 		return nil, err
 	}
 	defer p.Close()
-	if err := refuseCloaked(ctx, kind, p); err != nil {
+	if err := s.stageCloaked(ctx, site, kind, p, req, settings); err != nil {
 		return nil, err
 	}
 	return &agentv1.WriteSettingsResponse{}, settingsError(kind.WriteSettings(ctx, p.Place, settings))

@@ -45,8 +45,12 @@ func (s *settingsService) SwitchSettings(ctx context.Context, req *agentv1.Switc
 		return nil, err
 	}
 	defer p.Close()
-	if _, err := kind.ReadSettings(ctx, p.Place); err != nil { // what cannot be written is not kept either
+	now, err := kind.ReadSettings(ctx, p.Place)
+	if err != nil { // what cannot be written is not kept either
 		return nil, settingsError(err)
+	}
+	if now.Cloaked() {
+		return nil, errs.New(errs.Precondition, "restore files and database together: the virtual host is written with them", "%s", cloakedText(now))
 	}
 	found, err := kind.Detect(ctx, p.Place)
 	if err != nil {

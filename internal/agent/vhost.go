@@ -55,9 +55,13 @@ func (s *vhostService) WriteVhost(ctx context.Context, req *agentv1.WriteVhostRe
 	if err != nil {
 		return nil, err
 	}
+	env, err := s.siteEnv(ctx, site, req.GetTask())
+	if err != nil {
+		return nil, err
+	}
 	result, err := web.WriteVhost(ctx, webserver.Site{
 		Name: site.Name, Aliases: site.Aliases, Docroot: site.Docroot, Root: site.Root, Kind: site.Kind,
-		PHP: s.cfg.Webserver.RunsPHP(),
+		PHP: s.cfg.Webserver.RunsPHP(), Env: env,
 	}, req.GetTask())
 	if foreign := (*webserver.ForeignVhostError)(nil); errors.As(err, &foreign) {
 		return leave(ctx, web, foreign)

@@ -10,6 +10,8 @@ import (
 // empty where the settings file says the value itself.
 type EnvNames struct {
 	Host, Port, Socket, Name, User, Password string
+	// Driver is of Drupal's, and always "mysql".
+	Driver string
 }
 
 // Cloaked says whether the settings file leaves credentials to the web
@@ -36,6 +38,7 @@ func (n EnvNames) Pairs(s Settings) []EnvPair {
 		{n.Name, NewSecret(s.Name)},
 		{n.User, NewSecret(s.User)},
 		{n.Password, s.Password},
+		{n.Driver, NewSecret("mysql")},
 	} {
 		if !seen[pair.Name] {
 			seen[pair.Name] = true

@@ -118,15 +118,24 @@ func TestKindsOnWebServers(t *testing.T) {
 
 	servers := map[string]*bed.Web{"web1": s.web, "web2": apache}
 	var examples []*example
+	var cloaked *example
 	for _, server := range slices.Sorted(maps.Keys(servers)) {
 		for _, sh := range shapes() {
 			examples = append(examples, s.layExample(sh, servers[server], server))
+		}
+		if server == "web2" {
+			cloaked = s.layCloaked(apache, server)
+			examples = append(examples, cloaked)
 		}
 		s.must(servers[server].Reload(t.Context()))
 		s.discoverAll(server, examples)
 	}
 	s.wordpressOnApache(wordpress)
+	cloaked.cloakedCredentials()
 	for _, e := range examples {
+		if e == cloaked {
+			continue
+		}
 		e.shows()
 		e.external()
 		e.managed()

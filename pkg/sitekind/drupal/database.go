@@ -105,7 +105,7 @@ func (d *database) readFrom(c *phpfile.Chain) (sitekind.Settings, error) {
 		User: es[keyUser].text(), Password: sitekind.NewSecret(es[keyPassword].text()),
 		Env: sitekind.EnvNames{
 			Host: es[keyHost].env(), Port: es[keyPort].env(), Socket: es[keySocket].env(), Name: es[keyName].env(),
-			User: es[keyUser].env(), Password: es[keyPassword].env(),
+			User: es[keyUser].env(), Password: es[keyPassword].env(), Driver: es[keyDriver].env(),
 		},
 		Prefix: d.optional(c, keyPrefix), Charset: d.optional(c, keyCharset),
 	}

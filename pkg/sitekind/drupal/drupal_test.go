@@ -164,7 +164,7 @@ const drushrc = "<?php\n$options['db_type'] = 'mysql';\n$options['db_host'] = 'd
 func TestCloaked(t *testing.T) {
 	dir, p := lay(t, "", "", map[string]string{"settings.php": aegir, "drushrc.php": drushrc, "local.settings.php": "<?php $conf['x'] = 1;"})
 	s, err := New().ReadSettings(t.Context(), p)
-	env := sitekind.EnvNames{Host: "db_host", Port: "db_port", Name: "db_name", User: "db_user", Password: "db_passwd"}
+	env := sitekind.EnvNames{Host: "db_host", Port: "db_port", Name: "db_name", User: "db_user", Password: "db_passwd", Driver: "db_type"}
 	want := sitekind.Settings{Host: "db1", Port: 3306, Name: "aexample", User: "aexample", Password: sitekind.NewSecret("cloaked"), Env: env}
 	if err != nil || s != want || !s.Cloaked() {
 		t.Fatalf("got %+v, %v", s, err)
@@ -186,7 +186,7 @@ func TestCloaked(t *testing.T) {
 	for _, pair := range env.Pairs(want) {
 		pairs = append(pairs, pair.Name+"="+pair.Value.Reveal())
 	}
-	if got := strings.Join(pairs, " "); got != `db_host=db1 db_port=3306 db_name=other db_user=who db_passwd=n'e\w` {
+	if got := strings.Join(pairs, " "); got != `db_host=db1 db_port=3306 db_name=other db_user=who db_passwd=n'e\w db_type=mysql` {
 		t.Errorf("pairs are %s", got)
 	}
 	if again, err := New().ReadSettings(t.Context(), p); err != nil || again != want {
