@@ -132,19 +132,24 @@ func siteFacts(s *sitekeepv1.Site) facts {
 
 func newSiteVerifyCmd(a *app) *cobra.Command {
 	var how taskFlags
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "verify NAME",
 		Short: "Write a site's vhost, mend its permissions, and see that it answers",
 		Long: `Write the vhost of a site if it is managed, mend permissions, test and reload the web server, and see that the page
-and the database answer.`,
-		Example:           "  sitekeep site verify example.com",
+and the database answer and let the site do what it has to.
+
+With --dry-run it is said what differs (modes, owners, the vhost, privileges), and nothing is changed. Ends with 6 if
+something does.`,
+		Example:           "  sitekeep site verify example.com\n  sitekeep site verify example.com --dry-run",
 		Args:              arguments(1, 1),
 		ValidArgsFunction: a.complete(siteNames),
 	}
 	how.add(cmd, true)
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be mended, and change nothing")
 	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
 		task, err := begin(ctx, func(ctx context.Context) (*sitekeepv1.VerifySiteResponse, error) {
-			return c.sites.VerifySite(ctx, &sitekeepv1.VerifySiteRequest{Name: args[0], Queue: how.queue})
+			return c.sites.VerifySite(ctx, &sitekeepv1.VerifySiteRequest{Name: args[0], Queue: how.queue, DryRun: dryRun})
 		})
 		if err != nil {
 			return err

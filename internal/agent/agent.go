@@ -49,7 +49,7 @@ type Agent struct {
 	web    *webserver.Server // nil without a section webserver
 }
 
-// New makes an agent. It touches nothing yet.
+// New makes an agent. It changes nothing yet; templates that cannot be used are logged.
 func New(o Options) (*Agent, error) {
 	a := &Agent{opts: o, cfg: o.Config, log: o.Log, now: o.Now}
 	if a.now == nil {
@@ -62,6 +62,9 @@ func New(o Options) (*Agent, error) {
 	var err error
 	if a.web, err = webserver.New(*a.cfg.Webserver, webserver.Deps{Now: a.now}); err != nil {
 		return nil, fmt.Errorf("agent: %w", err)
+	}
+	if err := a.web.CheckTemplates(); err != nil { // The sites that need none of them are served all the same.
+		a.log.Error("templates of virtual hosts cannot be used; correct them", "error", err)
 	}
 	return a, nil
 }

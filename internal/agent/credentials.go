@@ -54,22 +54,25 @@ func checkAddress(address string) error {
 	return nil
 }
 
-// probeDatabase logs in as the site does and counts what it sees.
-func probeDatabase(ctx context.Context, s sitekind.Settings) (tables int64, err error) {
+// probeDatabase logs in as the site does, counts what it sees, and says what it may not do.
+func probeDatabase(ctx context.Context, s sitekind.Settings) (tables int64, missing []string, err error) {
 	server, err := siteServer(s)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	in, err := dbdump.Open(ctx, server, dbdump.Options{})
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	info, err := in.Inspect(ctx, s.Name)
 	if err == nil && !info.Exists {
 		err = fmt.Errorf("database %s does not exist, or its user may not see it", s.Name)
 	}
-	return int64(len(info.Tables)), err
+	if err == nil {
+		missing, err = in.MissingPrivileges(ctx, s.Name)
+	}
+	return int64(len(info.Tables)), missing, err
 }
 
 // siteServer is the database server as a PHP program finds it: localhost without a port means a socket.

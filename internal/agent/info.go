@@ -92,6 +92,7 @@ func (a *Agent) lookAtWeb(ctx context.Context, reply *agentv1.GetInfoResponse, p
 		p.addf("webserver.web_group: %v; correct it in agent.yaml", err)
 	}
 	p.add(vhostError(a.web.Test(ctx)))
+	p.add(a.web.CheckTemplates())
 }
 
 func (a *Agent) lookAtDatabase(ctx context.Context, reply *agentv1.GetInfoResponse, p problems) {

@@ -166,7 +166,7 @@ func (s *settingsService) ProbeDatabase(ctx context.Context, req *agentv1.ProbeD
 		return &agentv1.ProbeDatabaseResponse{Problem: cloakedText(settings)}, nil
 	}
 	reply := &agentv1.ProbeDatabaseResponse{Settings: settingsToProto(settings, "")}
-	reply.Tables, err = probeDatabase(ctx, settings)
+	reply.Tables, reply.MissingPrivileges, err = probeDatabase(ctx, settings)
 	reply.Problem = problemOf(err)
 	return reply, nil
 }

@@ -55,14 +55,11 @@ func (s *vhostService) WriteVhost(ctx context.Context, req *agentv1.WriteVhostRe
 	if err != nil {
 		return nil, err
 	}
-	env, err := s.siteEnv(ctx, site, req.GetTask())
+	wanted, err := s.wantedVhost(ctx, site, req.GetTask())
 	if err != nil {
 		return nil, err
 	}
-	result, err := web.WriteVhost(ctx, webserver.Site{
-		Name: site.Name, Aliases: site.Aliases, Docroot: site.Docroot, Root: site.Root, Kind: site.Kind,
-		PHP: s.cfg.Webserver.RunsPHP(), Env: env,
-	}, req.GetTask())
+	result, err := web.WriteVhost(ctx, wanted, req.GetTask())
 	if foreign := (*webserver.ForeignVhostError)(nil); errors.As(err, &foreign) {
 		return leave(ctx, web, foreign)
 	}
@@ -73,6 +70,28 @@ func (s *vhostService) WriteVhost(ctx context.Context, req *agentv1.WriteVhostRe
 		return nil, putBack(ctx, web, site.Name, req.GetTask(), err)
 	}
 	return &agentv1.WriteVhostResponse{Changed: result.Changed, Warning: result.Reload.Warning}, nil
+}
+
+// wantedVhost is what the site's managed virtual host is made from.
+func (a *Agent) wantedVhost(ctx context.Context, site *guard.Site, task string) (webserver.Site, error) {
+	env, err := a.siteEnv(ctx, site, task)
+	return webserver.Site{
+		Name: site.Name, Aliases: site.Aliases, Docroot: site.Docroot, Root: site.Root, Kind: site.Kind,
+		PHP: a.cfg.Webserver.RunsPHP(), Env: env,
+	}, err
+}
+
+func (s *vhostService) CompareVhost(ctx context.Context, req *agentv1.CompareVhostRequest) (*agentv1.CompareVhostResponse, error) {
+	site, web, err := s.vhost(req.GetSite())
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := s.wantedVhost(ctx, site, "")
+	if err != nil {
+		return nil, err
+	}
+	drift, err := web.CompareVhost(wanted)
+	return &agentv1.CompareVhostResponse{Reason: validName(drift.Reason), Lines: validNames(drift.Lines)}, vhostError(err)
 }
 
 // leave reloads and says why nothing was written.

@@ -10,6 +10,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/tasks"
+	"github.com/sitekeep/sitekeep/internal/verify"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
 
@@ -288,7 +289,7 @@ func (s *siteService) VerifySite(ctx context.Context, q *sitekeepv1.VerifySiteRe
 	if err := s.mended(ctx, q.Name); err != nil {
 		return nil, err
 	}
-	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskVerify, Site: q.Name, Spec: struct{}{}, Queue: q.Queue})
+	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskVerify, Site: q.Name, Spec: verify.Request{DryRun: q.DryRun}, Queue: q.Queue})
 	if err != nil {
 		return nil, err
 	}

@@ -166,6 +166,14 @@ type DatabaseProbe struct {
 	Problem  string
 	Settings DatabaseSettings
 	Tables   int64
+	// MissingPrivileges are those that its account lacks and such sites need.
+	MissingPrivileges []string
+}
+
+// VhostDrift is how a managed virtual host differs from what would be written.
+type VhostDrift struct {
+	Reason string   // empty if it does not
+	Lines  []string // that would go ("- …") and come ("+ …")
 }
 
 // Permissions is how a site's modes and owners differ from what its kind wants.

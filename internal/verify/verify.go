@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -21,6 +22,7 @@ type Web interface {
 }
 
 type vhosts interface {
+	CompareVhost(ctx context.Context, site model.SiteRef) (model.VhostDrift, error)
 	WriteVhost(ctx context.Context, site model.SiteRef, task string) (warning string, err error)
 	RevertVhost(ctx context.Context, site model.SiteRef, task string) error
 	ForgetVhost(ctx context.Context, site model.SiteRef, task string) error
@@ -49,6 +51,20 @@ type Verifier struct {
 	Sites  Sites
 }
 
+// Request is what somebody asked for.
+type Request struct {
+	DryRun bool `json:",omitempty"` // say what would be mended, and change nothing
+}
+
+// check is one verification of a site on one of its servers.
+type check struct {
+	*tasks.Run
+	web    Web
+	site   *model.Site
+	server string
+	dryRun bool
+}
+
 // Handle is the handler of verify tasks. What is wrong with the site itself is
 // a warning: verify is how an operator finds out.
 func (v *Verifier) Handle(ctx context.Context, t *tasks.Run) (any, error) {
@@ -59,9 +75,13 @@ func (v *Verifier) Handle(ctx context.Context, t *tasks.Run) (any, error) {
 	if err := v.mended(ctx, site.Name); err != nil {
 		return nil, err
 	}
+	var q Request
+	if err := t.Spec(&q); err != nil {
+		return nil, err
+	}
 	var found []error
 	for _, server := range site.WebServers {
-		if err := v.server(ctx, t, &site, server); err != nil {
+		if err := v.server(ctx, &check{Run: t, site: &site, server: server, dryRun: q.DryRun}); err != nil {
 			found = append(found, fmt.Errorf("server %s: %w", server, err))
 		}
 	}
@@ -78,73 +98,107 @@ func (v *Verifier) mended(ctx context.Context, site string) error {
 		"task %s on site %s needs an operator first", id, site)
 }
 
-func (v *Verifier) server(ctx context.Context, t *tasks.Run, site *model.Site, server string) error {
-	web, err := v.Agents.Web(ctx, server)
-	if err != nil {
+func (v *Verifier) server(ctx context.Context, c *check) (err error) {
+	if c.web, err = v.Agents.Web(ctx, c.server); err != nil {
 		return err
 	}
-	if err := v.permissions(ctx, t, web, site, server); err != nil {
-		return err
+	steps := []func(context.Context) error{c.permissions}
+	switch {
+	case c.site.Vhost != model.VhostManaged:
+	case c.dryRun:
+		steps = append(steps, c.compareVhost)
+	default:
+		steps = append(steps, c.vhost)
 	}
-	if site.Vhost == model.VhostManaged {
-		if err := v.vhost(ctx, t, web, site, server); err != nil {
+	for _, step := range append(steps, c.database, c.page) {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	if err := v.database(ctx, t, web, site, server); err != nil {
-		return err
-	}
-	return v.page(ctx, t, web, site, server)
+	return nil
 }
 
-func (v *Verifier) permissions(ctx context.Context, t *tasks.Run, web Web, site *model.Site, server string) error {
-	p, err := web.CheckPermissions(ctx, site.Ref(), true)
+func (c *check) ref() model.SiteRef { return c.site.Ref() }
+
+// drifted says what is not as it should be and stays so.
+func (c *check) drifted(format string, args ...any) {
+	c.Warn("%s: %s", c.server, fmt.Sprintf(format, args...))
+}
+
+func (c *check) permissions(ctx context.Context) error {
+	p, err := c.web.CheckPermissions(ctx, c.ref(), !c.dryRun)
 	if err != nil {
 		return err
 	}
-	for _, d := range p.Differences {
-		t.Log(model.LevelInfo, "%s: mended: %s", server, d)
+	rest := p.Count - int64(len(p.Differences))
+	if c.dryRun {
+		for _, d := range p.Differences {
+			c.drifted("would mend: %s", d)
+		}
+		if rest > 0 {
+			c.drifted("would mend %d more", rest)
+		}
+		return nil
 	}
-	if rest := p.Count - int64(len(p.Differences)); rest > 0 {
-		t.Log(model.LevelInfo, "%s: mended %d more", server, rest)
+	for _, d := range p.Differences {
+		c.Log(model.LevelInfo, "%s: mended: %s", c.server, d)
+	}
+	if rest > 0 {
+		c.Log(model.LevelInfo, "%s: mended %d more", c.server, rest)
+	}
+	return nil
+}
+
+// compareVhost says what vhost would write.
+func (c *check) compareVhost(ctx context.Context) error {
+	drift, err := c.web.CompareVhost(ctx, c.ref())
+	if err != nil || drift.Reason == "" {
+		return err
+	}
+	c.drifted("%s", drift.Reason)
+	for _, line := range drift.Lines {
+		c.Log(model.LevelInfo, "%s:   %s", c.server, line)
 	}
 	return nil
 }
 
 // vhost leaves what was there if the configuration test fails.
-func (v *Verifier) vhost(ctx context.Context, t *tasks.Run, web Web, site *model.Site, server string) error {
-	warning, err := web.WriteVhost(ctx, site.Ref(), t.Task.ID)
+func (c *check) vhost(ctx context.Context) error {
+	warning, err := c.web.WriteVhost(ctx, c.ref(), c.Task.ID)
 	if err != nil {
-		return errors.Join(err, web.RevertVhost(context.WithoutCancel(ctx), site.Ref(), t.Task.ID))
+		return errors.Join(err, c.web.RevertVhost(context.WithoutCancel(ctx), c.ref(), c.Task.ID))
 	}
 	if warning != "" {
-		t.Warn("%s: %s", server, warning)
+		c.drifted("%s", warning)
 	}
-	t.Log(model.LevelInfo, "%s: the vhost is written and serves", server)
-	return web.ForgetVhost(ctx, site.Ref(), t.Task.ID)
+	c.Log(model.LevelInfo, "%s: the vhost is written and serves", c.server)
+	return c.web.ForgetVhost(ctx, c.ref(), c.Task.ID)
 }
 
-func (v *Verifier) database(ctx context.Context, t *tasks.Run, web Web, site *model.Site, server string) error {
-	if site.DBServer == "" {
+func (c *check) database(ctx context.Context) error {
+	if c.site.DBServer == "" {
 		return nil
 	}
-	p, err := web.ProbeDatabase(ctx, site.Ref())
+	p, err := c.web.ProbeDatabase(ctx, c.ref())
 	if err != nil {
 		return err
 	}
 	switch {
 	case p.Problem != "":
-		t.Warn("%s: database: %s", server, p.Problem)
-	case p.Settings.Name != site.Database.Name:
-		t.Warn("%s: the settings name the database %q, the inventory %q; a restore will not drop either", server, p.Settings.Name, site.Database.Name)
+		c.drifted("database: %s", p.Problem)
+	case p.Settings.Name != c.site.Database.Name:
+		c.drifted("the settings name the database %q, the inventory %q; a restore will not drop either", p.Settings.Name, c.site.Database.Name)
+	case len(p.MissingPrivileges) > 0:
+		c.drifted("the user %s may not %s in the database %s; grant it as its administrator: GRANT ALL PRIVILEGES ON `%s`.* TO that account",
+			p.Settings.User, strings.Join(p.MissingPrivileges, ", "), p.Settings.Name, p.Settings.Name)
 	default:
-		t.Log(model.LevelInfo, "%s: the database %s answers, with %d tables", server, p.Settings.Name, p.Tables)
+		c.Log(model.LevelInfo, "%s: the database %s answers, with %d tables", c.server, p.Settings.Name, p.Tables)
 	}
 	return nil
 }
 
-func (v *Verifier) page(ctx context.Context, t *tasks.Run, web Web, site *model.Site, server string) error {
-	p, err := web.ProbeSite(ctx, site.Ref(), "", "/")
+func (c *check) page(ctx context.Context) error {
+	p, err := c.web.ProbeSite(ctx, c.ref(), "", "/")
 	if err != nil {
 		return err
 	}
@@ -152,9 +206,9 @@ func (v *Verifier) page(ctx context.Context, t *tasks.Run, web Web, site *model.
 		return errs.New(errs.Failed, "look at the web server's log there", "the page does not answer: %s", p.Problem)
 	}
 	if p.Problem != "" {
-		t.Warn("%s: page: %s", server, p.Problem)
+		c.drifted("page: %s", p.Problem)
 		return nil
 	}
-	t.Log(model.LevelInfo, "%s: the page answers %d (%d bytes)", server, p.Status, p.BodyBytes)
+	c.Log(model.LevelInfo, "%s: the page answers %d (%d bytes)", c.server, p.Status, p.BodyBytes)
 	return nil
 }

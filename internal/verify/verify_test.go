@@ -16,11 +16,14 @@ import (
 
 // web is an agent that notes what it is asked.
 type web struct {
-	calls    []string
-	vhost    error
-	warning  string
-	page     model.PageProbe
-	database model.DatabaseProbe
+	calls   []string
+	vhost   error
+	warning string
+	drift   model.VhostDrift
+	// permissions take the place of three differences.
+	permissions *model.Permissions
+	page        model.PageProbe
+	database    model.DatabaseProbe
 }
 
 func (w *web) Web(context.Context, string) (verify.Web, error) { return w, nil }
@@ -31,7 +34,15 @@ func (w *web) CheckPermissions(_ context.Context, _ model.SiteRef, mend bool) (m
 	if mend {
 		w.called("mend")
 	}
+	if w.permissions != nil {
+		return *w.permissions, nil
+	}
 	return model.Permissions{Differences: []string{"./a: mode 0666"}, Count: 3}, nil
+}
+
+func (w *web) CompareVhost(context.Context, model.SiteRef) (model.VhostDrift, error) {
+	w.called("compare")
+	return w.drift, nil
 }
 
 func (w *web) WriteVhost(context.Context, model.SiteRef, string) (string, error) {
@@ -62,6 +73,11 @@ func (w *web) ProbeDatabase(context.Context, model.SiteRef) (model.DatabaseProbe
 // verified runs a verify task and returns it with its log.
 func verified(t *testing.T, w *web, change ...func(*catalogue.Catalogue)) (model.Task, string) {
 	t.Helper()
+	return asked(t, w, verify.Request{}, change...)
+}
+
+func asked(t *testing.T, w *web, q verify.Request, change ...func(*catalogue.Catalogue)) (model.Task, string) {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -85,7 +101,7 @@ func verified(t *testing.T, w *web, change ...func(*catalogue.Catalogue)) (model
 	done := make(chan error, 1)
 	go func() { done <- m.Serve(ctx) }()
 	defer func() { stop(); must(<-done) }()
-	task, err := m.Submit(t.Context(), tasks.SubmitRequest{Kind: model.TaskVerify, Site: "example.com", Spec: struct{}{}})
+	task, err := m.Submit(t.Context(), tasks.SubmitRequest{Kind: model.TaskVerify, Site: "example.com", Spec: q})
 	must(err)
 	task, err = m.Wait(t.Context(), task.ID)
 	must(err)
@@ -119,7 +135,10 @@ func TestWhatIsWrongWithTheSite(t *testing.T) {
 		"the database": {func(w *web) { w.database.Problem = "access denied" }, "access denied"},
 		"another one":  {func(w *web) { w.database.Settings.Name = "y" }, `name the database "y", the inventory "x"`},
 		"the page":     {func(w *web) { w.page = model.PageProbe{Status: 500, Problem: "it answers 500"} }, "it answers 500"},
-		"PHP":          {func(w *web) { w.warning = "opcache could not be reset" }, "opcache could not be reset"},
+		"privileges": {func(w *web) {
+			w.database.MissingPrivileges, w.database.Settings.User = []string{"ALTER", "DROP"}, "u"
+		}, "the user u may not ALTER, DROP in the database x"},
+		"PHP": {func(w *web) { w.warning = "opcache could not be reset" }, "opcache could not be reset"},
 	} {
 		w := sound()
 		c.change(w)
@@ -153,5 +172,25 @@ func TestASiteThatNeedsAnOperator(t *testing.T) {
 	})
 	if task.State != model.TaskFailed || len(w.calls) != 0 || task.ErrorKind != "precondition" || !strings.Contains(task.Hint, "sitekeep task retry 01KACQ4J7XK0VJ7N3YH2M3T5QZ") {
 		t.Errorf("%s, %v: %s (%s)", task.State, w.calls, task.Error, task.Hint)
+	}
+}
+
+// TestADryRun says what differs, and asks for nothing that changes something.
+func TestADryRun(t *testing.T) {
+	w := sound()
+	w.drift = model.VhostDrift{Reason: "the vhost differs", Lines: []string{"- listen 80;", "+ listen 81;"}}
+	task, log := asked(t, w, verify.Request{DryRun: true})
+	if got := strings.Join(w.calls, " "); task.State != model.TaskWarning || got != "compare database probe" {
+		t.Errorf("%s, %s\n%s", task.State, got, log)
+	}
+	for _, want := range []string{"would mend: ./a: mode 0666", "would mend 2 more", "the vhost differs", "+ listen 81;"} {
+		if !strings.Contains(log, want) {
+			t.Errorf("the log lacks %q:\n%s", want, log)
+		}
+	}
+	w = sound()
+	w.permissions = &model.Permissions{}
+	if task, log := asked(t, w, verify.Request{DryRun: true}); task.State != model.TaskSucceeded {
+		t.Errorf("nothing differs: %s\n%s", task.State, log)
 	}
 }

@@ -145,7 +145,7 @@ func (a *Agent) ProbeDatabase(ctx context.Context, site model.SiteRef) (model.Da
 	if err != nil {
 		return model.DatabaseProbe{}, err
 	}
-	out := model.DatabaseProbe{Problem: p.Problem, Tables: p.Tables}
+	out := model.DatabaseProbe{Problem: p.Problem, Tables: p.Tables, MissingPrivileges: p.MissingPrivileges}
 	if s := settingsOf(p.Settings); s != nil {
 		out.Settings = *s
 	}
@@ -162,6 +162,12 @@ func (a *Agent) CheckPermissions(ctx context.Context, site model.SiteRef, mend b
 func (a *Agent) WriteVhost(ctx context.Context, site model.SiteRef, task string) (warning string, err error) {
 	p, err := call(ctx, a, a.vhost.WriteVhost, &agentv1.WriteVhostRequest{Site: ref(site), Task: task})
 	return p.GetWarning(), err
+}
+
+// CompareVhost says how the managed vhost differs from what WriteVhost would write.
+func (a *Agent) CompareVhost(ctx context.Context, site model.SiteRef) (model.VhostDrift, error) {
+	p, err := call(ctx, a, a.vhost.CompareVhost, &agentv1.CompareVhostRequest{Site: ref(site)})
+	return model.VhostDrift{Reason: p.GetReason(), Lines: p.GetLines()}, err
 }
 
 // RevertVhost brings back what WriteVhost replaced.

@@ -768,9 +768,11 @@ type ProbeDatabaseResponse struct {
 	Problem  string            `protobuf:"bytes,1,opt,name=problem,proto3" json:"problem,omitempty"`
 	Settings *DatabaseSettings `protobuf:"bytes,2,opt,name=settings,proto3" json:"settings,omitempty"`
 	// Tables and views that the site's user sees.
-	Tables        int64 `protobuf:"varint,3,opt,name=tables,proto3" json:"tables,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Tables int64 `protobuf:"varint,3,opt,name=tables,proto3" json:"tables,omitempty"`
+	// Privileges on its database that the site's user lacks and that such sites need.
+	MissingPrivileges []string `protobuf:"bytes,4,rep,name=missing_privileges,json=missingPrivileges,proto3" json:"missing_privileges,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ProbeDatabaseResponse) Reset() {
@@ -822,6 +824,13 @@ func (x *ProbeDatabaseResponse) GetTables() int64 {
 		return x.Tables
 	}
 	return 0
+}
+
+func (x *ProbeDatabaseResponse) GetMissingPrivileges() []string {
+	if x != nil {
+		return x.MissingPrivileges
+	}
+	return nil
 }
 
 type CheckPermissionsRequest struct {
@@ -1068,11 +1077,12 @@ const file_sitekeep_agent_v1_settings_proto_rawDesc = "" +
 	"\x16RevertSettingsResponse\x12\x1a\n" +
 	"\breverted\x18\x01 \x01(\bR\breverted\"F\n" +
 	"\x14ProbeDatabaseRequest\x12.\n" +
-	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\"\x8a\x01\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\"\xb9\x01\n" +
 	"\x15ProbeDatabaseResponse\x12\x18\n" +
 	"\aproblem\x18\x01 \x01(\tR\aproblem\x12?\n" +
 	"\bsettings\x18\x02 \x01(\v2#.sitekeep.agent.v1.DatabaseSettingsR\bsettings\x12\x16\n" +
-	"\x06tables\x18\x03 \x01(\x03R\x06tables\"]\n" +
+	"\x06tables\x18\x03 \x01(\x03R\x06tables\x12-\n" +
+	"\x12missing_privileges\x18\x04 \x03(\tR\x11missingPrivileges\"]\n" +
 	"\x17CheckPermissionsRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04mend\x18\x02 \x01(\bR\x04mend\"R\n" +

@@ -915,6 +915,104 @@ func (x *ProbeSiteResponse) GetMaintenance() bool {
 	return false
 }
 
+type CompareVhostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareVhostRequest) Reset() {
+	*x = CompareVhostRequest{}
+	mi := &file_sitekeep_agent_v1_vhost_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareVhostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareVhostRequest) ProtoMessage() {}
+
+func (x *CompareVhostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_vhost_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareVhostRequest.ProtoReflect.Descriptor instead.
+func (*CompareVhostRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_vhost_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CompareVhostRequest) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+type CompareVhostResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How it differs; empty if it does not.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Lines that would go ("- …") and come ("+ …"), the first of them. What it gives to PHP is left out.
+	Lines         []string `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareVhostResponse) Reset() {
+	*x = CompareVhostResponse{}
+	mi := &file_sitekeep_agent_v1_vhost_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareVhostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareVhostResponse) ProtoMessage() {}
+
+func (x *CompareVhostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_vhost_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareVhostResponse.ProtoReflect.Descriptor instead.
+func (*CompareVhostResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_vhost_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CompareVhostResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *CompareVhostResponse) GetLines() []string {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
 var File_sitekeep_agent_v1_vhost_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
@@ -967,7 +1065,12 @@ const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
 	"body_bytes\x18\x03 \x01(\x03R\tbodyBytes\x12\x18\n" +
 	"\aproblem\x18\x04 \x01(\tR\aproblem\x12-\n" +
 	"\x04took\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12 \n" +
-	"\vmaintenance\x18\x06 \x01(\bR\vmaintenance2\xeb\x06\n" +
+	"\vmaintenance\x18\x06 \x01(\bR\vmaintenance\"E\n" +
+	"\x13CompareVhostRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\"D\n" +
+	"\x14CompareVhostResponse\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05lines\x18\x02 \x03(\tR\x05lines2\xcc\a\n" +
 	"\fVhostService\x12Y\n" +
 	"\n" +
 	"WriteVhost\x12$.sitekeep.agent.v1.WriteVhostRequest\x1a%.sitekeep.agent.v1.WriteVhostResponse\x12\\\n" +
@@ -978,7 +1081,8 @@ const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
 	"\x10RenewMaintenance\x12*.sitekeep.agent.v1.RenewMaintenanceRequest\x1a+.sitekeep.agent.v1.RenewMaintenanceResponse\x12e\n" +
 	"\x0eEndMaintenance\x12(.sitekeep.agent.v1.EndMaintenanceRequest\x1a).sitekeep.agent.v1.EndMaintenanceResponse\x12M\n" +
 	"\x06Reload\x12 .sitekeep.agent.v1.ReloadRequest\x1a!.sitekeep.agent.v1.ReloadResponse\x12V\n" +
-	"\tProbeSite\x12#.sitekeep.agent.v1.ProbeSiteRequest\x1a$.sitekeep.agent.v1.ProbeSiteResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
+	"\tProbeSite\x12#.sitekeep.agent.v1.ProbeSiteRequest\x1a$.sitekeep.agent.v1.ProbeSiteResponse\x12_\n" +
+	"\fCompareVhost\x12&.sitekeep.agent.v1.CompareVhostRequest\x1a'.sitekeep.agent.v1.CompareVhostResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sitekeep_agent_v1_vhost_proto_rawDescOnce sync.Once
@@ -992,7 +1096,7 @@ func file_sitekeep_agent_v1_vhost_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_vhost_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_vhost_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_sitekeep_agent_v1_vhost_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_sitekeep_agent_v1_vhost_proto_goTypes = []any{
 	(*WriteVhostRequest)(nil),        // 0: sitekeep.agent.v1.WriteVhostRequest
 	(*WriteVhostResponse)(nil),       // 1: sitekeep.agent.v1.WriteVhostResponse
@@ -1012,46 +1116,51 @@ var file_sitekeep_agent_v1_vhost_proto_goTypes = []any{
 	(*ReloadResponse)(nil),           // 15: sitekeep.agent.v1.ReloadResponse
 	(*ProbeSiteRequest)(nil),         // 16: sitekeep.agent.v1.ProbeSiteRequest
 	(*ProbeSiteResponse)(nil),        // 17: sitekeep.agent.v1.ProbeSiteResponse
-	(*SiteRef)(nil),                  // 18: sitekeep.agent.v1.SiteRef
-	(*durationpb.Duration)(nil),      // 19: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 20: google.protobuf.Timestamp
+	(*CompareVhostRequest)(nil),      // 18: sitekeep.agent.v1.CompareVhostRequest
+	(*CompareVhostResponse)(nil),     // 19: sitekeep.agent.v1.CompareVhostResponse
+	(*SiteRef)(nil),                  // 20: sitekeep.agent.v1.SiteRef
+	(*durationpb.Duration)(nil),      // 21: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
 }
 var file_sitekeep_agent_v1_vhost_proto_depIdxs = []int32{
-	18, // 0: sitekeep.agent.v1.WriteVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 1: sitekeep.agent.v1.RevertVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 2: sitekeep.agent.v1.ForgetVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 3: sitekeep.agent.v1.RemoveVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 4: sitekeep.agent.v1.BeginMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	19, // 5: sitekeep.agent.v1.BeginMaintenanceRequest.lease:type_name -> google.protobuf.Duration
-	18, // 6: sitekeep.agent.v1.RenewMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	19, // 7: sitekeep.agent.v1.RenewMaintenanceRequest.lease:type_name -> google.protobuf.Duration
-	20, // 8: sitekeep.agent.v1.RenewMaintenanceResponse.until:type_name -> google.protobuf.Timestamp
-	18, // 9: sitekeep.agent.v1.EndMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	18, // 10: sitekeep.agent.v1.ProbeSiteRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	19, // 11: sitekeep.agent.v1.ProbeSiteResponse.took:type_name -> google.protobuf.Duration
-	0,  // 12: sitekeep.agent.v1.VhostService.WriteVhost:input_type -> sitekeep.agent.v1.WriteVhostRequest
-	2,  // 13: sitekeep.agent.v1.VhostService.RevertVhost:input_type -> sitekeep.agent.v1.RevertVhostRequest
-	4,  // 14: sitekeep.agent.v1.VhostService.ForgetVhost:input_type -> sitekeep.agent.v1.ForgetVhostRequest
-	6,  // 15: sitekeep.agent.v1.VhostService.RemoveVhost:input_type -> sitekeep.agent.v1.RemoveVhostRequest
-	8,  // 16: sitekeep.agent.v1.VhostService.BeginMaintenance:input_type -> sitekeep.agent.v1.BeginMaintenanceRequest
-	10, // 17: sitekeep.agent.v1.VhostService.RenewMaintenance:input_type -> sitekeep.agent.v1.RenewMaintenanceRequest
-	12, // 18: sitekeep.agent.v1.VhostService.EndMaintenance:input_type -> sitekeep.agent.v1.EndMaintenanceRequest
-	14, // 19: sitekeep.agent.v1.VhostService.Reload:input_type -> sitekeep.agent.v1.ReloadRequest
-	16, // 20: sitekeep.agent.v1.VhostService.ProbeSite:input_type -> sitekeep.agent.v1.ProbeSiteRequest
-	1,  // 21: sitekeep.agent.v1.VhostService.WriteVhost:output_type -> sitekeep.agent.v1.WriteVhostResponse
-	3,  // 22: sitekeep.agent.v1.VhostService.RevertVhost:output_type -> sitekeep.agent.v1.RevertVhostResponse
-	5,  // 23: sitekeep.agent.v1.VhostService.ForgetVhost:output_type -> sitekeep.agent.v1.ForgetVhostResponse
-	7,  // 24: sitekeep.agent.v1.VhostService.RemoveVhost:output_type -> sitekeep.agent.v1.RemoveVhostResponse
-	9,  // 25: sitekeep.agent.v1.VhostService.BeginMaintenance:output_type -> sitekeep.agent.v1.BeginMaintenanceResponse
-	11, // 26: sitekeep.agent.v1.VhostService.RenewMaintenance:output_type -> sitekeep.agent.v1.RenewMaintenanceResponse
-	13, // 27: sitekeep.agent.v1.VhostService.EndMaintenance:output_type -> sitekeep.agent.v1.EndMaintenanceResponse
-	15, // 28: sitekeep.agent.v1.VhostService.Reload:output_type -> sitekeep.agent.v1.ReloadResponse
-	17, // 29: sitekeep.agent.v1.VhostService.ProbeSite:output_type -> sitekeep.agent.v1.ProbeSiteResponse
-	21, // [21:30] is the sub-list for method output_type
-	12, // [12:21] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	20, // 0: sitekeep.agent.v1.WriteVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	20, // 1: sitekeep.agent.v1.RevertVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	20, // 2: sitekeep.agent.v1.ForgetVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	20, // 3: sitekeep.agent.v1.RemoveVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	20, // 4: sitekeep.agent.v1.BeginMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 5: sitekeep.agent.v1.BeginMaintenanceRequest.lease:type_name -> google.protobuf.Duration
+	20, // 6: sitekeep.agent.v1.RenewMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 7: sitekeep.agent.v1.RenewMaintenanceRequest.lease:type_name -> google.protobuf.Duration
+	22, // 8: sitekeep.agent.v1.RenewMaintenanceResponse.until:type_name -> google.protobuf.Timestamp
+	20, // 9: sitekeep.agent.v1.EndMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	20, // 10: sitekeep.agent.v1.ProbeSiteRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 11: sitekeep.agent.v1.ProbeSiteResponse.took:type_name -> google.protobuf.Duration
+	20, // 12: sitekeep.agent.v1.CompareVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	0,  // 13: sitekeep.agent.v1.VhostService.WriteVhost:input_type -> sitekeep.agent.v1.WriteVhostRequest
+	2,  // 14: sitekeep.agent.v1.VhostService.RevertVhost:input_type -> sitekeep.agent.v1.RevertVhostRequest
+	4,  // 15: sitekeep.agent.v1.VhostService.ForgetVhost:input_type -> sitekeep.agent.v1.ForgetVhostRequest
+	6,  // 16: sitekeep.agent.v1.VhostService.RemoveVhost:input_type -> sitekeep.agent.v1.RemoveVhostRequest
+	8,  // 17: sitekeep.agent.v1.VhostService.BeginMaintenance:input_type -> sitekeep.agent.v1.BeginMaintenanceRequest
+	10, // 18: sitekeep.agent.v1.VhostService.RenewMaintenance:input_type -> sitekeep.agent.v1.RenewMaintenanceRequest
+	12, // 19: sitekeep.agent.v1.VhostService.EndMaintenance:input_type -> sitekeep.agent.v1.EndMaintenanceRequest
+	14, // 20: sitekeep.agent.v1.VhostService.Reload:input_type -> sitekeep.agent.v1.ReloadRequest
+	16, // 21: sitekeep.agent.v1.VhostService.ProbeSite:input_type -> sitekeep.agent.v1.ProbeSiteRequest
+	18, // 22: sitekeep.agent.v1.VhostService.CompareVhost:input_type -> sitekeep.agent.v1.CompareVhostRequest
+	1,  // 23: sitekeep.agent.v1.VhostService.WriteVhost:output_type -> sitekeep.agent.v1.WriteVhostResponse
+	3,  // 24: sitekeep.agent.v1.VhostService.RevertVhost:output_type -> sitekeep.agent.v1.RevertVhostResponse
+	5,  // 25: sitekeep.agent.v1.VhostService.ForgetVhost:output_type -> sitekeep.agent.v1.ForgetVhostResponse
+	7,  // 26: sitekeep.agent.v1.VhostService.RemoveVhost:output_type -> sitekeep.agent.v1.RemoveVhostResponse
+	9,  // 27: sitekeep.agent.v1.VhostService.BeginMaintenance:output_type -> sitekeep.agent.v1.BeginMaintenanceResponse
+	11, // 28: sitekeep.agent.v1.VhostService.RenewMaintenance:output_type -> sitekeep.agent.v1.RenewMaintenanceResponse
+	13, // 29: sitekeep.agent.v1.VhostService.EndMaintenance:output_type -> sitekeep.agent.v1.EndMaintenanceResponse
+	15, // 30: sitekeep.agent.v1.VhostService.Reload:output_type -> sitekeep.agent.v1.ReloadResponse
+	17, // 31: sitekeep.agent.v1.VhostService.ProbeSite:output_type -> sitekeep.agent.v1.ProbeSiteResponse
+	19, // 32: sitekeep.agent.v1.VhostService.CompareVhost:output_type -> sitekeep.agent.v1.CompareVhostResponse
+	23, // [23:33] is the sub-list for method output_type
+	13, // [13:23] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_vhost_proto_init() }
@@ -1066,7 +1175,7 @@ func file_sitekeep_agent_v1_vhost_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_vhost_proto_rawDesc), len(file_sitekeep_agent_v1_vhost_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	VhostService_EndMaintenance_FullMethodName   = "/sitekeep.agent.v1.VhostService/EndMaintenance"
 	VhostService_Reload_FullMethodName           = "/sitekeep.agent.v1.VhostService/Reload"
 	VhostService_ProbeSite_FullMethodName        = "/sitekeep.agent.v1.VhostService/ProbeSite"
+	VhostService_CompareVhost_FullMethodName     = "/sitekeep.agent.v1.VhostService/CompareVhost"
 )
 
 // VhostServiceClient is the client API for VhostService service.
@@ -55,6 +56,8 @@ type VhostServiceClient interface {
 	Reload(ctx context.Context, in *ReloadRequest, opts ...grpc.CallOption) (*ReloadResponse, error)
 	// ProbeSite requests a page of the site from this machine's web server.
 	ProbeSite(ctx context.Context, in *ProbeSiteRequest, opts ...grpc.CallOption) (*ProbeSiteResponse, error)
+	// CompareVhost says how the site's managed vhost differs from what WriteVhost would write, and changes nothing.
+	CompareVhost(ctx context.Context, in *CompareVhostRequest, opts ...grpc.CallOption) (*CompareVhostResponse, error)
 }
 
 type vhostServiceClient struct {
@@ -155,6 +158,16 @@ func (c *vhostServiceClient) ProbeSite(ctx context.Context, in *ProbeSiteRequest
 	return out, nil
 }
 
+func (c *vhostServiceClient) CompareVhost(ctx context.Context, in *CompareVhostRequest, opts ...grpc.CallOption) (*CompareVhostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompareVhostResponse)
+	err := c.cc.Invoke(ctx, VhostService_CompareVhost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // VhostServiceServer is the server API for VhostService service.
 // All implementations must embed UnimplementedVhostServiceServer
 // for forward compatibility.
@@ -180,6 +193,8 @@ type VhostServiceServer interface {
 	Reload(context.Context, *ReloadRequest) (*ReloadResponse, error)
 	// ProbeSite requests a page of the site from this machine's web server.
 	ProbeSite(context.Context, *ProbeSiteRequest) (*ProbeSiteResponse, error)
+	// CompareVhost says how the site's managed vhost differs from what WriteVhost would write, and changes nothing.
+	CompareVhost(context.Context, *CompareVhostRequest) (*CompareVhostResponse, error)
 	mustEmbedUnimplementedVhostServiceServer()
 }
 
@@ -216,6 +231,9 @@ func (UnimplementedVhostServiceServer) Reload(context.Context, *ReloadRequest) (
 }
 func (UnimplementedVhostServiceServer) ProbeSite(context.Context, *ProbeSiteRequest) (*ProbeSiteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ProbeSite not implemented")
+}
+func (UnimplementedVhostServiceServer) CompareVhost(context.Context, *CompareVhostRequest) (*CompareVhostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompareVhost not implemented")
 }
 func (UnimplementedVhostServiceServer) mustEmbedUnimplementedVhostServiceServer() {}
 func (UnimplementedVhostServiceServer) testEmbeddedByValue()                      {}
@@ -400,6 +418,24 @@ func _VhostService_ProbeSite_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _VhostService_CompareVhost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompareVhostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(VhostServiceServer).CompareVhost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: VhostService_CompareVhost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(VhostServiceServer).CompareVhost(ctx, req.(*CompareVhostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // VhostService_ServiceDesc is the grpc.ServiceDesc for VhostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -442,6 +478,10 @@ var VhostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ProbeSite",
 			Handler:    _VhostService_ProbeSite_Handler,
+		},
+		{
+			MethodName: "CompareVhost",
+			Handler:    _VhostService_CompareVhost_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
