@@ -55,7 +55,7 @@ func (m *fakeMaster) DeleteSite(_ context.Context, r *pb.DeleteSiteRequest) (*pb
 }
 
 func (m *fakeMaster) VerifySite(_ context.Context, r *pb.VerifySiteRequest) (*pb.VerifySiteResponse, error) {
-	m.called("VerifySite %s queue=%v", r.Name, r.Queue)
+	m.called("VerifySite %s queue=%v dry_run=%v", r.Name, r.Queue, r.DryRun)
 	t, err := m.start("verify", r.Name, r.Queue)
 	return &pb.VerifySiteResponse{Task: t}, err
 }

@@ -288,3 +288,38 @@ func TestOnlyWebServersAreSearched(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestTemplatesAreTried: one that cannot be used is told of when the agent starts and when it is asked how it is.
+func TestTemplatesAreTried(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/vhost-nginx-shop.example.tmpl", []byte("{{.Nothing}}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(o *agent.Options) { o.Config.Webserver.TemplateDir = dir })
+	if !strings.Contains(r.log.String(), "vhost-nginx-shop.example.tmpl") {
+		t.Errorf("the log says nothing of it: %s", r.log)
+	}
+	info, err := r.info.GetInfo(r.ctx(), &agentv1.GetInfoRequest{})
+	if err != nil || !slices.ContainsFunc(info.GetProblems(), func(p string) bool { return strings.Contains(p, "vhost-nginx-shop.example.tmpl") }) {
+		t.Errorf("%v, %v", info.GetProblems(), err)
+	}
+}
+
+// TestCompareVhostChangesNothing: the dry run of verify says what WriteVhost would do.
+func TestCompareVhostChangesNothing(t *testing.T) {
+	r := newRig(t)
+	site := r.ref("x")
+	if err := os.MkdirAll(r.www+"/x", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	drift, err := r.vhost.CompareVhost(r.ctx(), &agentv1.CompareVhostRequest{Site: site})
+	if err != nil || !strings.Contains(drift.GetReason(), "there is no virtual host") {
+		t.Errorf("%v, %v", drift, err)
+	}
+	if left, err := os.ReadDir(r.vhosts); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+	if _, err := r.vhost.CompareVhost(r.ctx(), &agentv1.CompareVhostRequest{Site: &agentv1.SiteRef{Name: "a.example", Kind: "generic", Root: "/etc/x"}}); !errs.Is(err, errs.Permission) {
+		t.Errorf("outside: %v", err)
+	}
+}
