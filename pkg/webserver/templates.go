@@ -36,8 +36,9 @@ func (s *Server) CheckTemplates() error {
 
 // templateFor says for which site a file is the template.
 func (s *Server) templateFor(file string) (site string, ok bool) {
-	middle, ok := strings.CutPrefix(file, "vhost-"+s.kind.Name())
-	if middle, ok = strings.CutSuffix(middle, ".tmpl"); !ok || !strings.HasPrefix(file, "vhost-"+s.kind.Name()) {
+	base, ok := strings.CutSuffix(file, ".tmpl")
+	middle, ours := strings.CutPrefix(base, "vhost-"+s.kind.Name())
+	if !ok || !ours {
 		return "", false
 	}
 	if middle == "" {

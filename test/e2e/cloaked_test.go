@@ -63,7 +63,7 @@ func (e *example) cloakedCredentials() {
 	e.must(e.web.Reload(e.t.Context()))
 	e.shows()
 
-	e.must(e.stage.db.Exec(e.t.Context(), "DROP TABLE "+bed.Ident(e.database)+".node"))
+	e.must(e.db.Exec(e.t.Context(), "DROP TABLE "+bed.Ident(e.database)+".node"))
 	e.wreckFiles(e.path(e.root))
 	if r := e.CLI(e.master, "restore", e.name, id, "--yes", "--grace", "0s"); r.Code != 0 {
 		e.t.Fatalf("restore of %s: %s", e.name, r)

@@ -196,10 +196,21 @@ func (e *example) managed() {
 	e.t.Helper()
 	e.must(e.vhost.Remove(e.t.Context()))
 	e.ok("site", "set", e.name, "--vhost", "managed")
+	e.drift(6, "there is no virtual host")
 	e.done("site", "verify", e.name)
+	e.drift(0, "")
 	e.shows()
 	if r := e.restored(e.ok("backup", e.name)); r.Code != 0 {
 		e.t.Errorf("%s: behind a managed virtual host: %s", e.name, r)
+	}
+}
+
+// drift has a dry run of verify end with a status, and say what differs.
+func (e *example) drift(status int, what string) {
+	e.t.Helper()
+	r := e.CLI(e.master, "site", "verify", e.name, "--dry-run")
+	if r.Code != status || !strings.Contains(r.Stderr, what) {
+		e.t.Errorf("%s: what would be mended: %s", e.name, r)
 	}
 }
 
@@ -209,7 +220,7 @@ func (e *example) restored(id string) *bed.Result {
 	e.t.Helper()
 	root, settings := e.path(e.root), e.path(e.settings)
 	before, old := bed.Must(bed.Tree(root))(e.t), bed.Must(os.ReadFile(settings))(e.t)
-	e.must(e.stage.db.Exec(e.t.Context(), "DROP TABLE "+bed.Ident(e.site().Database)+".node"))
+	e.must(e.db.Exec(e.t.Context(), "DROP TABLE "+bed.Ident(e.site().Database)+".node"))
 	e.wreckFiles(root)
 	r := e.CLI(e.master, "restore", e.name, id, "--yes", "--grace", "0s")
 	if r.Code != 0 && r.Code != 6 {
