@@ -62,7 +62,7 @@ func BenchmarkCatalogue(b *testing.B) {
 		ok(b, err)
 	}
 	for name, f := range map[string]func() error{
-		"retention":      func() error { _, err := c.RetentionBackups(ctx, "", ""); return err },
+		"retention":      func() error { _, err := c.RetentionBackups(ctx); return err },
 		"backups/first":  func() error { _, _, err := c.Backups(ctx, catalogue.BackupFilter{}); return err },
 		"backups/middle": func() error { _, _, err := c.Backups(ctx, catalogue.BackupFilter{After: middle}); return err },
 		"backups/site":   func() error { _, _, err := c.Backups(ctx, catalogue.BackupFilter{Site: some}); return err },

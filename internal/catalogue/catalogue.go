@@ -30,6 +30,7 @@ const readers = 4
 type Catalogue struct {
 	write *sql.DB // one connection: SQLite has one writer, so they queue here and not in busy loops
 	read  *sql.DB
+	shelf shelf
 }
 
 // Tx is a write transaction, given to functions that must take effect together
@@ -50,7 +51,7 @@ func Open(ctx context.Context, path string) (*Catalogue, error) {
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
-	c := &Catalogue{}
+	c := &Catalogue{shelf: shelf{seq: -1}}
 	if c.write, err = sql.Open("sqlite", dsn(path, "synchronous(FULL)")); err != nil {
 		return nil, fmt.Errorf("open catalogue %s: %w", path, err)
 	}

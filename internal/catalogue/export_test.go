@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/retention"
 )
 
 // Bulk fills a catalogue for tests in one transaction, which a disk takes in a moment.
@@ -26,4 +27,14 @@ func (c *Catalogue) Bulk(ctx context.Context, sites []model.Site, backups []mode
 		}
 		return nil
 	})
+}
+
+// ManySites is manySites.
+const ManySites = manySites
+
+// ReadShelf is RetentionBackups with nothing remembered.
+func (c *Catalogue) ReadShelf(ctx context.Context) ([][]retention.Backup, error) {
+	s := &shelf{seq: -1}
+	err := s.renew(ctx, c.read)
+	return s.sorted, err
 }

@@ -91,26 +91,22 @@ func TestRetentionBackups(t *testing.T) {
 		ok(t, c.InsertBackup(ctx, b))
 	}
 	ok(t, c.MarkChecked(ctx, three.ID, epoch, "a bit is flipped"))
-	got, err := c.RetentionBackups(ctx, "", "")
+	got, err := c.RetentionBackups(ctx)
 	ok(t, err)
-	want := []retention.Backup{
+	want := [][]retention.Backup{{
 		{ID: two.ID, Site: "a.example", Client: "acme", At: two.CreatedAt, Size: two.Size},
 		{ID: one.ID, Site: "a.example", Client: "acme", At: one.CreatedAt, Size: one.Size, Pinned: true, Safety: true, Lacking: true},
+	}, {
 		{ID: three.ID, Site: "b.example", At: three.CreatedAt, Size: three.Size, Lacking: true},
-	}
+	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
-	}
-	for _, narrow := range [][2]string{{"acme", ""}, {"", "a.example"}} {
-		if got, err = c.RetentionBackups(ctx, narrow[0], narrow[1]); err != nil || len(got) != 2 {
-			t.Error(narrow, got, err)
-		}
 	}
 	odd := site("odd.example")
 	odd.WebServers, odd.DBServer, odd.Client = []string{"web1"}, "db1", "a\x1fb"
 	ok(t, c.CreateSite(ctx, odd))
 	ok(t, c.InsertBackup(ctx, backup("odd.example", 4)))
-	if got, err = c.RetentionBackups(ctx, "", ""); !errs.Is(err, errs.Corrupt) {
+	if got, err = c.RetentionBackups(ctx); !errs.Is(err, errs.Corrupt) {
 		t.Errorf("a client's name that parts a record: %v, %v", got, err)
 	}
 }

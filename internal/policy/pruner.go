@@ -14,7 +14,8 @@ import (
 // Shelf lists backups and what is to be kept of them; internal/catalogue does.
 type Shelf interface {
 	Retentions(ctx context.Context) ([]model.Retention, error)
-	RetentionBackups(ctx context.Context, client, site string) ([]retention.Backup, error)
+	// RetentionBackups returns all backups by site, each newest first. They are shared, and not to be changed.
+	RetentionBackups(ctx context.Context) ([][]retention.Backup, error)
 	// PruneBackup takes a backup off the list. It refuses (errs.Precondition) one
 	// that is pinned, or that no newer one can stand for, by what is listed at that moment.
 	PruneBackup(ctx context.Context, id string) error
@@ -66,16 +67,11 @@ func (p *Pruner) Plan(ctx context.Context) (retention.Plan, error) {
 		return retention.Plan{}, err
 	}
 	// A client's budget is over all its sites, so all are looked at.
-	backups, err := p.Shelf.RetentionBackups(ctx, "", "")
+	sites, err := p.Shelf.RetentionBackups(ctx)
 	if err != nil {
 		return retention.Plan{}, err
 	}
-	clients := map[string]string{}
-	for i := range backups {
-		clients[backups[i].Site] = backups[i].Client
-	}
-	policy := func(site string) retention.Policy { return rules.of(site, clients[site]) }
-	return retention.Make(p.Now(), backups, policy, rules.budgets), nil
+	return retention.Make(p.Now(), sites, rules.of, rules.budgets), nil
 }
 
 // Doubt says why nothing may be removed now, or "".

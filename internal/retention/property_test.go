@@ -65,7 +65,7 @@ func (h *history) prune() error {
 			there = append(there, b)
 		}
 	}
-	plan := Make(h.now, there, func(string) Policy { return h.policy }, Budgets{Total: h.most})
+	plan := Make(h.now, bySite(there), func(_, _ string) Policy { return h.policy }, Budgets{Total: h.most})
 	for _, d := range plan.Decisions {
 		if len(d.Reasons) == 0 {
 			return fmt.Errorf("backup %s has no reason", d.Backup.ID)
@@ -91,7 +91,7 @@ func (h *history) promises(plan Plan) error {
 			past = append(past, b)
 		}
 	}
-	slices.SortFunc(past, compare)
+	slices.SortFunc(past, Compare)
 	whole := slices.DeleteFunc(slices.Clone(past), func(b Backup) bool { return !b.whole() })
 	if len(whole) > 0 && h.most == 0 && !h.kept[whole[0].ID] {
 		return fmt.Errorf("the last good backup %s is gone", whole[0].ID)

@@ -7,7 +7,6 @@
 package retention
 
 import (
-	"slices"
 	"strings"
 	"time"
 )
@@ -102,20 +101,20 @@ type Plan struct {
 // tolerance is by how much a backup's time may lie ahead of now before it counts as dated in the future.
 const tolerance = 5 * time.Minute
 
-// Make decides about all backups at once, at the time now. The policy is asked
-// for once a site. The backups are reordered: by site, then newest first.
-func Make(now time.Time, backups []Backup, policy func(site string) Policy, budgets Budgets) Plan {
-	if !slices.IsSortedFunc(backups, compare) {
-		slices.SortFunc(backups, compare)
+// Make decides about all backups at once, at the time now. They come by site,
+// each newest first (see Compare), and are only read. The policy is asked for
+// once a site, with the client of its oldest backup.
+func Make(now time.Time, sites [][]Backup, policy func(site, client string) Policy, budgets Budgets) Plan {
+	count := 0
+	for _, backups := range sites {
+		count += len(backups)
 	}
-	plan := Plan{Decisions: make([]Decision, len(backups))}
-	for begin := 0; begin < len(backups); {
-		end := begin + 1
-		for end < len(backups) && backups[end].Site == backups[begin].Site {
-			end++
-		}
-		decideSite(now, policy(backups[begin].Site), backups[begin:end], plan.Decisions[begin:end])
-		begin = end
+	plan := Plan{Decisions: make([]Decision, count)}
+	out := plan.Decisions
+	for _, backups := range sites {
+		oldest := &backups[len(backups)-1]
+		decideSite(now, policy(oldest.Site, oldest.Client), backups, out[:len(backups)])
+		out = out[len(backups):]
 	}
 	plan.Excess = budgets.apply(plan.Decisions)
 	for _, d := range plan.Decisions {
@@ -126,7 +125,8 @@ func Make(now time.Time, backups []Backup, policy func(site string) Policy, budg
 	return plan
 }
 
-func compare(a, b Backup) int {
+// Compare orders backups by site, then newest first.
+func Compare(a, b Backup) int {
 	if c := strings.Compare(a.Site, b.Site); c != 0 {
 		return c
 	}

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,19 @@ func at(hours float64, marks string) Backup {
 	b.ID = b.At.Format("0102.1504")
 	b.Pinned, b.Lacking, b.Safety = strings.Contains(marks, "p"), strings.Contains(marks, "l"), strings.Contains(marks, "s")
 	return b
+}
+
+// bySite puts backups into the order that Make wants.
+func bySite(backups []Backup) (sites [][]Backup) {
+	slices.SortFunc(backups, Compare)
+	for i := range backups {
+		if i == 0 || backups[i].Site != backups[i-1].Site {
+			sites = append(sites, nil)
+		}
+		last := len(sites) - 1
+		sites[last] = append(sites[last], backups[i])
+	}
+	return sites
 }
 
 func lines(p Plan) []string {
@@ -106,7 +120,7 @@ func TestMake(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			plan := Make(noon, c.backups, func(string) Policy { return c.policy }, c.budgets)
+			plan := Make(noon, bySite(c.backups), func(_, _ string) Policy { return c.policy }, c.budgets)
 			if diff := cmp.Diff(c.want, lines(plan)); diff != "" {
 				t.Error(diff)
 			}
@@ -117,7 +131,7 @@ func TestMake(t *testing.T) {
 func TestExcessIsReported(t *testing.T) {
 	backups := []Backup{at(1, "p"), at(2, "p")}
 	backups[0].Client, backups[1].Client = "acme", "acme"
-	plan := Make(noon, backups, func(string) Policy { return Policy{Last: 1} }, Budgets{Total: 15, Clients: map[string]int64{"acme": 12}})
+	plan := Make(noon, bySite(backups), func(_, _ string) Policy { return Policy{Last: 1} }, Budgets{Total: 15, Clients: map[string]int64{"acme": 12}})
 	want := []Excess{{Client: "acme", Size: 20, Most: 12}, {Size: 20, Most: 15}}
 	if diff := cmp.Diff(want, plan.Excess); diff != "" {
 		t.Error(diff)
@@ -135,7 +149,7 @@ func TestPeriodsBeginWhereTheOperatorLives(t *testing.T) {
 	// 23:30 and 22:30 in UTC: two days in Berlin, one in UTC.
 	backups := []Backup{at(12.5, ""), at(13.5, "")}
 	for location, want := range map[*time.Location]int{berlin: 2, nil: 1} {
-		plan := Make(noon, backups, func(string) Policy { return Policy{Daily: 5, Location: location} }, Budgets{})
+		plan := Make(noon, bySite(backups), func(_, _ string) Policy { return Policy{Daily: 5, Location: location} }, Budgets{})
 		kept := 0
 		for _, d := range plan.Decisions {
 			if d.Keep {
@@ -155,7 +169,7 @@ func TestSitesDoNotMix(t *testing.T) {
 		b.Site = []string{"b.example", "a.example"}[i%2]
 		backups = append(backups, b)
 	}
-	plan := Make(noon, backups, func(site string) Policy {
+	plan := Make(noon, bySite(backups), func(site, _ string) Policy {
 		return map[string]Policy{"a.example": {Last: 1}, "b.example": {Last: 2}}[site]
 	}, Budgets{})
 	var got []string
@@ -178,7 +192,8 @@ func BenchmarkMake(b *testing.B) {
 		}
 	}
 	policy := Policy{Last: 3, Daily: 7, Weekly: 4, Monthly: 6}
+	ordered := bySite(backups)
 	for b.Loop() {
-		Make(noon, backups, func(string) Policy { return policy }, Budgets{Total: 1 << 40})
+		Make(noon, ordered, func(_, _ string) Policy { return policy }, Budgets{Total: 1 << 40})
 	}
 }

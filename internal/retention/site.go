@@ -4,16 +4,17 @@ import "time"
 
 // decideSite fills in the decisions for one site's backups, newest first.
 func decideSite(now time.Time, p Policy, backups []Backup, out []Decision) {
-	s := site{now: now, policy: p, slots: slotsOf(p)}
+	s := site{now: now, policy: p, slots: slotsOf(p), said: make([]Reason, 0, len(backups))}
 	for i := range backups {
 		out[i] = Decision{Backup: &backups[i], Reasons: s.reasons(&backups[i])}
 	}
 	if s.whole == 0 {
 		s.keepNewest(out)
 	}
+	expired := []Reason{{Rule: Expired}}
 	for i := range out {
 		if out[i].Keep = len(out[i].Reasons) > 0; !out[i].Keep {
-			out[i].Reasons = []Reason{{Rule: Expired}}
+			out[i].Reasons = expired
 		}
 	}
 }
@@ -23,34 +24,36 @@ type site struct {
 	now    time.Time
 	policy Policy
 	slots  []slot
-	whole  int // whole backups seen, those of the future left out
+	whole  int      // whole backups seen, those of the future left out
+	said   []Reason // of all backups so far: an allocation for each would cost more than the rest
 }
 
 // reasons returns all that keeps a backup; none if nothing does.
 func (s *site) reasons(b *Backup) []Reason {
-	var why []Reason
-	keep := func(when bool, r Rule) {
-		if when {
-			why = append(why, Reason{Rule: r})
-		}
-	}
+	from := len(s.said)
 	future := b.At.After(s.now.Add(tolerance))
-	keep(b.Pinned, Pinned)
-	keep(future, Future)
-	keep(!future && s.now.Sub(b.At) < s.policy.MinAge, Young)
-	keep(!s.policy.Counts(), NoPolicy)
+	s.keep(b.Pinned, Pinned)
+	s.keep(future, Future)
+	s.keep(!future && s.now.Sub(b.At) < s.policy.MinAge, Young)
+	s.keep(!s.policy.Counts(), NoPolicy)
 	switch {
 	case future:
 	case b.whole():
-		keep(s.whole == 0, LastGood)
+		s.keep(s.whole == 0, LastGood)
 		s.whole++
-		why = append(why, s.take(b.At)...)
+		s.take(b.At)
 	case b.Safety:
-		keep(s.now.Sub(b.At) < s.safety(), Recent)
+		s.keep(s.now.Sub(b.At) < s.safety(), Recent)
 	default:
-		keep(s.whole < max(s.policy.Last, 1), Waiting)
+		s.keep(s.whole < max(s.policy.Last, 1), Waiting)
 	}
-	return why
+	return s.said[from:len(s.said):len(s.said)]
+}
+
+func (s *site) keep(when bool, r Rule) {
+	if when {
+		s.said = append(s.said, Reason{Rule: r})
+	}
 }
 
 func (s *site) safety() time.Duration {
@@ -61,13 +64,12 @@ func (s *site) safety() time.Duration {
 }
 
 // take gives a whole backup the periods of which it is the newest.
-func (s *site) take(at time.Time) []Reason {
+func (s *site) take(at time.Time) {
 	if s.policy.Location != nil {
 		at = at.In(s.policy.Location)
 	} else {
 		at = at.UTC()
 	}
-	var why []Reason
 	for i := range s.slots {
 		slot := &s.slots[i]
 		if slot.used == slot.most {
@@ -78,9 +80,8 @@ func (s *site) take(at time.Time) []Reason {
 			continue
 		}
 		slot.used, slot.last = slot.used+1, period
-		why = append(why, Reason{Rule: slot.rule, Nth: slot.used, Of: slot.most})
+		s.said = append(s.said, Reason{Rule: slot.rule, Nth: slot.used, Of: slot.most})
 	}
-	return why
 }
 
 // keepNewest keeps the newest backup of a site that has no whole one, dates in the future aside.
