@@ -124,24 +124,38 @@ type backupRun struct {
 	failures []error
 	warnings []error
 	done     int
+
+	// What the run is about: backups, or drills.
+	noun   string
+	submit func(ctx context.Context) ([]*sitekeepv1.Task, error)   // starts the tasks; refusals are noted
+	print  func(ctx context.Context, ended *sitekeepv1.Task) error // one that is done
+	close  func() error                                            // ends what is printed
 }
 
 func (a *app) backUp(ctx context.Context, c *client, o *backupOptions) error {
 	single := o.single()
-	out, release := a.besideBars()
-	run := &backupRun{app: a, client: c, options: o, screen: a.newDisplay(!single),
-		backups: newRowsTo(out, a, func(b *sitekeepv1.Backup) []string { return []string{b.GetId()} }),
-		started: newRowsTo(out, a, func(t *sitekeepv1.Task) []string { return []string{t.GetId()} })}
+	run, end := a.newBackupRun(c, o, !single)
 	work := run.many
 	if single {
 		work = run.one
 	}
-	err := work(ctx)
-	run.screen.close()
-	if printed := errors.Join(run.close(), release()); printed != nil {
-		return printed
+	return end(work(ctx))
+}
+
+// newBackupRun prepares a run; end ends its output, and gives the error that the command returns.
+func (a *app) newBackupRun(c *client, o *backupOptions, many bool) (run *backupRun, end func(error) error) {
+	out, release := a.besideBars()
+	run = &backupRun{app: a, client: c, options: o, screen: a.newDisplay(many), noun: "backup",
+		backups: newRowsTo(out, a, func(b *sitekeepv1.Backup) []string { return []string{b.GetId()} }),
+		started: newRowsTo(out, a, func(t *sitekeepv1.Task) []string { return []string{t.GetId()} })}
+	run.submit, run.print, run.close = run.submitBackups, run.printBackup, run.closeBackups
+	return run, func(err error) error {
+		run.screen.close()
+		if printed := errors.Join(run.close(), release()); printed != nil {
+			return printed
+		}
+		return err
 	}
-	return err
 }
 
 // one backs up the only site.
@@ -168,22 +182,26 @@ func (r *backupRun) one(ctx context.Context) error {
 	return r.ended(ctx, task)
 }
 
-// ended prints the backup, if there is one, and returns what else the task's end stands for.
+// ended prints what the task has made, if it has, and returns what else the task's end stands for.
 func (r *backupRun) ended(ctx context.Context, task *sitekeepv1.Task) error {
 	end := outcome(task)
 	var warning *warned
 	if end != nil && !errors.As(end, &warning) {
 		return end
 	}
+	if err := r.print(ctx, task); err != nil {
+		return err
+	}
+	r.done++
+	return end
+}
+
+func (r *backupRun) printBackup(ctx context.Context, task *sitekeepv1.Task) error {
 	backup, err := r.made(ctx, task)
 	if err != nil {
 		return err
 	}
-	r.done++
-	if err := emit(r.backups, backup); err != nil {
-		return err
-	}
-	return end
+	return emit(r.backups, backup)
 }
 
 // made returns the backup that a task has made.
@@ -198,7 +216,7 @@ func (r *backupRun) made(ctx context.Context, task *sitekeepv1.Task) (*sitekeepv
 	return got.GetBackup(), err
 }
 
-func (r *backupRun) close() error {
+func (r *backupRun) closeBackups() error {
 	if r.options.detach {
 		return r.started.close()
 	}
@@ -234,7 +252,7 @@ func (r *backupRun) result(cut error) error {
 		return nil
 	}
 	summary := &warned{
-		text: fmt.Sprintf("%s done, %d of them with warnings; %d failed", plural(int64(r.done), "backup"), len(r.warnings), len(r.failures)),
+		text: fmt.Sprintf("%s done, %d of them with warnings; %d failed", plural(int64(r.done), r.noun), len(r.warnings), len(r.failures)),
 	}
 	return &several{each: append(all, summary), as: r.amount(summary)}
 }

@@ -42,8 +42,12 @@ func (r *backupRun) startAll(ctx context.Context) ([]*sitekeepv1.Task, error) {
 	}
 	startCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bulkTimeout)
 	defer cancel()
+	return r.submit(startCtx)
+}
+
+func (r *backupRun) submitBackups(ctx context.Context) ([]*sitekeepv1.Task, error) {
 	r.options.request.Queue = r.options.queue
-	reply, err := r.client.backups.CreateBackups(startCtx, &r.options.request)
+	reply, err := r.client.backups.CreateBackups(ctx, &r.options.request)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func (p *fakePolicy) ListSchedules(_ context.Context, q *pb.ListSchedulesRequest
 	if q.Sites {
 		nightly.Status.BySite = []*pb.ScheduleSite{{Site: "example.com", NextAt: at(7200), LastAt: at(-3600), Task: "T1", Missed: 3, MissedWhy: "the master was away"}}
 	}
-	off := &pb.Schedule{Name: "off", Cron: "@hourly", Sites: []string{"a.example", "b.example"}, Disabled: true, Status: &pb.ScheduleStatus{}}
+	off := &pb.Schedule{Name: "off", Kind: "drill", Cron: "@hourly", Sites: []string{"a.example", "b.example"}, Disabled: true, Status: &pb.ScheduleStatus{}}
 	switch q.Name {
 	case "":
 		return &pb.ListSchedulesResponse{Schedules: []*pb.Schedule{nightly, off}}, nil
@@ -32,6 +32,9 @@ func (p *fakePolicy) ListSchedules(_ context.Context, q *pb.ListSchedulesRequest
 
 func (p *fakePolicy) SetSchedule(_ context.Context, q *pb.SetScheduleRequest) (*pb.SetScheduleResponse, error) {
 	s := q.Schedule
+	if s.Kind != "" {
+		p.master.called("SetSchedule %s kind=%s ", s.Name, s.Kind)
+	}
 	p.master.called("SetSchedule %s cron=%s zone=%s window=%s spread=%v skip=%v all=%v client=%s sites=%v",
 		s.Name, s.Cron, s.Zone, s.Window, s.Spread.AsDuration(), s.SkipMissed, s.All, s.Client, s.Sites)
 	return &pb.SetScheduleResponse{Schedule: s}, nil

@@ -14,7 +14,7 @@ import (
 func newScheduleCmd(a *app) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "schedule",
-		Short: "Schedules: backups that happen by themselves",
+		Short: "Schedules: backups and drills that happen by themselves",
 		Example: `  sitekeep schedule set nightly --cron "0 3 * * *" --window 22:00-06:00 --zone Europe/Berlin --all
   sitekeep schedule list`,
 	})
@@ -38,7 +38,8 @@ A run that did not begin in its time, because the master was away, is made up fo
 Runs of one site never overlap. What did not happen is counted in "sitekeep schedule list" and in the master's log.`,
 		Example: `  sitekeep schedule set nightly --cron "0 3 * * *" --window 22:00-06:00 --zone Europe/Berlin --all
   sitekeep schedule set shop --cron @hourly --site shop.example.com
-  sitekeep schedule set weekdays --cron "0 12 * * *" --window "Mon-Fri 11:00-15:00" --client acme --spread 1h`,
+  sitekeep schedule set weekdays --cron "0 12 * * *" --window "Mon-Fri 11:00-15:00" --client acme --spread 1h
+  sitekeep schedule set monthly-drill --cron "0 1 1 * *" --kind drill --spread 48h --all`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: a.complete(scheduleNames),
 	}
@@ -52,6 +53,7 @@ Runs of one site never overlap. What did not happen is counted in "sitekeep sche
 	flags.BoolVar(&s.All, "all", false, "for all sites")
 	flags.StringVar(&s.Client, "client", "", "for all sites of this `customer`")
 	flags.StringArrayVar(&s.Sites, "site", nil, "for this `site` (repeat it)")
+	flags.StringVar(&s.Kind, "kind", "", "what it begins: backup or drill (default backup)")
 	flags.StringVar(&s.Format, "format", "", "tar.zst or tar.gz (default tar.zst)")
 	cmd.PreRunE = func(_ *cobra.Command, args []string) error {
 		if s.Cron == "" {
@@ -82,17 +84,24 @@ func newScheduleListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, r.GetSchedules(), "NAME|CRON|ZONE|WINDOW|FOR|SITES|NEXT|LAST|MISSED", func(s *sitekeepv1.Schedule) []string {
+			return printList(a, r.GetSchedules(), "NAME|CRON|ZONE|WINDOW|FOR|SITES|NEXT|LAST|MISSED|KIND", func(s *sitekeepv1.Schedule) []string {
 				t := s.GetStatus()
 				next := localTime(t.GetNextAt())
 				if s.GetDisabled() {
 					next = "disabled"
 				}
 				return []string{s.GetName(), s.GetCron(), zoneText(s.GetZone()), orDash(s.GetWindow()), scopeText(s), fmt.Sprint(t.GetSites()),
-					next, localTime(t.GetLastAt()), missedText(t)}
+					next, localTime(t.GetLastAt()), missedText(t), kindText(s.GetKind())}
 			})
 		}),
 	}
+}
+
+func kindText(kind string) string {
+	if kind == "" {
+		return "backup"
+	}
+	return kind
 }
 
 func zoneText(zone string) string {

@@ -125,7 +125,7 @@ func siteFacts(s *sitekeepv1.Site) facts {
 		{"database server", s.GetDbServer()}, {"database", s.GetDatabase()}, {"database user", s.GetDatabaseUser()},
 		{"database host", s.GetDatabaseHost()}, {"excludes", strings.Join(s.GetExcludes(), ", ")}, {"caches left out", yesNo(s.GetExcludeCaches())},
 		{"disabled", yesNo(s.GetDisabled())}, {"added", localTime(s.GetCreatedAt())},
-		{"last backup", orDash(s.GetLastBackup())}, {"last backup at", localTime(s.GetLastBackupAt())},
+		{"last backup", orDash(s.GetLastBackup())}, {"last backup at", localTime(s.GetLastBackupAt())}, {"last drill", drillText(s.GetLastDrill())},
 		{"backups", fmt.Sprintf("%d (%s)", s.GetBackups(), bytesText(s.GetBackupBytes()))},
 	}
 }

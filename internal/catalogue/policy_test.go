@@ -18,7 +18,7 @@ func TestSchedules(t *testing.T) {
 	nightly := model.Schedule{Name: "nightly", Cron: "0 3 * * *", Zone: "Europe/Berlin", Window: "22:00-06:00", Spread: &spread, Skip: true,
 		Scope: model.Scope{Sites: []string{"a.example", "b.example"}}, Format: "tar.gz", CreatedAt: epoch}
 	ok(t, c.PutSchedule(ctx, nightly))
-	ok(t, c.PutSchedule(ctx, model.Schedule{Name: "hourly", Cron: "@hourly", Scope: model.Scope{All: true}, Disabled: true, CreatedAt: epoch}))
+	ok(t, c.PutSchedule(ctx, model.Schedule{Name: "hourly", Cron: "@hourly", Scope: model.Scope{All: true}, Disabled: true, Kind: model.TaskDrill, CreatedAt: epoch}))
 	state := model.ScheduleState{Schedule: "nightly", Site: "a.example", Handled: epoch, Pending: epoch.Add(1), TaskID: "T", RunAt: epoch, Missed: 3, MissedAt: epoch, Why: "x"}
 	ok(t, c.PutScheduleStates(ctx, []model.ScheduleState{state, {Schedule: "gone", Site: "a.example"}}))
 
@@ -39,7 +39,7 @@ func TestSchedules(t *testing.T) {
 	}
 	all, err := c.Schedules(ctx)
 	ok(t, err)
-	if len(all) != 2 || all[0].Name != "hourly" || !all[0].Scope.All || !all[0].Disabled {
+	if len(all) != 2 || all[0].Name != "hourly" || !all[0].Scope.All || !all[0].Disabled || all[0].Kind != model.TaskDrill {
 		t.Errorf("%+v", all)
 	}
 	ok(t, c.DeleteSchedule(ctx, "nightly"))
@@ -109,6 +109,20 @@ func TestRetentionBackups(t *testing.T) {
 	if got, err = c.RetentionBackups(ctx); !errs.Is(err, errs.Corrupt) {
 		t.Errorf("a client's name that parts a record: %v, %v", got, err)
 	}
+}
+
+func TestTheLastDrillIsRemembered(t *testing.T) {
+	c := open(t)
+	_, err := c.LastDrill(t.Context(), "a.example")
+	wants(t, err, errs.NotFound)
+	one := model.Drill{Site: "a.example", Backup: "b1", At: epoch, TaskID: "T1", Problem: "a row is missing"}
+	two := model.Drill{Site: "a.example", Backup: "b2", At: epoch.Add(time.Hour), TaskID: "T2"}
+	other := model.Drill{Site: "b.example", Backup: "b3", At: epoch, TaskID: "T3"}
+	for _, d := range []model.Drill{one, two, other} {
+		ok(t, c.RecordDrill(t.Context(), d))
+	}
+	same(t, must(c.LastDrill(t.Context(), "a.example"))(t), two)
+	same(t, must(c.LastDrills(t.Context()))(t), []model.Drill{two, other})
 }
 
 func TestMarks(t *testing.T) {

@@ -9,12 +9,12 @@ import (
 	"github.com/sitekeep/sitekeep/internal/model"
 )
 
-const scheduleColumns = `name, cron, zone, time_window, spread, skip, disabled, everything, client, sites, format, created_at`
+const scheduleColumns = `name, cron, zone, time_window, spread, skip, disabled, everything, client, sites, format, created_at, kind`
 
 func scanSchedule(row scanner) (s model.Schedule, err error) {
 	var spread int64
 	err = row.Scan(&s.Name, &s.Cron, &s.Zone, &s.Window, &spread, &s.Skip, &s.Disabled, &s.Scope.All, &s.Scope.Client,
-		listInto[string]{&s.Scope.Sites}, &s.Format, timeInto{&s.CreatedAt})
+		listInto[string]{&s.Scope.Sites}, &s.Format, timeInto{&s.CreatedAt}, &s.Kind)
 	if spread >= 0 {
 		d := time.Duration(spread)
 		s.Spread = &d
@@ -43,11 +43,11 @@ func (tx *Tx) PutSchedule(ctx context.Context, s model.Schedule) error {
 	if s.Spread != nil {
 		spread = int64(*s.Spread)
 	}
-	_, err = tx.exec(ctx, `INSERT INTO schedules (`+scheduleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err = tx.exec(ctx, `INSERT INTO schedules (`+scheduleColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (name) DO UPDATE SET cron = excluded.cron, zone = excluded.zone, time_window = excluded.time_window,
 		spread = excluded.spread, skip = excluded.skip, disabled = excluded.disabled, everything = excluded.everything,
-		client = excluded.client, sites = excluded.sites, format = excluded.format`,
-		s.Name, s.Cron, s.Zone, s.Window, spread, s.Skip, s.Disabled, s.Scope.All, s.Scope.Client, jsonOf(s.Scope.Sites), s.Format, nanos(s.CreatedAt))
+		client = excluded.client, sites = excluded.sites, format = excluded.format, kind = excluded.kind`,
+		s.Name, s.Cron, s.Zone, s.Window, spread, s.Skip, s.Disabled, s.Scope.All, s.Scope.Client, jsonOf(s.Scope.Sites), s.Format, nanos(s.CreatedAt), s.Kind)
 	if err != nil {
 		return fmt.Errorf("record schedule %s: %w", s.Name, err)
 	}

@@ -98,6 +98,9 @@ func (s *siteService) fareOf(ctx context.Context, one catalogue.Standing, schedu
 	if len(last) > 0 {
 		out.LastTask = taskToProto(&last[0])
 	}
+	if out.LastDrill, err = s.lastDrill(ctx, one.Site); err != nil {
+		return nil, err
+	}
 	next, err := s.nextRun(ctx, &site, schedules)
 	out.NextRun = timeToProto(next)
 	return out, err
@@ -118,7 +121,7 @@ func (s *siteService) nextRun(ctx context.Context, site *model.Site, schedules [
 	}
 	for i := range schedules {
 		m := &schedules[i]
-		if m.Disabled || !covers(m.Scope, site) {
+		if m.Disabled || m.Kind == model.TaskDrill || !covers(m.Scope, site) {
 			continue
 		}
 		calendar, err := policy.CheckSchedule(m)

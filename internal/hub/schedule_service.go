@@ -152,7 +152,7 @@ func (s *scheduleService) DeleteSchedule(ctx context.Context, q *sitekeepv1.Dele
 func scheduleToProto(m *model.Schedule) *sitekeepv1.Schedule {
 	out := &sitekeepv1.Schedule{
 		Name: m.Name, Cron: m.Cron, Zone: m.Zone, Window: m.Window, SkipMissed: m.Skip, Disabled: m.Disabled,
-		All: m.Scope.All, Client: m.Scope.Client, Sites: m.Scope.Sites, Format: m.Format, CreatedAt: timeToProto(m.CreatedAt),
+		All: m.Scope.All, Client: m.Scope.Client, Sites: m.Scope.Sites, Format: m.Format, CreatedAt: timeToProto(m.CreatedAt), Kind: string(m.Kind),
 	}
 	if m.Spread != nil {
 		out.Spread = durationpb.New(*m.Spread)
@@ -160,10 +160,18 @@ func scheduleToProto(m *model.Schedule) *sitekeepv1.Schedule {
 	return out
 }
 
+// scheduleKind: backups are what is not named.
+func scheduleKind(text string) model.TaskKind {
+	if kind := model.TaskKind(text); kind != model.TaskBackup {
+		return kind
+	}
+	return ""
+}
+
 func scheduleFromProto(p *sitekeepv1.Schedule) model.Schedule {
 	m := model.Schedule{
 		Name: p.GetName(), Cron: p.GetCron(), Zone: p.GetZone(), Window: p.GetWindow(), Skip: p.GetSkipMissed(), Disabled: p.GetDisabled(),
-		Scope: model.Scope{All: p.GetAll(), Client: p.GetClient(), Sites: p.GetSites()}, Format: p.GetFormat(),
+		Scope: model.Scope{All: p.GetAll(), Client: p.GetClient(), Sites: p.GetSites()}, Format: p.GetFormat(), Kind: scheduleKind(p.GetKind()),
 	}
 	if p.GetSpread() != nil {
 		spread := p.GetSpread().AsDuration()

@@ -212,12 +212,17 @@ func (s *siteService) ListSites(ctx context.Context, q *sitekeepv1.ListSitesRequ
 	if err != nil {
 		return nil, err
 	}
+	drills, err := s.lastDrills(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := &sitekeepv1.ListSitesResponse{}
 	for site, err := range s.Catalogue.AllSites(ctx, catalogue.SiteFilter{Client: client}) {
 		if err != nil {
 			return nil, err
 		}
 		p := siteToProto(&site, usages[site.Name])
+		p.LastDrill = drills[site.Name]
 		out.Sites = append(out.Sites, p)
 	}
 	return out, nil
@@ -254,6 +259,10 @@ func (s *siteService) GetSite(ctx context.Context, q *sitekeepv1.GetSiteRequest)
 	if err == nil && len(open) > 0 && open[0].State == catalogue.GraceWaiting {
 		out.UndoUntil = timeToProto(open[0].Due)
 	}
+	if err != nil {
+		return nil, err
+	}
+	out.Site.LastDrill, err = s.lastDrill(ctx, site.Name)
 	return out, err
 }
 

@@ -86,6 +86,7 @@ type (
 		Client     string   `yaml:"client,omitempty"`
 		Sites      []string `yaml:"sites,omitempty"`
 		Format     string   `yaml:"format,omitempty"`
+		Kind       string   `yaml:"kind,omitempty"` // drill; empty or backup for backups
 	}
 	retentionSpec struct {
 		KeepLast    int    `yaml:"keepLast,omitempty"`
@@ -181,15 +182,22 @@ func (s *siteSpec) site(name string) model.Site {
 func specOfSchedule(s *model.Schedule) *scheduleSpec {
 	return &scheduleSpec{
 		Cron: s.Cron, Zone: s.Zone, Window: s.Window, Spread: (*length)(s.Spread), SkipMissed: s.Skip, Disabled: s.Disabled,
-		All: s.Scope.All, Client: s.Scope.Client, Sites: s.Scope.Sites, Format: s.Format,
+		All: s.Scope.All, Client: s.Scope.Client, Sites: s.Scope.Sites, Format: s.Format, Kind: string(s.Kind),
 	}
 }
 
 func (s *scheduleSpec) schedule(name string) model.Schedule {
 	return model.Schedule{
 		Name: name, Cron: s.Cron, Zone: s.Zone, Window: s.Window, Spread: (*time.Duration)(s.Spread), Skip: s.SkipMissed,
-		Disabled: s.Disabled, Scope: model.Scope{All: s.All, Client: s.Client, Sites: s.Sites}, Format: s.Format,
+		Disabled: s.Disabled, Scope: model.Scope{All: s.All, Client: s.Client, Sites: s.Sites}, Format: s.Format, Kind: s.kind(),
 	}
+}
+
+func (s *scheduleSpec) kind() model.TaskKind {
+	if kind := model.TaskKind(s.Kind); kind != model.TaskBackup {
+		return kind
+	}
+	return ""
 }
 
 // objectOfRetention is nil for a setting that holds a client's budget alone.

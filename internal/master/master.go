@@ -168,7 +168,7 @@ func (m *Master) assemble() (err error) {
 	m.later(func() error { stop(); return nil })
 	restorer := restore.New(restore.Deps{
 		Agents: hub.Agents[restore.Web, restore.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (restore.Web, restore.DB) { return a, a }},
-		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, History: m.catalogue, Now: m.o.Now,
+		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, History: m.catalogue, Drills: m.catalogue, Now: m.o.Now,
 		Backups: library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}}, Serving: serving,
 	})
 	m.pruner = &policy.Pruner{Shelf: m.catalogue, Store: m.store, Readers: runs{m}, Clock: m.lookAtClock, Now: m.o.Now}
@@ -206,6 +206,7 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 			model.TaskBackup:  {Handler: backup.Handler(maker, m.catalogue), Recovery: tasks.Requeue, Retry: again, Once: true},
 			model.TaskRestore: {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
 			model.TaskUndo:    {Handler: restorer.Undo, Recovery: tasks.Resume, Priority: 10},
+			model.TaskDrill:   {Handler: restorer.Drill, Recovery: tasks.Resume, Priority: -5, Once: true},
 			model.TaskFinish:  {Handler: restorer.Finish, Recovery: tasks.Resume},
 			model.TaskVerify:  {Handler: verifier.Handle, Recovery: tasks.Requeue, Priority: 5, Once: true},
 			model.TaskCheck:   {Handler: checker.Handle, Recovery: tasks.Requeue, Reads: true, Once: true},

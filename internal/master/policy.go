@@ -12,6 +12,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/policy"
+	"github.com/sitekeep/sitekeep/internal/restore"
 	"github.com/sitekeep/sitekeep/internal/tasks"
 )
 
@@ -39,14 +40,33 @@ func (m *Master) ownerOf(ctx context.Context, t model.Task) string {
 // runs begins scheduled backups in the queue.
 type runs struct{ *Master }
 
-// SubmitRun queues a site's backup; it waits for the site if another task holds it.
+// SubmitRun queues a site's backup or drill; it waits for the site if another task holds it.
 func (r runs) SubmitRun(ctx context.Context, s *model.Schedule, site string, tick time.Time) (string, error) {
+	if s.Kind == model.TaskDrill {
+		return r.submitDrill(ctx, s, site, tick)
+	}
 	spec := backup.Spec{Description: "Scheduled (" + s.Name + ")", Format: s.Format, Schedule: s.Name, Tick: tick.UTC()}
 	if spec.Format == "" {
 		spec.Format = backup.DefaultFormat
 	}
 	t, err := r.tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskBackup, Site: site, Spec: spec, Queue: true})
 	return t.ID, err
+}
+
+// submitDrill refuses a site that has no good backup: its run is then reported as missed.
+func (r runs) submitDrill(ctx context.Context, s *model.Schedule, site string, tick time.Time) (string, error) {
+	if _, err := r.catalogue.LatestGood(ctx, site); err != nil {
+		return "", err
+	}
+	spec := restore.DrillSpec{Schedule: s.Name, Tick: tick.UTC()}
+	t, err := r.tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskDrill, Site: site, Spec: spec, Queue: true})
+	return t.ID, err
+}
+
+// scheduled is what the requests of backups and drills have in common: which schedule began them.
+type scheduled struct {
+	Schedule string
+	Tick     time.Time
 }
 
 // lookBack is how many of a site's newest tasks are searched for a run.
@@ -59,8 +79,8 @@ func (r runs) FindRun(ctx context.Context, s *model.Schedule, site string, tick 
 		return "", err
 	}
 	for _, t := range list {
-		var spec backup.Spec
-		if t.Kind == model.TaskBackup && json.Unmarshal(t.Spec, &spec) == nil && spec.Schedule == s.Name && spec.Tick.Equal(tick) {
+		var spec scheduled
+		if (t.Kind == model.TaskBackup || t.Kind == model.TaskDrill) && json.Unmarshal(t.Spec, &spec) == nil && spec.Schedule == s.Name && spec.Tick.Equal(tick) {
 			return t.ID, nil
 		}
 	}

@@ -132,6 +132,7 @@ const (
 	TaskCheck   TaskKind = "check"
 	TaskDelete  TaskKind = "delete"
 	TaskPrune   TaskKind = "prune" // removes the backups that retention lets go
+	TaskDrill   TaskKind = "drill" // restores into a scratch place, and removes it
 )
 
 // Task is one queued piece of work.

@@ -10,8 +10,8 @@ type Scope struct {
 	Sites  []string
 }
 
-// Schedule is when backups happen by themselves. See internal/schedule for what
-// Cron, Zone and Window mean.
+// Schedule is when backups, or drills, happen by themselves. See internal/schedule
+// for what Cron, Zone and Window mean.
 type Schedule struct {
 	Name      string
 	Cron      string
@@ -23,6 +23,7 @@ type Schedule struct {
 	Scope     Scope
 	Format    string // "tar.zst" or "tar.gz"; empty for the default
 	CreatedAt time.Time
+	Kind      TaskKind // TaskDrill; empty for backups
 }
 
 // ScheduleState is how far a schedule has come for one site.
@@ -62,4 +63,13 @@ type Inventory struct {
 	Sites      []Site
 	Schedules  []Schedule
 	Retentions []Retention
+}
+
+// Drill is the last one of a site that has shown anything.
+type Drill struct {
+	Site    string
+	Backup  string
+	At      time.Time // when it ended
+	TaskID  string
+	Problem string // why the backup could not be restored; empty if it could
 }

@@ -19,6 +19,9 @@ func CheckSchedule(s *model.Schedule) (*schedule.Schedule, error) {
 	if err := checkName(s.Name); err != nil {
 		return nil, err
 	}
+	if err := checkKind(s); err != nil {
+		return nil, fmt.Errorf("schedule %s: %w", s.Name, err)
+	}
 	if err := checkScope(s.Scope); err != nil {
 		return nil, fmt.Errorf("schedule %s: %w", s.Name, err)
 	}
@@ -39,6 +42,16 @@ func checkName(name string) error {
 	odd := func(r rune) bool { return r <= ' ' || r == '/' || r == 0x7f }
 	if name == "" || len(name) > longName || name[0] == '-' || slices.ContainsFunc([]rune(name), odd) {
 		return errs.New(errs.Usage, "use up to 64 letters, digits, dots and hyphens, such as nightly", "a schedule cannot be named %q", name)
+	}
+	return nil
+}
+
+func checkKind(s *model.Schedule) error {
+	switch {
+	case s.Kind != "" && s.Kind != model.TaskDrill:
+		return errs.New(errs.Usage, "use backup or drill", "no schedule can be of kind %q", s.Kind)
+	case s.Kind == model.TaskDrill && s.Format != "":
+		return errs.New(errs.Usage, "leave the format out", "a drill makes no backup, so it has no format")
 	}
 	return nil
 }

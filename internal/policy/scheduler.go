@@ -216,7 +216,7 @@ func (s *Scheduler) settle(ctx context.Context, now time.Time, m *model.Schedule
 func (s *Scheduler) miss(now time.Time, state *model.ScheduleState, count int, why string) {
 	state.Missed += int64(count)
 	state.MissedAt, state.Why = now, why
-	s.Log.Warn("scheduled backups did not happen", "schedule", state.Schedule, "site", state.Site, "count", count, "why", why)
+	s.Log.Warn("scheduled runs did not happen", "schedule", state.Schedule, "site", state.Site, "count", count, "why", why)
 }
 
 // begin submits the runs that are written down as pending. What may pass stays
@@ -235,7 +235,7 @@ func (s *Scheduler) begin(ctx context.Context, now time.Time, m *model.Schedule,
 		case errs.Is(err, errs.Precondition), errs.Is(err, errs.NotFound), errs.Is(err, errs.Usage):
 			s.miss(now, state, 1, err.Error())
 		default:
-			failed = fmt.Errorf("begin the backup of %s: %w", state.Site, err)
+			failed = fmt.Errorf("begin the run of %s: %w", state.Site, err)
 			continue
 		}
 		state.Pending = time.Time{}

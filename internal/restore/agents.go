@@ -121,6 +121,12 @@ type importer interface {
 	Import(ctx context.Context, db model.NewDatabase, format string, frames Frames) (model.ImportSummary, error)
 }
 
+type dumper interface {
+	// Dump streams a database up; see backup.DB.
+	Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[archive.BaseDumpFrame, error],
+		emit func(ctx context.Context, item archive.Item) error) (model.DumpSummary, archive.Summary, error)
+}
+
 type tables interface {
 	// InspectTables tells of each table what is there.
 	InspectTables(ctx context.Context, database string, tables []string) ([]model.TableDetail, error)
@@ -133,6 +139,7 @@ type DB interface {
 	inspector
 	databases
 	importer
+	dumper
 	tables
 }
 

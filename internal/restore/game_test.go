@@ -156,7 +156,7 @@ func (j journals) Grace(ctx context.Context, task string) (catalogue.Grace, erro
 // master is a process that has just been started.
 func (g *game) master() *Restorer {
 	return New(Deps{
-		Agents: g.world, Sites: g.book, Backups: library{g.rig.f, g.world}, Journals: journals{g}, Graces: journals{g},
+		Agents: g.world, Sites: g.book, Backups: library{g.rig.f, g.world}, Journals: journals{g}, Graces: journals{g}, Drills: g.book,
 		Now:    g.clock,
 		Engine: saga.Options{Parallel: max(1, g.parallel), Sleep: g.sleep, Random: func() float64 { return 0 }},
 	})

@@ -11,6 +11,9 @@ type option struct {
 // stages is the table of all steps. Those of one stage run at the same time.
 func (r *run) stages() [][]option {
 	b := &r.basis
+	if b.Part == Drill {
+		return r.drillStages()
+	}
 	files, database := b.WithFiles(), b.WithDatabase()
 	return [][]option{
 		{{true, checkEverything{run: r}}},
@@ -33,7 +36,7 @@ func (b *Basis) carries() bool { return b.Part == FilesOnly && b.Site.DBServer !
 
 // plan is what this restore does.
 func (r *run) plan() saga.Plan {
-	p := saga.Plan{Name: "restore", Version: planVersion, Grace: r.basis.Grace}
+	p := saga.Plan{Name: "restore", Version: planVersion, Grace: r.basis.Grace, Rehearsal: r.basis.Part == Drill}
 	for _, options := range r.stages() {
 		var steps []saga.Step
 		for _, o := range options {

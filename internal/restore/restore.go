@@ -38,6 +38,7 @@ const (
 	Whole        Part = ""
 	FilesOnly    Part = "files"    // they go on with the live database
 	DatabaseOnly Part = "database" // the live files go on with it
+	Drill        Part = "drill"    // both, into a scratch place that goes again; the site is not touched
 	Selected     Part = "selected" // some paths and some tables; everything else stays
 )
 
@@ -124,6 +125,7 @@ type Deps struct {
 	Backups  Backups
 	Journals Journals
 	Graces   Graces
+	Drills   Drills       // nil: there are none
 	History  History      // nil: nothing is on record
 	Engine   saga.Options // Observer, Temporary and Now are filled in
 	Now      func() time.Time

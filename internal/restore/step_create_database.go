@@ -75,6 +75,9 @@ func (r *run) newDatabase(known createMemo) model.NewDatabase {
 
 // UndoAfter: a web server that is away may still use the new database. All else may wait for it without harm.
 func (s createDatabase) UndoAfter() []string {
+	if s.basis.Part == Drill { // no web server was told of it
+		return nil
+	}
 	if s.basis.WithTables() {
 		return []string{exchangeTables{}.Name()}
 	}

@@ -43,7 +43,8 @@ func (s pushFiles) Do(ctx context.Context, m saga.Memo) error {
 	}
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
 		return s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
-			staged, err := s.stage(ctx, web, t, live[server] != 0)
+			// What a drill shows to be in the backup must come from there.
+			staged, err := s.stage(ctx, web, t, live[server] != 0 && s.basis.Part != Drill)
 			for _, w := range staged.Warnings {
 				s.log.Warn("%s: %s", server, w)
 			}

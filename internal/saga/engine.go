@@ -34,7 +34,10 @@ func (e *Engine) Run(ctx context.Context, j Journal, p Plan) (Outcome, error) {
 		return o, err
 	}
 	err = r.forward(ctx)
-	if err == nil {
+	switch {
+	case err == nil && p.Rehearsal:
+		err = ErrRehearsed
+	case err == nil:
 		err = r.commit(ctx)
 	}
 	switch {

@@ -18,6 +18,8 @@ var (
 	ErrNotCommitted = errors.New("not committed")
 	// ErrStarted: Run was called with a journal that is not empty.
 	ErrStarted = errors.New("the journal is not empty")
+	// ErrRehearsed is the cause of the rollback with which a rehearsal ends well.
+	ErrRehearsed = errors.New("rehearsed")
 	// ErrInterrupted is the cause of a rollback that follows a crash.
 	ErrInterrupted = errors.New("interrupted before the commit")
 )

@@ -164,6 +164,19 @@ func (s *State) enter(to Phase, from ...Phase) error {
 	return nil
 }
 
+// AllDone reports whether every step of the plan was done, undone since or not.
+// A rehearsal has succeeded then, whatever came after.
+func (s *State) AllDone() bool {
+	for _, stage := range s.Stages {
+		for _, name := range stage {
+			if st := s.step(name); st == nil || !st.Done {
+				return false
+			}
+		}
+	}
+	return len(s.Stages) > 0
+}
+
 func (s *State) step(name string) *StepState {
 	for i := range s.Steps {
 		if s.Steps[i].Name == name {

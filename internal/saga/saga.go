@@ -87,6 +87,9 @@ type Plan struct {
 	// Grace is how long after the commit the finishing waits; until then
 	// Rollback can undo everything. With zero, Run finishes at once.
 	Grace time.Duration
+	// Rehearsal: when all stages are done everything is undone, in place of a
+	// commit. The outcome is RolledBack, with ErrRehearsed as its error.
+	Rehearsal bool
 }
 
 // Journal keeps the records of one saga.

@@ -48,7 +48,9 @@ type Schedule struct {
 	Format    string                 `protobuf:"bytes,11,opt,name=format,proto3" json:"format,omitempty"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// Only in answers.
-	Status        *ScheduleStatus `protobuf:"bytes,13,opt,name=status,proto3" json:"status,omitempty"`
+	Status *ScheduleStatus `protobuf:"bytes,13,opt,name=status,proto3" json:"status,omitempty"`
+	// What it begins: "backup" (or empty), or "drill", which restores each site's last good backup into a scratch place.
+	Kind          string `protobuf:"bytes,14,opt,name=kind,proto3" json:"kind,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,6 +174,13 @@ func (x *Schedule) GetStatus() *ScheduleStatus {
 		return x.Status
 	}
 	return nil
+}
+
+func (x *Schedule) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
 }
 
 // ScheduleStatus is what has become of a schedule's runs.
@@ -653,7 +662,7 @@ var File_sitekeep_v1_schedule_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_schedule_proto_rawDesc = "" +
 	"\n" +
-	"\x1asitekeep/v1/schedule.proto\x12\vsitekeep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x96\x03\n" +
+	"\x1asitekeep/v1/schedule.proto\x12\vsitekeep.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x03\n" +
 	"\bSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04cron\x18\x02 \x01(\tR\x04cron\x12\x12\n" +
@@ -670,7 +679,8 @@ const file_sitekeep_v1_schedule_proto_rawDesc = "" +
 	"\x06format\x18\v \x01(\tR\x06format\x129\n" +
 	"\n" +
 	"created_at\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x123\n" +
-	"\x06status\x18\r \x01(\v2\x1b.sitekeep.v1.ScheduleStatusR\x06status\"\xf2\x02\n" +
+	"\x06status\x18\r \x01(\v2\x1b.sitekeep.v1.ScheduleStatusR\x06status\x12\x12\n" +
+	"\x04kind\x18\x0e \x01(\tR\x04kind\"\xf2\x02\n" +
 	"\x0eScheduleStatus\x12\x14\n" +
 	"\x05sites\x18\x01 \x01(\x03R\x05sites\x123\n" +
 	"\anext_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06nextAt\x12\x1b\n" +

@@ -58,6 +58,8 @@ type Site struct {
 	DatabaseHost string `protobuf:"bytes,19,opt,name=database_host,json=databaseHost,proto3" json:"database_host,omitempty"`
 	// Backups leave out what is in directories that a valid CACHEDIR.TAG marks, the tag itself excepted.
 	ExcludeCaches bool `protobuf:"varint,20,opt,name=exclude_caches,json=excludeCaches,proto3" json:"exclude_caches,omitempty"`
+	// Absent if there was none that has shown anything.
+	LastDrill     *SiteDrill `protobuf:"bytes,30,opt,name=last_drill,json=lastDrill,proto3" json:"last_drill,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -232,6 +234,93 @@ func (x *Site) GetExcludeCaches() bool {
 	return false
 }
 
+func (x *Site) GetLastDrill() *SiteDrill {
+	if x != nil {
+		return x.LastDrill
+	}
+	return nil
+}
+
+// SiteDrill is what the last drill of a site has shown.
+type SiteDrill struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The backup that was restored into a scratch place.
+	Backup string                 `protobuf:"bytes,1,opt,name=backup,proto3" json:"backup,omitempty"`
+	At     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=at,proto3" json:"at,omitempty"`
+	Passed bool                   `protobuf:"varint,3,opt,name=passed,proto3" json:"passed,omitempty"`
+	// Why the backup could not be restored.
+	Problem string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	// The task with its log.
+	Task          string `protobuf:"bytes,5,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SiteDrill) Reset() {
+	*x = SiteDrill{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SiteDrill) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SiteDrill) ProtoMessage() {}
+
+func (x *SiteDrill) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SiteDrill.ProtoReflect.Descriptor instead.
+func (*SiteDrill) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SiteDrill) GetBackup() string {
+	if x != nil {
+		return x.Backup
+	}
+	return ""
+}
+
+func (x *SiteDrill) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *SiteDrill) GetPassed() bool {
+	if x != nil {
+		return x.Passed
+	}
+	return false
+}
+
+func (x *SiteDrill) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *SiteDrill) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
 type CreateSiteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name, web_servers and root are required. An empty kind is detected; an empty docroot is the root; an empty
@@ -243,7 +332,7 @@ type CreateSiteRequest struct {
 
 func (x *CreateSiteRequest) Reset() {
 	*x = CreateSiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[1]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -255,7 +344,7 @@ func (x *CreateSiteRequest) String() string {
 func (*CreateSiteRequest) ProtoMessage() {}
 
 func (x *CreateSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[1]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -268,7 +357,7 @@ func (x *CreateSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSiteRequest.ProtoReflect.Descriptor instead.
 func (*CreateSiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{1}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CreateSiteRequest) GetSite() *Site {
@@ -289,7 +378,7 @@ type CreateSiteResponse struct {
 
 func (x *CreateSiteResponse) Reset() {
 	*x = CreateSiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[2]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -301,7 +390,7 @@ func (x *CreateSiteResponse) String() string {
 func (*CreateSiteResponse) ProtoMessage() {}
 
 func (x *CreateSiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[2]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -314,7 +403,7 @@ func (x *CreateSiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateSiteResponse.ProtoReflect.Descriptor instead.
 func (*CreateSiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{2}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CreateSiteResponse) GetSite() *Site {
@@ -341,7 +430,7 @@ type ListSitesRequest struct {
 
 func (x *ListSitesRequest) Reset() {
 	*x = ListSitesRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[3]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -353,7 +442,7 @@ func (x *ListSitesRequest) String() string {
 func (*ListSitesRequest) ProtoMessage() {}
 
 func (x *ListSitesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[3]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -366,7 +455,7 @@ func (x *ListSitesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSitesRequest.ProtoReflect.Descriptor instead.
 func (*ListSitesRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{3}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListSitesRequest) GetClient() string {
@@ -385,7 +474,7 @@ type ListSitesResponse struct {
 
 func (x *ListSitesResponse) Reset() {
 	*x = ListSitesResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[4]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -397,7 +486,7 @@ func (x *ListSitesResponse) String() string {
 func (*ListSitesResponse) ProtoMessage() {}
 
 func (x *ListSitesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[4]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -410,7 +499,7 @@ func (x *ListSitesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSitesResponse.ProtoReflect.Descriptor instead.
 func (*ListSitesResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{4}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListSitesResponse) GetSites() []*Site {
@@ -436,7 +525,7 @@ type ListOverviewRequest struct {
 
 func (x *ListOverviewRequest) Reset() {
 	*x = ListOverviewRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[5]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +537,7 @@ func (x *ListOverviewRequest) String() string {
 func (*ListOverviewRequest) ProtoMessage() {}
 
 func (x *ListOverviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[5]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +550,7 @@ func (x *ListOverviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverviewRequest.ProtoReflect.Descriptor instead.
 func (*ListOverviewRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{5}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListOverviewRequest) GetSearch() string {
@@ -505,7 +594,7 @@ type ListOverviewResponse struct {
 
 func (x *ListOverviewResponse) Reset() {
 	*x = ListOverviewResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[6]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -517,7 +606,7 @@ func (x *ListOverviewResponse) String() string {
 func (*ListOverviewResponse) ProtoMessage() {}
 
 func (x *ListOverviewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[6]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -530,7 +619,7 @@ func (x *ListOverviewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverviewResponse.ProtoReflect.Descriptor instead.
 func (*ListOverviewResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{6}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListOverviewResponse) GetSites() []*SiteOverview {
@@ -569,16 +658,18 @@ type SiteOverview struct {
 	// The newest task.
 	LastTask *Task `protobuf:"bytes,7,opt,name=last_task,json=lastTask,proto3" json:"last_task,omitempty"`
 	// The next backup of a schedule; absent without one.
-	NextRun       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_run,json=nextRun,proto3" json:"next_run,omitempty"`
-	Backups       int64                  `protobuf:"varint,9,opt,name=backups,proto3" json:"backups,omitempty"`
-	BackupBytes   int64                  `protobuf:"varint,10,opt,name=backup_bytes,json=backupBytes,proto3" json:"backup_bytes,omitempty"`
+	NextRun     *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=next_run,json=nextRun,proto3" json:"next_run,omitempty"`
+	Backups     int64                  `protobuf:"varint,9,opt,name=backups,proto3" json:"backups,omitempty"`
+	BackupBytes int64                  `protobuf:"varint,10,opt,name=backup_bytes,json=backupBytes,proto3" json:"backup_bytes,omitempty"`
+	// As in Site.
+	LastDrill     *SiteDrill `protobuf:"bytes,30,opt,name=last_drill,json=lastDrill,proto3" json:"last_drill,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SiteOverview) Reset() {
 	*x = SiteOverview{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[7]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +681,7 @@ func (x *SiteOverview) String() string {
 func (*SiteOverview) ProtoMessage() {}
 
 func (x *SiteOverview) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[7]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +694,7 @@ func (x *SiteOverview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SiteOverview.ProtoReflect.Descriptor instead.
 func (*SiteOverview) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{7}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SiteOverview) GetName() string {
@@ -676,6 +767,13 @@ func (x *SiteOverview) GetBackupBytes() int64 {
 	return 0
 }
 
+func (x *SiteOverview) GetLastDrill() *SiteDrill {
+	if x != nil {
+		return x.LastDrill
+	}
+	return nil
+}
+
 type GetSiteRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -685,7 +783,7 @@ type GetSiteRequest struct {
 
 func (x *GetSiteRequest) Reset() {
 	*x = GetSiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[8]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +795,7 @@ func (x *GetSiteRequest) String() string {
 func (*GetSiteRequest) ProtoMessage() {}
 
 func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[8]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +808,7 @@ func (x *GetSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSiteRequest.ProtoReflect.Descriptor instead.
 func (*GetSiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{8}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetSiteRequest) GetName() string {
@@ -731,7 +829,7 @@ type GetSiteResponse struct {
 
 func (x *GetSiteResponse) Reset() {
 	*x = GetSiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[9]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +841,7 @@ func (x *GetSiteResponse) String() string {
 func (*GetSiteResponse) ProtoMessage() {}
 
 func (x *GetSiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[9]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +854,7 @@ func (x *GetSiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSiteResponse.ProtoReflect.Descriptor instead.
 func (*GetSiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{9}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetSiteResponse) GetSite() *Site {
@@ -782,7 +880,7 @@ type DeleteSiteRequest struct {
 
 func (x *DeleteSiteRequest) Reset() {
 	*x = DeleteSiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[10]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -794,7 +892,7 @@ func (x *DeleteSiteRequest) String() string {
 func (*DeleteSiteRequest) ProtoMessage() {}
 
 func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[10]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -807,7 +905,7 @@ func (x *DeleteSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSiteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteSiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{10}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *DeleteSiteRequest) GetName() string {
@@ -827,7 +925,7 @@ type DeleteSiteResponse struct {
 
 func (x *DeleteSiteResponse) Reset() {
 	*x = DeleteSiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +937,7 @@ func (x *DeleteSiteResponse) String() string {
 func (*DeleteSiteResponse) ProtoMessage() {}
 
 func (x *DeleteSiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[11]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +950,7 @@ func (x *DeleteSiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteSiteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteSiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{11}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeleteSiteResponse) GetBackupsKept() int64 {
@@ -875,7 +973,7 @@ type VerifySiteRequest struct {
 
 func (x *VerifySiteRequest) Reset() {
 	*x = VerifySiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +985,7 @@ func (x *VerifySiteRequest) String() string {
 func (*VerifySiteRequest) ProtoMessage() {}
 
 func (x *VerifySiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[12]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +998,7 @@ func (x *VerifySiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySiteRequest.ProtoReflect.Descriptor instead.
 func (*VerifySiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{12}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VerifySiteRequest) GetName() string {
@@ -933,7 +1031,7 @@ type VerifySiteResponse struct {
 
 func (x *VerifySiteResponse) Reset() {
 	*x = VerifySiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[13]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1043,7 @@ func (x *VerifySiteResponse) String() string {
 func (*VerifySiteResponse) ProtoMessage() {}
 
 func (x *VerifySiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[13]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1056,7 @@ func (x *VerifySiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySiteResponse.ProtoReflect.Descriptor instead.
 func (*VerifySiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{13}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *VerifySiteResponse) GetTask() *Task {
@@ -981,7 +1079,7 @@ type UpdateSiteRequest struct {
 
 func (x *UpdateSiteRequest) Reset() {
 	*x = UpdateSiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[14]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1091,7 @@ func (x *UpdateSiteRequest) String() string {
 func (*UpdateSiteRequest) ProtoMessage() {}
 
 func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[14]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1104,7 @@ func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSiteRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{14}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateSiteRequest) GetSite() *Site {
@@ -1034,7 +1132,7 @@ type UpdateSiteResponse struct {
 
 func (x *UpdateSiteResponse) Reset() {
 	*x = UpdateSiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +1144,7 @@ func (x *UpdateSiteResponse) String() string {
 func (*UpdateSiteResponse) ProtoMessage() {}
 
 func (x *UpdateSiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +1157,7 @@ func (x *UpdateSiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSiteResponse.ProtoReflect.Descriptor instead.
 func (*UpdateSiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{15}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UpdateSiteResponse) GetSite() *Site {
@@ -1088,7 +1186,7 @@ type DiscoverSitesRequest struct {
 
 func (x *DiscoverSitesRequest) Reset() {
 	*x = DiscoverSitesRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1198,7 @@ func (x *DiscoverSitesRequest) String() string {
 func (*DiscoverSitesRequest) ProtoMessage() {}
 
 func (x *DiscoverSitesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1211,7 @@ func (x *DiscoverSitesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverSitesRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverSitesRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{16}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DiscoverSitesRequest) GetServer() string {
@@ -1141,7 +1239,7 @@ type DiscoverSitesResponse struct {
 
 func (x *DiscoverSitesResponse) Reset() {
 	*x = DiscoverSitesResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1153,7 +1251,7 @@ func (x *DiscoverSitesResponse) String() string {
 func (*DiscoverSitesResponse) ProtoMessage() {}
 
 func (x *DiscoverSitesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1166,7 +1264,7 @@ func (x *DiscoverSitesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverSitesResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverSitesResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{17}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DiscoverSitesResponse) GetSite() *DiscoveredSite {
@@ -1208,7 +1306,7 @@ type DiscoveredSite struct {
 
 func (x *DiscoveredSite) Reset() {
 	*x = DiscoveredSite{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1318,7 @@ func (x *DiscoveredSite) String() string {
 func (*DiscoveredSite) ProtoMessage() {}
 
 func (x *DiscoveredSite) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1331,7 @@ func (x *DiscoveredSite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoveredSite.ProtoReflect.Descriptor instead.
 func (*DiscoveredSite) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{18}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DiscoveredSite) GetSite() *Site {
@@ -1296,7 +1394,7 @@ var File_sitekeep_v1_site_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\n" +
-	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\x82\x05\n" +
+	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\xb9\x05\n" +
 	"\x04Site\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -1321,7 +1419,15 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\abackups\x18\x11 \x01(\x03R\abackups\x12!\n" +
 	"\fbackup_bytes\x18\x12 \x01(\x03R\vbackupBytes\x12#\n" +
 	"\rdatabase_host\x18\x13 \x01(\tR\fdatabaseHost\x12%\n" +
-	"\x0eexclude_caches\x18\x14 \x01(\bR\rexcludeCaches\":\n" +
+	"\x0eexclude_caches\x18\x14 \x01(\bR\rexcludeCaches\x125\n" +
+	"\n" +
+	"last_drill\x18\x1e \x01(\v2\x16.sitekeep.v1.SiteDrillR\tlastDrill\"\x95\x01\n" +
+	"\tSiteDrill\x12\x16\n" +
+	"\x06backup\x18\x01 \x01(\tR\x06backup\x12*\n" +
+	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x16\n" +
+	"\x06passed\x18\x03 \x01(\bR\x06passed\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\x12\x12\n" +
+	"\x04task\x18\x05 \x01(\tR\x04task\":\n" +
 	"\x11CreateSiteRequest\x12%\n" +
 	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\"W\n" +
 	"\x12CreateSiteResponse\x12%\n" +
@@ -1342,7 +1448,7 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\btroubles\x18\x03 \x03(\v2/.sitekeep.v1.ListOverviewResponse.TroublesEntryR\btroubles\x1a;\n" +
 	"\rTroublesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xf4\x02\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xab\x03\n" +
 	"\fSiteOverview\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
@@ -1355,7 +1461,9 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\bnext_run\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\anextRun\x12\x18\n" +
 	"\abackups\x18\t \x01(\x03R\abackups\x12!\n" +
 	"\fbackup_bytes\x18\n" +
-	" \x01(\x03R\vbackupBytes\"$\n" +
+	" \x01(\x03R\vbackupBytes\x125\n" +
+	"\n" +
+	"last_drill\x18\x1e \x01(\v2\x16.sitekeep.v1.SiteDrillR\tlastDrill\"$\n" +
 	"\x0eGetSiteRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"s\n" +
 	"\x0fGetSiteResponse\x12%\n" +
@@ -1422,72 +1530,76 @@ func file_sitekeep_v1_site_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_site_proto_rawDescData
 }
 
-var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_sitekeep_v1_site_proto_goTypes = []any{
 	(*Site)(nil),                  // 0: sitekeep.v1.Site
-	(*CreateSiteRequest)(nil),     // 1: sitekeep.v1.CreateSiteRequest
-	(*CreateSiteResponse)(nil),    // 2: sitekeep.v1.CreateSiteResponse
-	(*ListSitesRequest)(nil),      // 3: sitekeep.v1.ListSitesRequest
-	(*ListSitesResponse)(nil),     // 4: sitekeep.v1.ListSitesResponse
-	(*ListOverviewRequest)(nil),   // 5: sitekeep.v1.ListOverviewRequest
-	(*ListOverviewResponse)(nil),  // 6: sitekeep.v1.ListOverviewResponse
-	(*SiteOverview)(nil),          // 7: sitekeep.v1.SiteOverview
-	(*GetSiteRequest)(nil),        // 8: sitekeep.v1.GetSiteRequest
-	(*GetSiteResponse)(nil),       // 9: sitekeep.v1.GetSiteResponse
-	(*DeleteSiteRequest)(nil),     // 10: sitekeep.v1.DeleteSiteRequest
-	(*DeleteSiteResponse)(nil),    // 11: sitekeep.v1.DeleteSiteResponse
-	(*VerifySiteRequest)(nil),     // 12: sitekeep.v1.VerifySiteRequest
-	(*VerifySiteResponse)(nil),    // 13: sitekeep.v1.VerifySiteResponse
-	(*UpdateSiteRequest)(nil),     // 14: sitekeep.v1.UpdateSiteRequest
-	(*UpdateSiteResponse)(nil),    // 15: sitekeep.v1.UpdateSiteResponse
-	(*DiscoverSitesRequest)(nil),  // 16: sitekeep.v1.DiscoverSitesRequest
-	(*DiscoverSitesResponse)(nil), // 17: sitekeep.v1.DiscoverSitesResponse
-	(*DiscoveredSite)(nil),        // 18: sitekeep.v1.DiscoveredSite
-	nil,                           // 19: sitekeep.v1.ListOverviewResponse.TroublesEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*Task)(nil),                  // 21: sitekeep.v1.Task
-	(*fieldmaskpb.FieldMask)(nil), // 22: google.protobuf.FieldMask
+	(*SiteDrill)(nil),             // 1: sitekeep.v1.SiteDrill
+	(*CreateSiteRequest)(nil),     // 2: sitekeep.v1.CreateSiteRequest
+	(*CreateSiteResponse)(nil),    // 3: sitekeep.v1.CreateSiteResponse
+	(*ListSitesRequest)(nil),      // 4: sitekeep.v1.ListSitesRequest
+	(*ListSitesResponse)(nil),     // 5: sitekeep.v1.ListSitesResponse
+	(*ListOverviewRequest)(nil),   // 6: sitekeep.v1.ListOverviewRequest
+	(*ListOverviewResponse)(nil),  // 7: sitekeep.v1.ListOverviewResponse
+	(*SiteOverview)(nil),          // 8: sitekeep.v1.SiteOverview
+	(*GetSiteRequest)(nil),        // 9: sitekeep.v1.GetSiteRequest
+	(*GetSiteResponse)(nil),       // 10: sitekeep.v1.GetSiteResponse
+	(*DeleteSiteRequest)(nil),     // 11: sitekeep.v1.DeleteSiteRequest
+	(*DeleteSiteResponse)(nil),    // 12: sitekeep.v1.DeleteSiteResponse
+	(*VerifySiteRequest)(nil),     // 13: sitekeep.v1.VerifySiteRequest
+	(*VerifySiteResponse)(nil),    // 14: sitekeep.v1.VerifySiteResponse
+	(*UpdateSiteRequest)(nil),     // 15: sitekeep.v1.UpdateSiteRequest
+	(*UpdateSiteResponse)(nil),    // 16: sitekeep.v1.UpdateSiteResponse
+	(*DiscoverSitesRequest)(nil),  // 17: sitekeep.v1.DiscoverSitesRequest
+	(*DiscoverSitesResponse)(nil), // 18: sitekeep.v1.DiscoverSitesResponse
+	(*DiscoveredSite)(nil),        // 19: sitekeep.v1.DiscoveredSite
+	nil,                           // 20: sitekeep.v1.ListOverviewResponse.TroublesEntry
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(*Task)(nil),                  // 22: sitekeep.v1.Task
+	(*fieldmaskpb.FieldMask)(nil), // 23: google.protobuf.FieldMask
 }
 var file_sitekeep_v1_site_proto_depIdxs = []int32{
-	20, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
-	20, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
-	0,  // 2: sitekeep.v1.CreateSiteRequest.site:type_name -> sitekeep.v1.Site
-	0,  // 3: sitekeep.v1.CreateSiteResponse.site:type_name -> sitekeep.v1.Site
-	0,  // 4: sitekeep.v1.ListSitesResponse.sites:type_name -> sitekeep.v1.Site
-	7,  // 5: sitekeep.v1.ListOverviewResponse.sites:type_name -> sitekeep.v1.SiteOverview
-	19, // 6: sitekeep.v1.ListOverviewResponse.troubles:type_name -> sitekeep.v1.ListOverviewResponse.TroublesEntry
-	20, // 7: sitekeep.v1.SiteOverview.last_good_at:type_name -> google.protobuf.Timestamp
-	21, // 8: sitekeep.v1.SiteOverview.last_task:type_name -> sitekeep.v1.Task
-	20, // 9: sitekeep.v1.SiteOverview.next_run:type_name -> google.protobuf.Timestamp
-	0,  // 10: sitekeep.v1.GetSiteResponse.site:type_name -> sitekeep.v1.Site
-	20, // 11: sitekeep.v1.GetSiteResponse.undo_until:type_name -> google.protobuf.Timestamp
-	21, // 12: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
-	0,  // 13: sitekeep.v1.UpdateSiteRequest.site:type_name -> sitekeep.v1.Site
-	22, // 14: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 15: sitekeep.v1.UpdateSiteResponse.site:type_name -> sitekeep.v1.Site
-	18, // 16: sitekeep.v1.DiscoverSitesResponse.site:type_name -> sitekeep.v1.DiscoveredSite
-	0,  // 17: sitekeep.v1.DiscoveredSite.site:type_name -> sitekeep.v1.Site
-	1,  // 18: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
-	3,  // 19: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
-	5,  // 20: sitekeep.v1.SiteService.ListOverview:input_type -> sitekeep.v1.ListOverviewRequest
-	8,  // 21: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
-	14, // 22: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
-	10, // 23: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
-	16, // 24: sitekeep.v1.SiteService.DiscoverSites:input_type -> sitekeep.v1.DiscoverSitesRequest
-	12, // 25: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
-	2,  // 26: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
-	4,  // 27: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
-	6,  // 28: sitekeep.v1.SiteService.ListOverview:output_type -> sitekeep.v1.ListOverviewResponse
-	9,  // 29: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
-	15, // 30: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
-	11, // 31: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
-	17, // 32: sitekeep.v1.SiteService.DiscoverSites:output_type -> sitekeep.v1.DiscoverSitesResponse
-	13, // 33: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
-	26, // [26:34] is the sub-list for method output_type
-	18, // [18:26] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	21, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
+	21, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
+	1,  // 2: sitekeep.v1.Site.last_drill:type_name -> sitekeep.v1.SiteDrill
+	21, // 3: sitekeep.v1.SiteDrill.at:type_name -> google.protobuf.Timestamp
+	0,  // 4: sitekeep.v1.CreateSiteRequest.site:type_name -> sitekeep.v1.Site
+	0,  // 5: sitekeep.v1.CreateSiteResponse.site:type_name -> sitekeep.v1.Site
+	0,  // 6: sitekeep.v1.ListSitesResponse.sites:type_name -> sitekeep.v1.Site
+	8,  // 7: sitekeep.v1.ListOverviewResponse.sites:type_name -> sitekeep.v1.SiteOverview
+	20, // 8: sitekeep.v1.ListOverviewResponse.troubles:type_name -> sitekeep.v1.ListOverviewResponse.TroublesEntry
+	21, // 9: sitekeep.v1.SiteOverview.last_good_at:type_name -> google.protobuf.Timestamp
+	22, // 10: sitekeep.v1.SiteOverview.last_task:type_name -> sitekeep.v1.Task
+	21, // 11: sitekeep.v1.SiteOverview.next_run:type_name -> google.protobuf.Timestamp
+	1,  // 12: sitekeep.v1.SiteOverview.last_drill:type_name -> sitekeep.v1.SiteDrill
+	0,  // 13: sitekeep.v1.GetSiteResponse.site:type_name -> sitekeep.v1.Site
+	21, // 14: sitekeep.v1.GetSiteResponse.undo_until:type_name -> google.protobuf.Timestamp
+	22, // 15: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
+	0,  // 16: sitekeep.v1.UpdateSiteRequest.site:type_name -> sitekeep.v1.Site
+	23, // 17: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 18: sitekeep.v1.UpdateSiteResponse.site:type_name -> sitekeep.v1.Site
+	19, // 19: sitekeep.v1.DiscoverSitesResponse.site:type_name -> sitekeep.v1.DiscoveredSite
+	0,  // 20: sitekeep.v1.DiscoveredSite.site:type_name -> sitekeep.v1.Site
+	2,  // 21: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
+	4,  // 22: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
+	6,  // 23: sitekeep.v1.SiteService.ListOverview:input_type -> sitekeep.v1.ListOverviewRequest
+	9,  // 24: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
+	15, // 25: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
+	11, // 26: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
+	17, // 27: sitekeep.v1.SiteService.DiscoverSites:input_type -> sitekeep.v1.DiscoverSitesRequest
+	13, // 28: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
+	3,  // 29: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
+	5,  // 30: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
+	7,  // 31: sitekeep.v1.SiteService.ListOverview:output_type -> sitekeep.v1.ListOverviewResponse
+	10, // 32: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
+	16, // 33: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
+	12, // 34: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
+	18, // 35: sitekeep.v1.SiteService.DiscoverSites:output_type -> sitekeep.v1.DiscoverSitesResponse
+	14, // 36: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
+	29, // [29:37] is the sub-list for method output_type
+	21, // [21:29] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_site_proto_init() }
@@ -1502,7 +1614,7 @@ func file_sitekeep_v1_site_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_site_proto_rawDesc), len(file_sitekeep_v1_site_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
