@@ -145,3 +145,42 @@ func TestADoubtfulClockRemovesNothing(t *testing.T) {
 func cancellable(t *testing.T) (context.Context, context.CancelFunc) {
 	return context.WithCancel(context.WithoutCancel(t.Context()))
 }
+
+// TestAScheduledDrillIsATaskThatIsFoundAgain, and one without a backup is reported.
+func TestAScheduledDrillIsATaskThatIsFoundAgain(t *testing.T) {
+	m := withSite(t)
+	ctx := t.Context()
+	begin := time.Date(2026, 11, 23, 0, 30, 0, 0, time.UTC)
+	monthly := model.Schedule{Name: "drills", Kind: model.TaskDrill, Cron: "0 * * * *", Scope: model.Scope{All: true}, CreatedAt: begin}
+	must(t, m.catalogue.PutSchedule(ctx, monthly))
+	s := &policy.Scheduler{Records: m.catalogue, Sites: m.catalogue, Runs: runs{m}, Log: hclog.NewNullLogger()}
+	look := func(after time.Duration) (model.ScheduleState, []model.Task) {
+		t.Helper()
+		_, err := s.Look(ctx, begin.Add(after))
+		must(t, err)
+		states, err := m.catalogue.ScheduleStates(ctx, "drills")
+		must(t, err)
+		list, _, err := m.catalogue.Tasks(ctx, catalogue.TaskFilter{Site: "a.example"})
+		must(t, err)
+		return states[0], list
+	}
+	look(0)
+	if state, list := look(31 * time.Minute); state.Missed != 1 || state.Why == "" || len(list) != 0 {
+		t.Fatalf("%+v, %d tasks", state, len(list))
+	}
+	must(t, m.catalogue.InsertBackup(ctx, model.Backup{ID: "a.example-1", Site: "a.example", Format: "tar.zst", CreatedAt: begin}))
+	state, list := look(91 * time.Minute)
+	if state.Missed != 1 || len(list) != 1 || list[0].Kind != model.TaskDrill || state.TaskID != list[0].ID {
+		t.Fatalf("%+v, %+v", state, list)
+	}
+	tick := begin.Add(90 * time.Minute)
+	if id, err := (runs{m}).FindRun(ctx, &monthly, "a.example", tick); err != nil || id != list[0].ID {
+		t.Errorf("found %q, %v", id, err)
+	}
+	for _, wrong := range []model.Schedule{{Kind: model.TaskRestore}, {Kind: model.TaskDrill, Format: "tar.gz"}} {
+		wrong.Name, wrong.Cron, wrong.Scope = "wrong", "@daily", model.Scope{All: true}
+		if _, err := policy.CheckSchedule(&wrong); !errs.Is(err, errs.Usage) {
+			t.Errorf("%+v: %v", wrong, err)
+		}
+	}
+}
