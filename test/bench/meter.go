@@ -206,3 +206,9 @@ func tool(ctx context.Context, env []string, argv ...string) *exec.Cmd {
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LANG=C.UTF-8", "HOME=/nonexistent"}, env...)
 	return cmd
 }
+
+// stopwatch notes as a figure how long it was until what it returns is called first.
+func (m *meter) stopwatch(figure string) (stop func()) {
+	began := time.Now()
+	return sync.OnceFunc(func() { m.note(figure, time.Since(began).Seconds()) })
+}

@@ -36,6 +36,7 @@ func rows() []rowEntry {
 		{name: "xfs", what: "the files alone, the master's store on XFS", build: rowXFS, most: 3},
 		{name: "changed", what: "a backup after 1 % of the files and rows changed, scattered at random", build: rowChanged(scattered)},
 		{name: "changed-together", what: "the same where the changed files lie in one directory", build: rowChanged(together)},
+		{name: "catalogue", what: "what a master with 10,000 sites and 300,000 backups is asked all the time", build: rowCatalogue},
 		{name: "one-file", what: "one file out of a tarball of 10 GB", build: rowOneFile, extra: true},
 		{name: "million", what: "resident sets at 10,000 and at 1,000,000 files", build: rowMillion, most: 1, extra: true},
 	}
