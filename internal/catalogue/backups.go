@@ -225,7 +225,7 @@ type Usage struct {
 	Site     string
 	Count    int64
 	Size     int64 // bytes of the tarballs
-	NewBytes int64 // of them, bytes that no older tarball has
+	NewBytes int64 // of them, bytes that no older tarball has; only by SiteUsage
 	Newest   time.Time
 }
 
@@ -243,9 +243,4 @@ func (c *Catalogue) SiteUsage(ctx context.Context, site string) (Usage, error) {
 		return Usage{Site: site}, err
 	}
 	return list[0], nil
-}
-
-// Usages adds up the backups of each site that has any, by site.
-func (c *Catalogue) Usages(ctx context.Context) ([]Usage, error) {
-	return collect(ctx, c.read, scanUsage, selectUsage+` GROUP BY site ORDER BY site`)
 }

@@ -28,31 +28,66 @@ type Standing struct {
 	Trouble Trouble
 }
 
-// goodBackup chooses, of a site's backups, those to count on: no check has found damage, and they were not taken of what
-// a restore was about to replace.
-const goodBackup = `b.site = s.name AND b.check_problem = '' AND b.origin <> 'safety'`
-
-const selectStandings = `WITH o AS (SELECT s.name, s.disabled,
-	s.name IN (SELECT site FROM tasks WHERE state = 'needs_operator') AS stuck,
-	(SELECT t.state FROM tasks AS t WHERE t.site = s.name AND t.finished_at <> 0 ORDER BY t.seq DESC LIMIT 1) AS ended,
-	coalesce((SELECT b.created_at FROM backups AS b WHERE ` + goodBackup + ` ORDER BY b.created_at DESC LIMIT 1), 0) AS good
+// selectStandings says of each site whether a task needs an operator, and how the last task that ended has ended.
+const selectStandings = `SELECT s.name, s.disabled, s.name IN (SELECT site FROM tasks WHERE state = 'needs_operator'),
+	coalesce((SELECT t.state FROM tasks AS t WHERE t.site = s.name AND t.finished_at <> 0 ORDER BY t.seq DESC LIMIT 1), '')
 	FROM sites AS s WHERE (?1 = '' OR s.client = ?1) AND (?2 = '' OR instr(s.name, ?2) OR instr(lower(s.client), ?2)
-	OR s.name IN (SELECT site FROM site_names WHERE instr(name, ?2))))
-	SELECT name, CASE WHEN stuck THEN 'needs_operator' WHEN disabled THEN 'disabled' WHEN ended = 'failed' THEN 'failed'
-	WHEN good = 0 THEN 'no_backup' WHEN good < ?3 THEN 'stale' ELSE 'none' END AS trouble
-	FROM o ORDER BY stuck DESC, CASE trouble WHEN 'failed' THEN 1 WHEN 'no_backup' THEN 2 WHEN 'stale' THEN 3 WHEN 'none' THEN 4 ELSE 5 END, name`
+	OR s.name IN (SELECT site FROM site_names WHERE instr(name, ?2))) ORDER BY s.name`
+
+// fate is what Standings weighs.
+type fate struct {
+	site            string
+	disabled, stuck bool
+	ended           model.TaskState
+	good            time.Time // the last good backup; zero if there is none
+}
+
+func (f *fate) trouble(staleBefore time.Time) Trouble {
+	switch {
+	case f.stuck:
+		return TroubleOperator
+	case f.disabled:
+		return TroubleDisabled
+	case f.ended == model.TaskFailed:
+		return TroubleFailed
+	case f.good.IsZero():
+		return TroubleNoBackup
+	case f.good.Before(staleBefore):
+		return TroubleStale
+	}
+	return TroubleNone
+}
+
+// worstFirst is the order of the troubles.
+func worstFirst() []Trouble {
+	return []Trouble{TroubleOperator, TroubleFailed, TroubleNoBackup, TroubleStale, TroubleNone, TroubleDisabled}
+}
 
 // Standings returns how each site fares, those in trouble first and then by name. An empty client is all; search is
 // looked for in names, aliases and clients, in either case. A last good backup from before staleBefore is stale.
 func (c *Catalogue) Standings(ctx context.Context, client, search string, staleBefore time.Time) ([]Standing, error) {
-	list, err := collect(ctx, c.read, func(row scanner) (s Standing, err error) {
-		err = row.Scan(&s.Site, &s.Trouble)
-		return s, err
-	}, selectStandings, client, strings.ToLower(search), nanos(staleBefore))
+	good, err := c.lastGood(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("overview of sites: %w", err)
 	}
-	return list, nil
+	fates, err := collect(ctx, c.read, func(row scanner) (f fate, err error) {
+		err = row.Scan(&f.site, &f.disabled, &f.stuck, &f.ended)
+		f.good = good[f.site]
+		return f, err
+	}, selectStandings, client, strings.ToLower(search))
+	if err != nil {
+		return nil, fmt.Errorf("overview of sites: %w", err)
+	}
+	byTrouble := map[Trouble][]Standing{}
+	for i := range fates {
+		t := fates[i].trouble(staleBefore)
+		byTrouble[t] = append(byTrouble[t], Standing{fates[i].site, t})
+	}
+	all := make([]Standing, 0, len(fates))
+	for _, t := range worstFirst() {
+		all = append(all, byTrouble[t]...)
+	}
+	return all, nil
 }
 
 // LatestGood returns the newest backup of a site to count on, as Standings does; errs.NotFound if there is none.

@@ -46,6 +46,40 @@ func (c *Catalogue) RetentionBackups(ctx context.Context) ([][]retention.Backup,
 	return c.shelf.sorted, nil
 }
 
+// Usages adds up the backups of each site that has any, by site; how much of
+// them is new SiteUsage alone says.
+func (c *Catalogue) Usages(ctx context.Context) ([]Usage, error) {
+	sites, err := c.RetentionBackups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Usage, len(sites))
+	for i, backups := range sites {
+		out[i] = Usage{Site: backups[0].Site, Count: int64(len(backups)), Newest: backups[0].At}
+		for j := range backups {
+			out[i].Size += backups[j].Size
+		}
+	}
+	return out, nil
+}
+
+// lastGood is when the newest backup of each site was made that can be counted
+// on: no check has found damage, and it was not taken of what a restore was
+// about to replace. Sites without one are left out.
+func (c *Catalogue) lastGood(ctx context.Context) (map[string]time.Time, error) {
+	sites, err := c.RetentionBackups(ctx)
+	out := make(map[string]time.Time, len(sites))
+	for _, backups := range sites {
+		for i := range backups {
+			if b := &backups[i]; !b.Lacking && !b.Safety {
+				out[b.Site] = b.At
+				break
+			}
+		}
+	}
+	return out, err
+}
+
 // forget makes the next renewal read everything.
 func (s *shelf) forget() { s.seq, s.bySite, s.sorted = -1, nil, nil }
 

@@ -94,13 +94,14 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 		return (q.Site == "" || b.Site == q.Site) && (q.Client == "" || b.Client == q.Client) && (client == "" || b.Client == client)
 	}
 	summary := &sitekeepv1.PruneSummary{Held: s.Pruner.Doubt()}
+	words := reasonWords{}
 	var chunk []*sitekeepv1.PruneDecision
 	for _, d := range plan.Decisions {
 		if !seen(d.Backup) {
 			continue
 		}
 		count(summary, d)
-		if chunk = append(chunk, decisionToProto(d)); len(chunk) == decisionsChunk {
+		if chunk = append(chunk, decisionToProto(d, words)); len(chunk) == decisionsChunk {
 			if err := stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk}); err != nil {
 				return err
 			}
@@ -124,10 +125,23 @@ func count(summary *sitekeepv1.PruneSummary, d retention.Decision) {
 	summary.FreedBytes += d.Backup.Size
 }
 
-func decisionToProto(d retention.Decision) *sitekeepv1.PruneDecision {
+// reasonWords makes the words for a reason once a plan, not once a backup.
+type reasonWords map[retention.Reason]string
+
+func (w reasonWords) of(r retention.Reason) string {
+	text, known := w[r]
+	if !known {
+		text = r.String()
+		w[r] = text
+	}
+	return text
+}
+
+func decisionToProto(d retention.Decision, words reasonWords) *sitekeepv1.PruneDecision {
 	out := &sitekeepv1.PruneDecision{Id: d.Backup.ID, Site: d.Backup.Site, CreatedAt: timeToProto(d.Backup.At), Size: d.Backup.Size, Keep: d.Keep}
-	for _, r := range d.Reasons {
-		out.Reasons = append(out.Reasons, r.String())
+	out.Reasons = make([]string, len(d.Reasons))
+	for i, r := range d.Reasons {
+		out.Reasons[i] = words.of(r)
 	}
 	return out
 }
