@@ -32,6 +32,7 @@ func (m *Manager) execute(work context.Context, e *entry) {
 	if t.CancelAsked {
 		cancel(ErrCancelled)
 	}
+	e.tries++
 	out := m.call(ctx, t, e.resumed)
 	m.release(e, m.finish(work, context.Cause(ctx), e, t, out))
 }
@@ -174,7 +175,7 @@ func (m *Manager) finish(ctx context.Context, cause error, e *entry, t model.Tas
 		m.note(ctx, t.ID, model.LevelInfo, "the master stops; the task goes on when it starts again")
 		return false
 	}
-	if cause == nil && m.retries(t, out.err) {
+	if cause == nil && m.retries(e, t, out.err) {
 		return m.tryAgain(ctx, e, t, out.err)
 	}
 	if isOperator {
@@ -188,14 +189,14 @@ func (m *Manager) finish(ctx context.Context, cause error, e *entry, t model.Tas
 	return false
 }
 
-func (m *Manager) retries(t model.Task, err error) bool {
-	return errs.Temporary(err) && t.Attempt < m.cfg.Kinds[t.Kind].Retry.Attempts
+func (m *Manager) retries(e *entry, t model.Task, err error) bool {
+	return errs.Temporary(err) && e.tries < m.cfg.Kinds[t.Kind].Retry.Attempts
 }
 
 func (m *Manager) tryAgain(ctx context.Context, e *entry, t model.Task, err error) bool {
 	retry := m.cfg.Kinds[t.Kind].Retry
-	wait := retry.wait(t.Attempt)
-	m.note(ctx, t.ID, model.LevelInfo, fmt.Sprintf("attempt %d of %d: %v; the next one follows in %s", t.Attempt, retry.Attempts, err, wait))
+	wait := retry.wait(e.tries)
+	m.note(ctx, t.ID, model.LevelInfo, fmt.Sprintf("attempt %d of %d: %v; the next one follows in %s", e.tries, retry.Attempts, err, wait))
 	t.State = model.TaskQueued
 	t.Error, t.ErrorKind, t.Hint = clean(err.Error()), errs.KindOf(err).String(), errs.HintOf(err)
 	e.after = time.Now().Add(wait)

@@ -21,6 +21,7 @@ type entry struct {
 	order    int64
 	resumed  bool      // it goes by its journal
 	after    time.Time // not before; zero for now
+	tries    int       // attempts since the master started: those that a restart cut off were not the task's fault
 
 	running bool
 	cancel  context.CancelCauseFunc // of the handler's context

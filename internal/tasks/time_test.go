@@ -54,6 +54,35 @@ func TestRetriesAndTheirWaits(t *testing.T) {
 	})
 }
 
+// TestRestartsUseUpNoAttempts: a master that was killed three times while a task ran has not tried it three times.
+func TestRestartsUseUpNoAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		queued := b.make(tasks.Config{Kinds: kinds{model.TaskBackup: {Handler: quick}}})
+		one, err := queued.Submit(t.Context(), backupOf("a.example"))
+		fatal(t, err)
+		one.State, one.Attempt = model.TaskRunning, 3
+		if _, err := b.cat.MoveTask(t.Context(), one, model.TaskQueued); err != nil {
+			t.Fatal(err)
+		}
+		calls := 0
+		q := b.start(tasks.Config{Kinds: kinds{model.TaskBackup: {
+			Recovery: tasks.Requeue, Retry: tasks.Retry{Attempts: 3, Backoff: time.Second},
+			Handler: func(context.Context, *tasks.Run) (any, error) {
+				if calls++; calls < 3 {
+					return nil, away
+				}
+				return nil, nil
+			},
+		}}})
+		time.Sleep(time.Minute)
+		if got := q.ends(one.ID, model.TaskSucceeded); got.Attempt != 6 || calls != 3 {
+			t.Errorf("%d calls, %+v", calls, got)
+		}
+		fatal(t, q.stop())
+	})
+}
+
 func TestWhatIsNotTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for err, attempts := range map[error]int{errPlain: 1, away: 3} {
