@@ -105,6 +105,9 @@ func TestADrillIsUndoneWhateverHappens(t *testing.T) {
 			if (err == nil) != (g.shown() == "") || err == nil && out.Backup == "" {
 				t.Errorf("%sthe drill gave %v, %+v, and %q is on record", g.about, err, out, g.shown())
 			}
+			if errs.Temporary(err) && g.shown() != "none yet" {
+				t.Errorf("%s%v says nothing of the backup, and yet is on record", g.about, err)
+			}
 			ended[fmt.Sprint(mode, " ", err == nil)]++
 		}
 	}
