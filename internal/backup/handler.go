@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/lease"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/tasks"
@@ -37,6 +38,8 @@ type Result struct {
 // Sites is the inventory as backups need it.
 type Sites interface {
 	Site(ctx context.Context, name string) (model.Site, error)
+	// BackupOfTask returns the backup of a site that a task has made; errs.NotFound if there is none.
+	BackupOfTask(ctx context.Context, site, task string) (model.Backup, error)
 }
 
 // Handler makes the handler of backup tasks.
@@ -49,6 +52,9 @@ func Handler(m *Maker, sites Sites) tasks.Handler {
 		site, err := sites.Site(ctx, t.Task.Site)
 		if err != nil {
 			return nil, err
+		}
+		if made, err := m.madeBefore(ctx, t, sites, &site, spec.Quiesce); made != nil || err != nil {
+			return made, err
 		}
 		b, err := m.quiesced(ctx, t, &site, spec.Quiesce, func(ctx context.Context) (*model.Backup, error) {
 			return m.Make(ctx, Request{
@@ -63,6 +69,29 @@ func Handler(m *Maker, sites Sites) tasks.Handler {
 			b.ID, b.Files, b.Tables, b.Rows, b.Size, b.NewBytes)
 		return Result{Backup: b.ID}, nil
 	}
+}
+
+// madeBefore finds what the task has made already: a master that died between the backup's record and the task's. It is
+// nil if there is nothing.
+func (m *Maker) madeBefore(ctx context.Context, t *tasks.Run, sites Sites, site *model.Site, quiesce bool) (any, error) {
+	if t.Task.Attempt < 2 {
+		return nil, nil
+	}
+	b, err := sites.BackupOfTask(ctx, site.Name, t.Task.ID)
+	switch {
+	case errs.Is(err, errs.NotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if quiesce {
+		m.endMaintenance(ctx, t, site)
+	}
+	for _, w := range b.Warnings {
+		t.Warn("%s", w)
+	}
+	t.Log(model.LevelInfo, "backup %s was made before the master was restarted", b.ID)
+	return Result{Backup: b.ID}, nil
 }
 
 const (

@@ -81,6 +81,11 @@ func (c *Catalogue) LatestBackup(ctx context.Context, site string) (model.Backup
 	return c.newest(ctx, site, `site = ?`, site)
 }
 
+// BackupOfTask returns the newest backup of a site that a task has made, or errs.NotFound.
+func (c *Catalogue) BackupOfTask(ctx context.Context, site, task string) (model.Backup, error) {
+	return c.newest(ctx, site, `site = ? AND task_id = ?`, site, task)
+}
+
 // LatestBase returns the newest backup of a site in a format of which no check
 // has found damage, for a new one to take unchanged frames from; errs.NotFound
 // if there is none.
