@@ -256,6 +256,8 @@ func subject(req any) string {
 	switch q := req.(type) {
 	case *sitekeepv1.CreateBackupsRequest:
 		return scopeText(q)
+	case *sitekeepv1.DrillSitesRequest:
+		return scopeText(&sitekeepv1.CreateBackupsRequest{All: q.All, Client: q.Client, Names: q.Names})
 	case *sitekeepv1.ApplyRequest:
 		return applyText(q)
 	case interface{ GetSite() string }:

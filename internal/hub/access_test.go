@@ -55,6 +55,7 @@ func newRig(t *testing.T) *rig {
 	}
 	queue, err := tasks.New(tasks.Config{Catalogue: book, Kinds: map[model.TaskKind]tasks.Kind{
 		model.TaskBackup:  {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }},
+		model.TaskDrill:   {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Once: true},
 		model.TaskVerify:  {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }},
 		model.TaskRestore: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Recovery: tasks.Resume},
 	}})
