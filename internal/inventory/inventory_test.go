@@ -53,7 +53,7 @@ func full() *model.Inventory {
 		},
 		Schedules: []model.Schedule{
 			{Name: "nightly", Cron: "0 3 * * *", Zone: "Europe/Berlin", Window: "22:00-06:00", Spread: &spread, Skip: true, Disabled: true, Scope: model.Scope{All: true}, Format: "tar.gz"},
-			{Name: "some", Cron: "@hourly", Scope: model.Scope{Sites: []string{"a.example", "b.example"}}},
+			{Name: "some", Kind: model.TaskDrill, Cron: "@hourly", Scope: model.Scope{Sites: []string{"a.example", "b.example"}}},
 		},
 		Retentions: []model.Retention{
 			{Last: 1, Hourly: 2, Daily: 3, Weekly: 4, Monthly: 5, Yearly: 6, MinAge: 36 * time.Hour, Safety: 14 * 24 * time.Hour, Zone: "Asia/Tokyo", MaxSize: 1500},
@@ -166,6 +166,7 @@ func TestMistakes(t *testing.T) {
 		doc("Schedule", "s", "cron: '@daily'"):                            "it must be for all sites",
 		doc("Schedule", "s", "cron: '@daily', all: true, client: x"):      "it must be for all sites",
 		doc("Schedule", "s", "cron: '@daily', all: true, format: zip"):    "zip",
+		doc("Schedule", "s", "cron: '@daily', all: true, kind: restore"):  "no schedule can be of kind",
 		doc("Schedule", "s", "cron: '@daily', all: true, spread: 1 hour"): "it is a length of time",
 		doc("Schedule", "s", "cron: '@daily', all: true, spread: -5d"):    "it is a length of time",
 		doc("Retention", "x", "keepLast: 1"):                              "it is for nothing",
@@ -232,7 +233,7 @@ func TestPlan(t *testing.T) {
 			[]string{"waiting Server web9 roles:>[web]", "waiting Site n.example webServers:>[web1, web9] root:>/n"}},
 		{doc("Client", "acme", "maxTasks: 3"), false, []string{"changed Client acme maxTasks:2>3 maxSize:500GiB>"}},
 		{doc("Retention", "client/bounded", "keepLast: 1"), false, []string{"added Retention client/bounded keepLast:>1"}},
-		{doc("Schedule", "some", "cron: '@hourly', sites: [a.example]"), false, []string{"changed Schedule some sites:[a.example, b.example]>[a.example]"}},
+		{doc("Schedule", "some", "cron: '@hourly', kind: drill, sites: [a.example]"), false, []string{"changed Schedule some sites:[a.example, b.example]>[a.example]"}},
 		{doc("Site", "b.example", b), true, []string{"removed Client acme", "removed Client free", "removed Site a.example", "unchanged Site b.example",
 			"removed Schedule nightly", "removed Schedule some", "removed Retention all", "removed Retention client/acme", "removed Retention site/a.example"}},
 	} {
