@@ -27,12 +27,14 @@ const (
 	Corrupt                  // stored data is not what was written
 	Cancelled                // somebody asked for the end
 	Changed                  // what was being read was altered meanwhile; a second reading may come through
+	Storage                  // a file system answers with an I/O error, or cannot be written to; passes once it is mended
 )
 
 var names = [...]string{
 	Failed: "failed", Usage: "usage", NotFound: "not_found", Exists: "exists", Busy: "busy",
 	Unreachable: "unreachable", Permission: "permission", Precondition: "precondition",
 	NoSpace: "no_space", Corrupt: "corrupt", Cancelled: "cancelled", Changed: "changed",
+	Storage: "storage",
 }
 
 // String returns the kind's name as it crosses the wire.

@@ -44,7 +44,7 @@ func TestContextErrors(t *testing.T) {
 }
 
 func TestNamesRoundTrip(t *testing.T) {
-	for k := errs.Failed; k <= errs.Changed; k++ {
+	for k := errs.Failed; k <= errs.Storage; k++ {
 		if errs.ParseKind(k.String()) != k {
 			t.Errorf("%d: %q does not come back", k, k)
 		}

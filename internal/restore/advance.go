@@ -36,9 +36,11 @@ func (r *Restorer) carryOn(ctx context.Context, w *run, act, again advance) (sag
 		if w.told.isNew("waiting", err, r.deps.Now()) {
 			w.log.Log(model.LevelWarn, "waiting, and trying again by itself: %v", err)
 		}
+		w.log.Progress("waiting, and trying again by itself", 0, 0, 0)
 		if ended := r.sleep(lasting, wait); ended != nil {
 			return saga.Waiting, errors.Join(context.Cause(lasting), err)
 		}
+		w.mending.waits(wait)
 		outcome, err = again(engine, lasting, j, w.plan())
 	}
 	return outcome, err
@@ -95,7 +97,8 @@ func (r *Restorer) engine(lasting context.Context, w *run) *saga.Engine {
 	if o.Sleep == nil {
 		o.Sleep = func(ctx context.Context, d time.Duration) error { return sleepBoth(ctx, lasting, d) }
 	}
-	o.Observer, o.Temporary, o.Now = observer{w.log, &w.told, r.deps.Now}, errs.Temporary, r.deps.Now
+	o.Observer, o.Temporary, o.Now = observer{w.log, &w.told, &w.mending, r.deps.Now}, errs.Temporary, r.deps.Now
+	o.Passing = func(err error) bool { return w.mending.mayPass(err, r.deps.Now()) }
 	for _, retry := range []*saga.Retry{&o.Undo, &o.Finish} {
 		if retry.Patience == 0 {
 			retry.Patience = patience
@@ -132,9 +135,10 @@ func (t *told) isNew(subject string, err error, now time.Time) bool {
 
 // observer writes what the engine does into the task's log.
 type observer struct {
-	log  Log
-	told *told
-	now  func() time.Time
+	log     Log
+	told    *told
+	mending *mending
+	now     func() time.Time
 }
 
 // quiet are acts that say something only when they fail.
@@ -150,6 +154,7 @@ func (o observer) Observe(e saga.Event) {
 			o.log.Progress(subject, 0, 0, 0)
 		}
 	case saga.Done:
+		o.mending.gotOn()
 		if !quiet(e) {
 			o.log.Log(model.LevelInfo, "%s: done in %s", subject, e.Elapsed.Round(time.Millisecond))
 		}

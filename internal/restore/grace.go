@@ -56,14 +56,14 @@ func (r *Restorer) undo(ctx context.Context, task string, q Earlier, log Log) (*
 			return nil, err
 		}
 		if err := r.claim(ctx, w); err != nil {
-			r.letIn(ctx, w)
+			r.letIn(ctx, w, task)
 			return nil, err
 		}
 	}
 	if err := r.end(ctx, w, state, (*saga.Engine).Rollback, saga.RolledBack); err != nil {
 		return nil, err
 	}
-	out.Downtime = w.downtime.elapsed()
+	out.Downtime = r.undoDowntime(ctx, w, task)
 	log.Log(model.LevelInfo, "taken back; %s is as it was before restore %s", g.Site, g.TaskID)
 	r.unpin(ctx, w, task)
 	return out, nil
@@ -87,10 +87,12 @@ func (r *Restorer) keepBeforeUndo(ctx context.Context, w *run, task string) (id 
 	ctx, lost := context.WithCancelCause(ctx)
 	defer lost(nil)
 	w.lease.Lost = lost
-	w.downtime.begin()
+	if err := r.noteMaintenance(ctx, task, saga.KindBegun); err != nil {
+		return "", err
+	}
 	defer func() {
 		if err != nil {
-			r.letIn(ctx, w)
+			r.letIn(ctx, w, task)
 		}
 	}()
 	if err := w.eachWeb(ctx, w.begin(leaseTime)); err != nil {
@@ -109,11 +111,14 @@ func (r *Restorer) keepBeforeUndo(ctx context.Context, w *run, task string) (id 
 }
 
 // letIn ends a maintenance that nothing came of.
-func (r *Restorer) letIn(ctx context.Context, w *run) {
+func (r *Restorer) letIn(ctx context.Context, w *run, task string) {
+	ctx = context.WithoutCancel(ctx)
 	w.lease.Stop()
-	defer w.downtime.end()
-	if err := r.endPatiently(context.WithoutCancel(ctx), w); err != nil {
+	if err := r.endPatiently(ctx, w); err != nil {
 		w.log.Warn("the maintenance ends by itself within %s: %v", leaseTime, err)
+	}
+	if err := r.noteMaintenance(ctx, task, saga.KindUndone); err != nil {
+		w.log.Warn("how long the site was down will not be known: %v", err)
 	}
 }
 

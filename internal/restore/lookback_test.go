@@ -30,6 +30,8 @@ func TestDowntimeByTheJournal(t *testing.T) {
 		"it was taken back later": {[]saga.Record{
 			at(10, saga.KindBegun, "begin_maintenance"), at(14, saga.KindDone, "end_maintenance"), at(15, saga.KindCommitted, ""),
 			at(100, saga.KindUndoing, "end_maintenance"), at(101, saga.KindUndone, "end_maintenance"), at(103, saga.KindUndone, "begin_maintenance")}, 7 * time.Second},
+		"the end of maintenance could not be noted": {[]saga.Record{
+			at(10, saga.KindBegun, "begin_maintenance"), at(11, saga.KindRollingBack, ""), at(17, saga.KindRolledBack, "")}, 7 * time.Second},
 		"a record is there twice": {[]saga.Record{
 			at(10, saga.KindBegun, "begin_maintenance"), at(11, saga.KindBegun, "begin_maintenance"),
 			at(14, saga.KindDone, "end_maintenance"), at(16, saga.KindDone, "end_maintenance")}, 4 * time.Second},
@@ -73,5 +75,30 @@ func TestResultAfterARestart(t *testing.T) {
 	}
 	if resumed < 10 {
 		t.Errorf("only %d restores were gone on with after their safety backup", resumed)
+	}
+}
+
+// TestUndoDowntimeAfterARestart: wherever the master dies while a restore is taken back, the undo's result tells of the
+// whole time that visitors were kept out, not of what the last process saw.
+func TestUndoDowntimeAfterARestart(t *testing.T) {
+	r := newRig(t)
+	play := func(faults ...sagatest.Fault) (*game, time.Duration) {
+		g := r.newGame(quirks{}, faults...)
+		g.ticking = true
+		_, err := g.restore(g.first(), grace)
+		must(t, err)
+		out, err := g.undo(g.second(), g.first())
+		must(t, err)
+		return g, out.Downtime
+	}
+	clean, want := play()
+	begin := slices.IndexFunc(clean.faults.Visits(), func(v sagatest.Visit) bool { return v.Place == "web1 begin maintenance 0/1#2" })
+	if want == 0 || begin < 0 {
+		t.Fatalf("without a fault: down for %s; begun at place %d", want, begin)
+	}
+	for _, v := range clean.faults.Visits()[begin:] {
+		if g, got := play(sagatest.Fault{Life: v.Life, Place: v.Place, Mode: sagatest.Crash}); got < want {
+			t.Errorf("died at %s: down for %s in place of %s\n%s", v.Place, got, want, g.log)
+		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/sitekeep/sitekeep/pkg/archive"
 )
@@ -73,37 +72,6 @@ func (m *meter) show() {
 		}
 	}
 	m.log.Progress(strings.Join(names, ", "), m.done, m.total, 0)
-}
-
-// stopwatch measures how long visitors got the maintenance page.
-type stopwatch struct {
-	mu    sync.Mutex
-	now   func() time.Time
-	since time.Time
-	total time.Duration
-}
-
-func (s *stopwatch) begin() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.since.IsZero() {
-		s.since = s.now()
-	}
-}
-
-func (s *stopwatch) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.since.IsZero() {
-		s.total += s.now().Sub(s.since)
-		s.since = time.Time{}
-	}
-}
-
-func (s *stopwatch) elapsed() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.total
 }
 
 // size prints bytes as people read them.

@@ -150,13 +150,13 @@ type run struct {
 	password dbdump.Secret
 	parallel int // web servers at the same time; 0: all
 	lease    *lease.Keeper
-	downtime *stopwatch
 	meter    *meter
 	outcome  *Outcome
 	graces   Graces
 	backlog  backlog // servers on which an undo has not been possible yet
 	stale    perServer[string]
 	told     told
+	mending  mending
 }
 
 // Outcome is what a task's result tells.

@@ -24,7 +24,6 @@ func (s beginMaintenance) UndoAfter() []string {
 func (beginMaintenance) Prepare(context.Context) (saga.Memo, error) { return nil, nil }
 
 func (s beginMaintenance) Do(ctx context.Context, _ saga.Memo) error {
-	s.downtime.begin()
 	if err := s.eachWeb(ctx, s.begin(leaseTime)); err != nil {
 		return err
 	}
@@ -45,7 +44,6 @@ func (r *run) begin(lease time.Duration) onWebServer {
 
 func (s beginMaintenance) Undo(ctx context.Context, _ saga.Memo) error {
 	s.lease.Stop()
-	defer s.downtime.end()
 	return s.undoEach(ctx, s.Name(), s.end)
 }
 

@@ -19,16 +19,11 @@ func (endMaintenance) Prepare(context.Context) (saga.Memo, error) { return nil, 
 
 func (s endMaintenance) Do(ctx context.Context, _ saga.Memo) error {
 	s.lease.Stop()
-	if err := s.eachWeb(ctx, s.end); err != nil {
-		return err
-	}
-	s.downtime.end()
-	return nil
+	return s.eachWeb(ctx, s.end)
 }
 
 // Undo takes a lease that does not run out by itself: nobody sees a site that is half taken back, however long it takes.
 func (s endMaintenance) Undo(ctx context.Context, _ saga.Memo) error {
-	s.downtime.begin()
 	s.lease.Stop()
 	return s.undoEach(ctx, s.Name(), s.begin(heldLease))
 }

@@ -73,15 +73,24 @@ func (s exchangeTrees) Undo(ctx context.Context, m saga.Memo) error {
 
 // back puts the old tree in its place, if it is not there. The staging directory may be gone then: an undo of this step
 // that the journal does not know of was followed by that of pushFiles. A live directory that somebody has removed
-// since is no hindrance; one that somebody has put there is, and the agent says so.
+// since is no hindrance; one that somebody has put there is, and the agent says so. An exchange that is over is asked for
+// all the same: the agent may have died before it had brought back the directories' times.
 func (s exchangeTrees) back(ctx context.Context, web Web, i inodes) error {
 	state, err := web.InspectTree(ctx, s.ref(), s.task)
-	if err != nil || state.LiveInode == i.Live {
+	if err != nil {
 		return err
 	}
 	now := i.Staged
-	if state.LiveInode == 0 {
+	switch {
+	case state.LiveInode == 0 && i.Live == 0:
+		return nil
+	case state.LiveInode == 0 && state.StagedInode == 0:
+		return errs.New(errs.Storage, "mount the file system that holds "+s.basis.Site.Root,
+			"neither %s nor what was staged beside it is there", s.basis.Site.Root)
+	case state.LiveInode == 0, state.LiveInode == i.Live && state.StagedInode == 0:
 		now = 0
+	case state.LiveInode == i.Live && state.StagedInode != i.Staged:
+		return nil
 	}
 	return web.ExchangeTree(ctx, s.ref(), s.task, now, i.Live)
 }

@@ -159,7 +159,7 @@ func (s retireDatabase) served(ctx context.Context, _ string) (string, error) {
 	err := s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
 		live, err := web.ReadSettings(ctx, s.ref(), "")
 		switch {
-		case errs.Temporary(err) || errs.Is(err, errs.Cancelled):
+		case errs.Temporary(err) || errs.Is(err, errs.Cancelled) || errs.Is(err, errs.Storage):
 			return err
 		case err != nil:
 			doubts.set(server, fmt.Sprintf("the live settings on %s cannot be read: %v", server, err))

@@ -37,6 +37,9 @@ type Options struct {
 	// Temporary says whether an error may pass by itself (an agent that is
 	// away); errs.Temporary by default.
 	Temporary func(error) bool
+	// Passing is Temporary for Undo and Finish, which may wait for longer than
+	// what has not been committed to; Temporary by default.
+	Passing func(error) bool
 	// Observer is told what happens; may be nil.
 	Observer Observer
 	// Now is the clock for records; time.Now by default.
@@ -56,6 +59,9 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.JournalTimeout, 30*time.Second)
 	if o.Temporary == nil {
 		o.Temporary = errs.Temporary
+	}
+	if o.Passing == nil {
+		o.Passing = o.Temporary
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -39,7 +39,8 @@ func (r *run) try(ctx, waiting context.Context, step string, act Act, f func(con
 	a.emit(Started, nil)
 	for {
 		a.event.Attempt++
-		temporary, err := r.call(ctx, timeout, f)
+		ranOut, err := r.call(ctx, timeout, f)
+		temporary := err != nil && (ranOut || r.o.mayPass(act, err))
 		if err == nil {
 			a.emit(Done, nil)
 			return nil
@@ -53,8 +54,16 @@ func (r *run) try(ctx, waiting context.Context, step string, act Act, f func(con
 	}
 }
 
-// call calls f once, bounded by timeout (0: not bounded).
-func (r *run) call(ctx context.Context, timeout time.Duration, f func(context.Context) error) (temporary bool, err error) {
+// mayPass reports whether what failed may succeed later without anybody's hand.
+func (o Options) mayPass(act Act, err error) bool {
+	if act == ActUndo || act == ActFinish {
+		return o.Passing(err)
+	}
+	return o.Temporary(err)
+}
+
+// call calls f once, bounded by timeout (0: not bounded), and tells whether it ran into that.
+func (r *run) call(ctx context.Context, timeout time.Duration, f func(context.Context) error) (ranOut bool, err error) {
 	bounded := ctx
 	if timeout > 0 {
 		var cancel context.CancelFunc
@@ -62,8 +71,7 @@ func (r *run) call(ctx context.Context, timeout time.Duration, f func(context.Co
 		defer cancel()
 	}
 	err = guard(bounded, f)
-	ranOut := errors.Is(bounded.Err(), context.DeadlineExceeded) && ctx.Err() == nil
-	return err != nil && (ranOut || r.o.Temporary(err)), err
+	return errors.Is(bounded.Err(), context.DeadlineExceeded) && ctx.Err() == nil, err
 }
 
 // guard keeps a step's panic from taking other sagas along.

@@ -39,8 +39,8 @@ func (a *area) exchange(live, staged uint64) error {
 	switch {
 	case err != nil:
 		return err
-	case nowLive == staged && nowStaged == live:
-		return a.sync() // an earlier call may have died before it had synced
+	case nowLive == staged && nowStaged == live: // an earlier call may have died before it had ended
+		return errors.Join(a.endSwap(), a.sync())
 	case nowLive != live || nowStaged != staged:
 		return errs.New(errs.Precondition, "look which of the two directories is the site before anything is moved",
 			"exchange of %s: the live directory has inode %d and the staged one %d, in place of %d and %d",
@@ -64,14 +64,13 @@ func (a *area) swap(live, staged uint64) error {
 	case staged == 0:
 		from, to, flags = a.parent, a.dir, unix.RENAME_NOREPLACE
 	}
-	times, err := a.swapTimes()
-	if err != nil {
+	if err := a.beginSwap(); err != nil {
 		return err
 	}
 	if err := rename(from, to, a.site.Base(), flags); err != nil {
-		return a.explainSwap(err)
+		return errors.Join(a.explainSwap(err), a.endSwap())
 	}
-	return a.setTimes(times)
+	return a.endSwap()
 }
 
 func rename(from, to *os.Root, name string, flags uint) error {

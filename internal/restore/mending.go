@@ -1,0 +1,47 @@
+package restore
+
+import (
+	"sync"
+	"time"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
+)
+
+// mendingTime is for how long an undo or a clean-up waits for a file system that does not work, or has no room, before
+// it takes a person to say so: long enough for a remount, a file system check or a reboot by whoever is on call.
+const mendingTime = time.Hour
+
+// mending judges what may pass of the errors of an undo or a clean-up. That an agent is away may take for ever. That its
+// file system fails is waited for too, for mendingTime after the last act that succeeded. Anything else needs a person.
+type mending struct {
+	mu     sync.Mutex
+	since  time.Time
+	waited time.Duration
+}
+
+// mayPass is called from several goroutines.
+func (m *mending) mayPass(err error, now time.Time) bool {
+	if !errs.Is(err, errs.Storage) && !errs.Is(err, errs.NoSpace) {
+		return errs.Temporary(err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.since.IsZero() {
+		m.since, m.waited = now, 0
+	}
+	return max(m.waited, now.Sub(m.since)) < mendingTime
+}
+
+// waits adds a pause: a clock that was set back must not prolong the waiting.
+func (m *mending) waits(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.waited += d
+}
+
+// gotOn begins the time anew.
+func (m *mending) gotOn() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.since = time.Time{}
+}
