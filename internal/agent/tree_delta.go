@@ -18,7 +18,7 @@ import (
 type writeDeltaStream = grpc.BidiStreamingServer[agentv1.WriteDeltaRequest, agentv1.WriteDeltaResponse]
 
 // WriteDelta makes the staged tree out of the live one and what comes of the tarball. Whatever goes wrong, and if an
-// end mark does not come, nothing of it stays.
+// end mark does not come, nothing of it stays; but what came before a connection broke does, if the header says so.
 func (s *treeService) WriteDelta(stream writeDeltaStream) error {
 	first, err := stream.Recv()
 	if err != nil {
@@ -34,13 +34,17 @@ func (s *treeService) WriteDelta(stream writeDeltaStream) error {
 	}
 	var warned warningList
 	d := delta{stream: stream, opts: archive.DeltaOptions{
-		Format: format, WalkStarted: header.GetWalkStartedAt().AsTime(), Warn: func(w archive.Warning) { warned.add(w.String()) },
+		Format: format, WalkStarted: header.GetWalkStartedAt().AsTime(), Resume: header.GetResume(), Warn: func(w archive.Warning) { warned.add(w.String()) },
 	}}
 	live := s.liveTree(site)
 	if live != nil {
 		defer live.Close()
 	}
-	inode, err := s.stager.Fill(stream.Context(), site, header.GetTask(), func(dir *os.Root) error {
+	fill := s.stager.Fill
+	if header.GetResume() {
+		fill = s.stager.Refill
+	}
+	inode, err := fill(stream.Context(), site, header.GetTask(), func(dir *os.Root) error {
 		return d.make(stream.Context(), dir, live)
 	})
 	if err != nil {

@@ -256,3 +256,62 @@ func TestDeltaOfATreeThatIsBeingWritten(t *testing.T) {
 	close(stop)
 	<-stopped
 }
+
+// TestDeltaThatIsResumed: what came before the connection broke is not asked for again, and nothing of it is lost. A call
+// that does not ask for that begins anew.
+func TestDeltaThatIsResumed(t *testing.T) {
+	r := newRig(t)
+	tarball, want := r.backedUp(archive.TarZstd)
+	if err := os.RemoveAll(r.www + "/x"); err != nil {
+		t.Fatal(err)
+	}
+	cut := func(resume bool) (asked uint64) {
+		ctx, vanish := context.WithCancel(r.ctx())
+		defer vanish()
+		s, err := r.tree.WriteDelta(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := r.deltaHeader(tarball)
+		header.GetHeader().Resume = resume
+		if err := s.Send(header); err != nil {
+			t.Fatal(err)
+		}
+		runs, err := r.matched(s, tarball)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, run := range runs {
+			asked += run.Count
+		}
+		r.framesOnly(s, tarball, runs) // and then the directories and links do not come
+		eventually(t, "files have come", func() bool { return len(r.staging()) > 0 })
+		vanish()
+		if err := r.lastOf(s); !errs.Is(err, errs.Cancelled) {
+			t.Errorf("error = %v", err)
+		}
+		return asked
+	}
+	first, second := cut(true), cut(true)
+	if first == 0 || second >= first {
+		t.Errorf("asked for %d frames, and then for %d", first, second)
+	}
+	state, err := r.tree.InspectTree(r.ctx(), &agentv1.InspectTreeRequest{Site: r.ref("x"), Task: task})
+	if err != nil || state.GetStagedInode() != 0 {
+		t.Errorf("a tree that was not finished passes for a staged one: %v, %v", state, err)
+	}
+	if again := cut(false); again != first {
+		t.Errorf("asked for %d frames of %d anew", again, first)
+	}
+	cut(true)
+	if _, _, err := r.writeDelta(tarball); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, fingerprint(t, r.www+"/.sitekeep-T1/x")); diff != "" {
+		t.Errorf("the staged tree differs (-want +got):\n%s", diff)
+	}
+	cut(true)
+	if _, err := r.tree.RemoveStaging(r.ctx(), &agentv1.RemoveStagingRequest{Site: r.ref("x"), Task: task}); err != nil || len(r.staging()) > 0 {
+		t.Errorf("what was broken off cannot be removed: %v, %q", err, r.staging())
+	}
+}

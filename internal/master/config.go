@@ -62,7 +62,7 @@ type Limits struct {
 	Total             int `yaml:"total"`               // in all
 	PerAgent          int `yaml:"per_agent"`           // that use one web server's agent
 	PerDatabaseServer int `yaml:"per_database_server"` // that use one database server's agent
-	// RetryFor is how long a backup whose connection broke waits to get on. 0: not at all.
+	// RetryFor is how long a backup, or a restore's upload, whose connection broke waits to get on. 0: not at all.
 	RetryFor time.Duration `yaml:"retry_for"`
 }
 

@@ -170,6 +170,7 @@ func (m *Master) assemble() (err error) {
 		Agents: hub.Agents[restore.Web, restore.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (restore.Web, restore.DB) { return a, a }},
 		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, History: m.catalogue, Drills: m.catalogue, Now: m.o.Now,
 		Backups: library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}}, Serving: serving,
+		RetryFor: m.config.Limits.RetryFor,
 	})
 	m.pruner = &policy.Pruner{Shelf: m.catalogue, Store: m.store, Readers: runs{m}, Clock: m.lookAtClock, Now: m.o.Now}
 	if m.tasks, err = m.newQueue(maker, restorer); err != nil {

@@ -21,9 +21,10 @@ type trees interface {
 }
 
 type treeWriter interface {
-	// WriteTree makes the task's staged tree anew and returns its inode and warnings.
+	// WriteTree makes the task's staged tree anew, out of frames alone, and returns its inode and warnings.
 	WriteTree(ctx context.Context, site model.SiteRef, task, format string, frames Frames) (inode uint64, warnings []string, err error)
-	// WriteDelta makes the same tree out of the live one and those frames that hold what is not in it.
+	// WriteDelta makes the task's staged tree out of the live one, if there is one, and those frames that hold what is not
+	// in it. If the connection breaks, the next call of the task goes on with what has come.
 	WriteDelta(ctx context.Context, site model.SiteRef, task, format string, from DeltaSource) (model.StagedTree, error)
 }
 

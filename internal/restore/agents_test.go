@@ -71,12 +71,9 @@ func (a *webAgent) WriteTree(ctx context.Context, site model.SiteRef, task, _ st
 	return a.writeTree(ctx, "write tree", site, task, func() error { return drained(frames) })
 }
 
-// WriteDelta takes everything from a live tree, which must be there, but for the first frame.
+// WriteDelta takes everything from a live tree, if there is one, but for the first frame.
 func (a *webAgent) WriteDelta(ctx context.Context, site model.SiteRef, task, _ string, from DeltaSource) (out model.StagedTree, err error) {
 	out.Inode, out.Warnings, err = a.writeTree(ctx, "write delta", site, task, func() error {
-		if a.s.live[site.Name] == nil {
-			return errs.New(errs.Precondition, "", "a delta of no tree was asked for")
-		}
 		return errors.Join(drained(from.BaseFrames(0)), drained(from.ReadRuns(ctx, []archive.FrameRun{{First: 0, Count: 1}})), drained(from.OtherEntries()))
 	})
 	out.TakenFiles = 1

@@ -119,7 +119,8 @@ func (r *Restorer) newRun(task string, basis Basis, log Log) (*run, error) {
 	}
 	w := &run{
 		task: task, basis: basis, agents: r.deps.Agents, sites: r.deps.Sites, backups: r.deps.Backups, graces: r.deps.Graces,
-		log: log, password: password, parallel: r.deps.Engine.Parallel, outcome: &Outcome{Backup: basis.Backup},
+		log: log, password: password, parallel: r.deps.Engine.Parallel,
+		retryFor: r.deps.RetryFor, now: r.deps.Now, pause: r.sleep, outcome: &Outcome{Backup: basis.Backup},
 		meter: &meter{log: log, total: basis.sent(), steps: map[string]bool{}},
 	}
 	w.lease = &lease.Keeper{Every: renewEvery, Renew: w.renewLease, Lost: func(error) {}}

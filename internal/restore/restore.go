@@ -129,6 +129,9 @@ type Deps struct {
 	History  History      // nil: nothing is on record
 	Engine   saga.Options // Observer, Temporary and Now are filled in
 	Now      func() time.Time
+	// RetryFor is how long an upload whose connection broke is tried again without getting on. 0: not beyond the
+	// engine's own patience.
+	RetryFor time.Duration
 	// Serving ends when the master stops: nothing waits for an agent any longer then. Nil: it never does.
 	Serving context.Context
 }
@@ -157,6 +160,9 @@ type run struct {
 	stale    perServer[string]
 	told     told
 	mending  mending
+	retryFor time.Duration
+	now      func() time.Time
+	pause    func(ctx context.Context, d time.Duration) error
 }
 
 // Outcome is what a task's result tells.

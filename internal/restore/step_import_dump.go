@@ -31,10 +31,15 @@ func (s importDump) Do(ctx context.Context, m saga.Memo) error {
 		return err
 	}
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
-		return s.db(ctx, func(db DB) error {
-			return s.load(ctx, db, s.newDatabase(known), s.meter.count(importing, t.DumpFrames(ctx)), t.Facts().Tables)
-		})
+		return s.loadPatiently(ctx, importing, s.newDatabase(known), func() Frames { return t.DumpFrames(ctx) }, t.Facts().Tables)
 	})
+}
+
+// loadPatiently is load, from the beginning again each time that the connection breaks.
+func (s importDump) loadPatiently(ctx context.Context, what string, to model.NewDatabase, frames func() Frames, want []model.Table) error {
+	return s.persist(ctx, what, s.basis.Site.DBServer, whole(func(ctx context.Context, counted func(Frames) Frames) error {
+		return s.db(ctx, func(db DB) error { return s.load(ctx, db, to, s.meter.count(what, counted(frames())), want) })
+	}))
 }
 
 // load fills an empty database and compares what is in it then with what should be.

@@ -39,13 +39,11 @@ func (s importTables) Do(ctx context.Context, m saga.Memo) error {
 				want = append(want, f)
 			}
 		}
-		return s.db(ctx, func(db DB) error {
-			frames := s.meter.count(importingTables, t.TableFrames(ctx, tables))
-			if err := importDump(s).load(ctx, db, s.newDatabase(known), frames, want); err != nil {
-				return err
-			}
-			return s.related(ctx, db, s.basis.NewDatabase)
-		})
+		frames := func() Frames { return t.TableFrames(ctx, tables) }
+		if err := importDump(s).loadPatiently(ctx, importingTables, s.newDatabase(known), frames, want); err != nil {
+			return err
+		}
+		return s.db(ctx, func(db DB) error { return s.related(ctx, db, s.basis.NewDatabase) })
 	})
 }
 

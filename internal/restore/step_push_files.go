@@ -3,6 +3,8 @@ package restore
 import (
 	"context"
 	"iter"
+	"math"
+	"sync/atomic"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -36,33 +38,40 @@ func (s pushFiles) Prepare(ctx context.Context) (saga.Memo, error) {
 	return memo(live.m)
 }
 
-func (s pushFiles) Do(ctx context.Context, m saga.Memo) error {
-	live, err := remember[pushMemo](m)
-	if err != nil {
-		return err
-	}
+func (s pushFiles) Do(ctx context.Context, _ saga.Memo) error {
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
-		return s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
-			// What a drill shows to be in the backup must come from there.
-			staged, err := s.stage(ctx, web, t, live[server] != 0 && s.basis.Part != Drill)
-			for _, w := range staged.Warnings {
-				s.log.Warn("%s: %s", server, w)
-			}
-			if err == nil && staged.TakenFiles > 0 {
-				s.log.Log(model.LevelInfo, "%s: %d files (%s) are the same in the live site and were not sent",
-					server, staged.TakenFiles, size(int64(staged.TakenBytes)))
-			}
-			return err
+		return s.eachServer(func(server string) error {
+			return s.persist(ctx, pushing, server, func(ctx context.Context) (int64, error) { return s.stage(ctx, server, t) })
 		})
 	})
 }
 
-// stage takes what is the same from the live tree, if there is one.
-func (s pushFiles) stage(ctx context.Context, web Web, t *backup.Tarball, live bool) (model.StagedTree, error) {
-	if live {
-		return web.WriteDelta(ctx, s.ref(), s.task, s.basis.Format, metered{t, s.meter})
+// stage takes what is the same from the live tree, and from what came before a connection broke. The fewer frames are left to
+// be sent, the further it has got.
+func (s pushFiles) stage(ctx context.Context, server string, t *backup.Tarball) (reached int64, err error) {
+	web, err := s.agents.Web(ctx, server)
+	if err != nil {
+		return math.MinInt64, err
 	}
-	inode, warnings, err := web.WriteTree(ctx, s.ref(), s.task, s.basis.Format, s.meter.count(pushing, t.TreeFrames(ctx)))
+	from := metered{Tarball: t, meter: s.meter, left: new(atomic.Int64)}
+	from.left.Store(math.MaxInt64)
+	staged, err := s.write(ctx, web, from)
+	for _, w := range staged.Warnings {
+		s.log.Warn("%s: %s", server, w)
+	}
+	if err == nil && staged.TakenFiles > 0 {
+		s.log.Log(model.LevelInfo, "%s: %d files (%s) are the same in the live site, or were there already, and were not sent",
+			server, staged.TakenFiles, size(int64(staged.TakenBytes)))
+	}
+	return -from.left.Load(), err
+}
+
+// write takes over what is the same, except in a drill: what that shows to be in the backup must come from there.
+func (s pushFiles) write(ctx context.Context, web Web, from metered) (model.StagedTree, error) {
+	if s.basis.Part != Drill {
+		return web.WriteDelta(ctx, s.ref(), s.task, s.basis.Format, from)
+	}
+	inode, warnings, err := web.WriteTree(ctx, s.ref(), s.task, s.basis.Format, s.meter.count(pushing, from.TreeFrames(ctx)))
 	return model.StagedTree{Inode: inode, Warnings: warnings}, err
 }
 
@@ -70,6 +79,7 @@ func (s pushFiles) stage(ctx context.Context, web Web, t *backup.Tarball, live b
 type metered struct {
 	*backup.Tarball
 	meter *meter
+	left  *atomic.Int64 // frames that the agent has asked for
 }
 
 // BaseFrames counts each frame that the agent looks for in the live tree.
@@ -79,6 +89,11 @@ func (t metered) BaseFrames(base uint32) iter.Seq2[archive.BaseFrame, error] {
 
 // ReadRuns counts each frame that the agent did not find there.
 func (t metered) ReadRuns(ctx context.Context, runs []archive.FrameRun) iter.Seq2[archive.Frame, error] {
+	var asked uint64
+	for _, r := range runs {
+		asked += r.Count
+	}
+	t.left.Store(int64(asked))
 	return counted(t.meter, t.Tarball.ReadRuns(ctx, runs), func(f *archive.Frame) { t.meter.extend(f.PlainLength) })
 }
 

@@ -19,17 +19,25 @@ func (pushPaths) Prepare(context.Context) (saga.Memo, error) { return nil, nil }
 
 func (s pushPaths) Do(ctx context.Context, _ saga.Memo) error {
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
-		return s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
-			paths, frames, err := t.PathFrames(ctx, s.basis.paths())
-			if err != nil {
-				return err
-			}
-			warnings, err := web.WritePaths(ctx, s.ref(), s.task, s.basis.Format, rawPaths(paths), s.meter.count(pushingPaths, frames))
-			for _, w := range warnings {
-				s.log.Warn("%s: %s", server, w)
-			}
-			return err
+		return s.eachServer(func(server string) error {
+			return s.persist(ctx, pushingPaths, server, whole(func(ctx context.Context, counted func(Frames) Frames) error {
+				return s.push(ctx, server, t, counted)
+			}))
 		})
+	})
+}
+
+func (s pushPaths) push(ctx context.Context, server string, t *backup.Tarball, counted func(Frames) Frames) error {
+	return s.onServer(ctx, server, func(ctx context.Context, server string, web Web) error {
+		paths, frames, err := t.PathFrames(ctx, s.basis.paths())
+		if err != nil {
+			return err
+		}
+		warnings, err := web.WritePaths(ctx, s.ref(), s.task, s.basis.Format, rawPaths(paths), s.meter.count(pushingPaths, counted(frames)))
+		for _, w := range warnings {
+			s.log.Warn("%s: %s", server, w)
+		}
+		return err
 	})
 }
 

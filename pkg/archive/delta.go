@@ -25,6 +25,10 @@ type DeltaOptions struct {
 	// Workers is how many goroutines take files over; 0 means one a processor.
 	Workers int
 	Owners  OwnerMode
+	// Resume says that target may hold what an earlier Delta of the same tarball
+	// has made before it was broken off. Files in it whose content is the recorded
+	// one are kept; they count as taken.
+	Resume bool
 	// Warn, if not nil, is called for each warning, from one goroutine at a time.
 	Warn func(Warning)
 }
@@ -60,7 +64,8 @@ type Delta struct {
 	others  int64             // entries that are no regular files
 }
 
-// NewDelta returns one that writes into target, which is empty. live is the
+// NewDelta returns one that writes into target, which is empty, or see
+// [DeltaOptions].Resume. live is the
 // other tree, or nil. Both stay the caller's to close.
 func NewDelta(target, live *os.Root, opts DeltaOptions) (*Delta, error) {
 	if opts.Workers <= 0 {

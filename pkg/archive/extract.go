@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -143,6 +144,9 @@ func ExtractTar(ctx context.Context, root *os.Root, r io.Reader, opts ExtractOpt
 	if err != nil {
 		return Summary{}, fmt.Errorf("extract into %s: %w", root.Name(), err)
 	}
+	if opts.partial {
+		x.summary.Files = x.made.Load()
+	}
 	x.summary.PlainBytes, x.summary.StartedAt, x.summary.FinishedAt = stream.size, started, time.Now()
 	return x.summary, nil
 }
@@ -166,6 +170,7 @@ type extraction struct {
 	last   string // name of the last entry
 	owners *ownerNumbers
 	buffer []byte
+	made   atomic.Int64 // files
 
 	summary Summary // Warnings is guarded by telling
 
@@ -265,7 +270,7 @@ func (x *extraction) make(e *Entry, l *level, name string, content io.Reader) er
 	case TypeHardlink:
 		return x.hardlink(e, l.fd, name)
 	}
-	if e.Sparse || e.Size > smallContent || x.opts.partial { // which must know at once whether it was there
+	if e.Sparse || e.Size > smallContent {
 		return x.create(e, l.fd, name, func(fd int) error { return x.fill(fd, e, content) })
 	}
 	err := x.files.put(l, name, e, content)
@@ -304,10 +309,13 @@ func (x *extraction) complete(fd, dir int, name string, e *Entry) error {
 	if cerr := unix.Close(fd); err == nil {
 		err = cerr
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = setTime(dir, name, e)
 	}
-	return setTime(dir, name, e)
+	if err == nil {
+		x.made.Add(1)
+	}
+	return err
 }
 
 // fill writes the content of a file, and of a sparse one only what is not zero.

@@ -1,10 +1,13 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -112,6 +115,9 @@ func (x *extraction) writeSmall(f *smallFile) error {
 	err := x.files.failed() // nothing more is to be made then
 	if err == nil {
 		err = x.create(&f.entry, f.level.fd, f.name, func(fd int) error { return writeAt(fd, f.content, 0, false) })
+	}
+	if x.opts.partial && errors.Is(err, unix.EEXIST) {
+		err = nil
 	}
 	if err != nil {
 		err = fmt.Errorf("%s %q: %w", f.entry.Type, f.entry.Name(), err)

@@ -60,6 +60,36 @@ func (k *taker) unit(u *unit) (took Totals, missing int64, err error) {
 
 // file takes over one file. If it reports false, nothing has the file's name.
 func (k *taker) file(e *Entry) (taken bool, err error) {
+	if k.delta.opts.Resume {
+		if kept, err := k.keep(e); kept || err != nil {
+			return kept, err
+		}
+	}
+	return k.fromLive(e)
+}
+
+// keep keeps a file that an earlier Delta has made. One that it did not come to
+// the end of, or that did not outlive a power cut, is removed.
+func (k *taker) keep(e *Entry) (kept bool, err error) {
+	dir, name, err := k.into.of(e.Name())
+	if err != nil {
+		return false, err
+	}
+	fd, err := openQuietly(dir, name, openRead)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	if err == nil {
+		if k.hasHash(fd, e) {
+			return true, k.make.complete(fd, dir, name, e)
+		}
+		err = unix.Close(fd)
+	}
+	return false, errors.Join(err, unix.Unlinkat(dir, name, 0))
+}
+
+// fromLive takes a file over from the other tree.
+func (k *taker) fromLive(e *Entry) (taken bool, err error) {
 	var before unix.Stat_t
 	src, ok := k.find(e, &before)
 	if !ok {
@@ -174,7 +204,7 @@ func (k *taker) hasHash(fd int, e *Entry) bool {
 		sum.Write(k.make.buffer[:n])
 		at += int64(n)
 	}
-	return Hash(sum.Sum(nil)) == e.ContentHash
+	return e.Size == 0 || Hash(sum.Sum(nil)) == e.ContentHash
 }
 
 // copyHashed copies through memory. An error is one of writing; that a file

@@ -6,7 +6,7 @@ import (
 )
 
 // openUp gives the owner back every right on the directories of a tree that
-// is about to be removed. What fails is found by the removal.
+// is about to be removed, or worked on further. What fails is found by that.
 func openUp(tree *os.Root) {
 	_ = fs.WalkDir(tree.FS(), ".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.IsDir() {

@@ -394,3 +394,35 @@ func TestRemoveOpensLockedDirectories(t *testing.T) {
 		t.Errorf("left: %v, %v", names, err)
 	}
 }
+
+// TestRefillKeepsWhatCame when a connection breaks, and only then; what was staged as a whole is never gone on with.
+func TestRefillKeepsWhatCame(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		kept bool
+	}{
+		"the connection breaks":  {errs.New(errs.Unreachable, "", "reset"), true},
+		"the caller goes away":   {context.Canceled, true},
+		"there is no room":       {errs.New(errs.NoSpace, "", "full"), false},
+		"the frames are damaged": {errs.New(errs.Corrupt, "", "hash"), false},
+		"it is finished":         {nil, false},
+	} {
+		p := newPlace(t)
+		_, err := p.stager.Refill(t.Context(), p.site, task, func(dir *os.Root) error {
+			return errors.Join(dir.Mkdir("sub", 0o500), dir.WriteFile("half", []byte("came"), 0o600), c.err)
+		})
+		if !errors.Is(err, c.err) {
+			t.Errorf("%s: %v", name, err)
+		}
+		var kept bool
+		_, err = p.stager.Refill(t.Context(), p.site, task, func(dir *os.Root) error {
+			_, statErr := dir.Stat("half")
+			kept = statErr == nil
+			return dir.WriteFile("index", []byte("new"), 0o644)
+		})
+		if err != nil || kept != c.kept {
+			t.Errorf("%s: kept: %v, %v", name, kept, err)
+		}
+		p.want("", "new")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/sitekeep/sitekeep/internal/agent/guard"
@@ -19,6 +20,17 @@ const incoming = ".incoming"
 // wrote on stable storage, the tree appears in its place. Otherwise, and if ctx
 // has ended, the staging directory is removed again. It returns the tree's inode.
 func (s *Stager) Fill(ctx context.Context, site *guard.Site, task string, fill func(dir *os.Root) error) (uint64, error) {
+	return s.stage(ctx, site, task, false, fill)
+}
+
+// Refill is Fill for a tree that comes over a connection that may break: then
+// what fill has made stays, and the next Refill's fill gets it in place of an
+// empty directory. It may be torn at any place, as a crash leaves it.
+func (s *Stager) Refill(ctx context.Context, site *guard.Site, task string, fill func(dir *os.Root) error) (uint64, error) {
+	return s.stage(ctx, site, task, true, fill)
+}
+
+func (s *Stager) stage(ctx context.Context, site *guard.Site, task string, resume bool, fill func(dir *os.Root) error) (uint64, error) {
 	if err := guard.CheckTask(task); err != nil {
 		return 0, err
 	}
@@ -37,14 +49,46 @@ func (s *Stager) Fill(ctx context.Context, site *guard.Site, task string, fill f
 		return 0, err
 	}
 	defer a.close()
-	if err := a.renew(); err != nil {
+	if resume {
+		err = a.reopen()
+	} else {
+		err = a.renew()
+	}
+	if err != nil {
 		return 0, err
 	}
 	inode, err := a.fill(ctx, fill)
-	if err != nil {
-		return 0, errors.Join(err, a.clear())
+	if err != nil && !(resume && brokenOff(ctx, err)) {
+		err = errors.Join(err, a.clear())
 	}
-	return inode, nil
+	return inode, err
+}
+
+// brokenOff reports whether a fill failed because nothing came any more.
+func brokenOff(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errs.Is(err, errs.Unreachable) || errs.Is(err, errs.Cancelled)
+}
+
+// reopen keeps of the staging directory what a fill that was broken off has made; anything else goes.
+func (a *area) reopen() error {
+	if a.dir == nil {
+		return a.make()
+	}
+	left, err := a.dir.OpenRoot(a.incoming())
+	if err != nil {
+		return a.renew()
+	}
+	defer left.Close()
+	openUp(left)
+	return a.dir.RemoveAll(a.site.Base())
+}
+
+// incoming is the tree's name while it is being made.
+func (a *area) incoming() string {
+	if a.site.Base() == incoming {
+		return incoming + "-tree"
+	}
+	return incoming
 }
 
 // renew makes the staging directory anew and empty.
@@ -60,10 +104,7 @@ func (a *area) renew() error {
 }
 
 func (a *area) fill(ctx context.Context, fill func(dir *os.Root) error) (uint64, error) {
-	name := incoming
-	if a.site.Base() == incoming {
-		name += "-tree"
-	}
+	name := a.incoming()
 	if err := a.into(name, fill); err != nil {
 		return 0, err
 	}
@@ -80,7 +121,7 @@ func (a *area) fill(ctx context.Context, fill func(dir *os.Root) error) (uint64,
 }
 
 func (a *area) into(name string, fill func(dir *os.Root) error) error {
-	if err := a.dir.Mkdir(name, 0o755); err != nil { // a tarball without an entry for it leaves it so
+	if err := a.dir.Mkdir(name, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { // a tarball without an entry for it leaves it so
 		return a.explain("make staged tree", err)
 	}
 	dir, err := a.dir.OpenRoot(name)

@@ -26,7 +26,8 @@ type DeltaSource = interface {
 	OtherEntries() iter.Seq2[archive.Entry, error]
 }
 
-// WriteDelta makes a task's staged tree out of the live one and those frames that hold what is not in it.
+// WriteDelta makes a task's staged tree out of the live one and those frames that hold what is not in it. If the
+// connection breaks, what has come stays at the agent, and the next call of the same task goes on with it.
 func (a *Agent) WriteDelta(ctx context.Context, site model.SiteRef, task, format string, from DeltaSource) (model.StagedTree, error) {
 	call, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -34,15 +35,16 @@ func (a *Agent) WriteDelta(ctx context.Context, site model.SiteRef, task, format
 	if err != nil {
 		return model.StagedTree{}, a.named(ctx, err)
 	}
-	d := delta{stream: stream, from: from}
+	d := delta{agent: a, stream: stream, from: from}
 	out, err := d.run(call, &agentv1.WriteDeltaHeader{
-		Site: ref(site), Task: task, Format: format, WalkStartedAt: timestamppb.New(from.WalkStarted()),
+		Site: ref(site), Task: task, Format: format, WalkStartedAt: timestamppb.New(from.WalkStarted()), Resume: true,
 	})
 	return out, a.named(ctx, err)
 }
 
 // delta is one call of WriteDelta.
 type delta struct {
+	agent  *Agent
 	stream agentv1.TreeService_WriteDeltaClient
 	from   DeltaSource
 }
@@ -53,7 +55,7 @@ func (d *delta) run(ctx context.Context, header *agentv1.WriteDeltaHeader) (mode
 		return model.StagedTree{}, err
 	}
 	for _, part := range []func() error{
-		func() error { return d.sendFrames(d.from.ReadRuns(ctx, runs)) },
+		func() error { return d.sendFrames(ctx, d.from.ReadRuns(ctx, runs)) },
 		d.sendOthers,
 		d.stream.CloseSend,
 	} {
@@ -119,14 +121,17 @@ func (d *delta) needed() (runs []archive.FrameRun, err error) {
 	}
 }
 
-func (d *delta) sendFrames(frames iter.Seq2[archive.Frame, error]) error {
+func (d *delta) sendFrames(ctx context.Context, frames iter.Seq2[archive.Frame, error]) error {
 	for f, err := range frames {
 		if err != nil {
 			return err
 		}
 		f.Entries = nil // the agent reads the tar stream itself
-		m := &agentv1.WriteDeltaRequest{Message: &agentv1.WriteDeltaRequest_Frame{Frame: wire.FrameToProto(&f)}}
-		if err := d.stream.Send(m); err != nil {
+		frame := wire.FrameToProto(&f)
+		if err := d.agent.slow(ctx, frame); err != nil {
+			return err
+		}
+		if err := d.stream.Send(&agentv1.WriteDeltaRequest{Message: &agentv1.WriteDeltaRequest_Frame{Frame: frame}}); err != nil {
 			return err
 		}
 	}

@@ -1317,6 +1317,9 @@ type WriteDeltaHeader struct {
 	Format string `protobuf:"bytes,3,opt,name=format,proto3" json:"format,omitempty"`
 	// When the walk of the backup began, by the clock of the machine that it was read on.
 	WalkStartedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=walk_started_at,json=walkStartedAt,proto3" json:"walk_started_at,omitempty"`
+	// What has come stays if the connection breaks. This call goes on with what an earlier one of the task has left: it
+	// asks for no frame that holds nothing but files which are there already, byte for byte.
+	Resume        bool `protobuf:"varint,5,opt,name=resume,proto3" json:"resume,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1377,6 +1380,13 @@ func (x *WriteDeltaHeader) GetWalkStartedAt() *timestamppb.Timestamp {
 		return x.WalkStartedAt
 	}
 	return nil
+}
+
+func (x *WriteDeltaHeader) GetResume() bool {
+	if x != nil {
+		return x.Resume
+	}
+	return false
 }
 
 // EntryList is a piece of a list of entries, in the order of the tarball.
@@ -2175,12 +2185,13 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x122\n" +
 	"\x05paths\x18\x03 \x03(\v2\x1c.sitekeep.agent.v1.PathStateR\x05paths\x12\x12\n" +
 	"\x04back\x18\x04 \x01(\bR\x04back\"\x17\n" +
-	"\x15ExchangePathsResponse\"\xb2\x01\n" +
+	"\x15ExchangePathsResponse\"\xca\x01\n" +
 	"\x10WriteDeltaHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +
 	"\x06format\x18\x03 \x01(\tR\x06format\x12B\n" +
-	"\x0fwalk_started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rwalkStartedAt\"A\n" +
+	"\x0fwalk_started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rwalkStartedAt\x12\x16\n" +
+	"\x06resume\x18\x05 \x01(\bR\x06resume\"A\n" +
 	"\tEntryList\x124\n" +
 	"\aentries\x18\x01 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\"\xaf\x02\n" +
 	"\x11WriteDeltaRequest\x12=\n" +

@@ -52,7 +52,8 @@ type TreeServiceClient interface {
 	// it. The first request is the header, then comes the backup's index. The agent takes over what the live tree has,
 	// asks for frames meanwhile, and says when it has asked for all. They come, and then the directories and links. Each of
 	// the three parts closes with its end. Files are copied or share blocks; none is linked, because programs write into
-	// live files in place. What an earlier try has left in the staging directory is removed first.
+	// live files in place. What an earlier try has left in the staging directory is removed first, unless the header says
+	// to go on with it.
 	WriteDelta(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteDeltaRequest, WriteDeltaResponse], error)
 	// CompareTree says how the live tree differs from a backup, whose index comes behind the header. It opens no file.
 	CompareTree(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[CompareTreeRequest, CompareTreeResponse], error)
@@ -202,7 +203,8 @@ type TreeServiceServer interface {
 	// it. The first request is the header, then comes the backup's index. The agent takes over what the live tree has,
 	// asks for frames meanwhile, and says when it has asked for all. They come, and then the directories and links. Each of
 	// the three parts closes with its end. Files are copied or share blocks; none is linked, because programs write into
-	// live files in place. What an earlier try has left in the staging directory is removed first.
+	// live files in place. What an earlier try has left in the staging directory is removed first, unless the header says
+	// to go on with it.
 	WriteDelta(grpc.BidiStreamingServer[WriteDeltaRequest, WriteDeltaResponse]) error
 	// CompareTree says how the live tree differs from a backup, whose index comes behind the header. It opens no file.
 	CompareTree(grpc.ClientStreamingServer[CompareTreeRequest, CompareTreeResponse]) error
