@@ -69,16 +69,23 @@ func selection(paths [][]byte) func(string) bool {
 	if len(paths) == 0 {
 		return nil
 	}
-	chosen, above := map[string]bool{}, map[string]bool{"./": true}
+	covers, above := covered(paths), map[string]bool{"./": true}
 	for _, p := range paths {
-		name := string(p)
-		chosen[name] = true
-		for dir := parentOf(name); dir != ""; dir = parentOf(dir) {
+		for dir := parentOf(string(p)); dir != ""; dir = parentOf(dir) {
 			above[dir] = true
 		}
 	}
+	return func(name string) bool { return above[name] || covers(name) }
+}
+
+// covered reports of a name whether it is one of the paths or lies below one. Without paths everything is covered.
+func covered(paths [][]byte) func(string) bool {
+	chosen := map[string]bool{}
+	for _, p := range paths {
+		chosen[string(p)] = true
+	}
 	return func(name string) bool {
-		if above[name] {
+		if len(chosen) == 0 {
 			return true
 		}
 		for ; name != ""; name = parentOf(name) {

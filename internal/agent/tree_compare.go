@@ -37,7 +37,7 @@ func (s *treeService) CompareTree(stream compareTreeStream) error {
 		return m.GetIndex(), m.GetEnd(), err
 	}, wire.BaseFrameFromProto)
 	var warned warningList
-	out := newDifferences(min(int(header.GetMaxPaths()), maxPaths))
+	out := newDifferences(min(int(header.GetMaxPaths()), maxPaths), covered(header.GetSelect()))
 	err = archive.CompareTree(stream.Context(), live, index, []string{guard.StagingPrefix + "*/"}, out.add,
 		func(w archive.Warning) { warned.add(w.String()) })
 	if err != nil {
@@ -52,10 +52,11 @@ type differences struct {
 	reply *agentv1.CompareTreeResponse
 	kinds map[archive.DifferenceKind]*agentv1.TreeDifference
 	most  int
+	wants func(path string) bool
 }
 
-func newDifferences(most int) *differences {
-	d := &differences{most: most, reply: &agentv1.CompareTreeResponse{
+func newDifferences(most int, wants func(path string) bool) *differences {
+	d := &differences{most: most, wants: wants, reply: &agentv1.CompareTreeResponse{
 		Added: &agentv1.TreeDifference{}, Changed: &agentv1.TreeDifference{}, Removed: &agentv1.TreeDifference{},
 	}}
 	d.kinds = map[archive.DifferenceKind]*agentv1.TreeDifference{
@@ -65,6 +66,9 @@ func newDifferences(most int) *differences {
 }
 
 func (d *differences) add(x archive.Difference) error {
+	if !d.wants(x.Entry.Name()) {
+		return nil
+	}
 	sum := d.kinds[x.Kind]
 	sum.Entries++
 	if x.Entry.Type == archive.TypeRegular {

@@ -2,6 +2,8 @@ package agent_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/wire"
 	"github.com/sitekeep/sitekeep/pkg/archive"
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
@@ -318,4 +321,49 @@ func TestReadTreeTellsItsStart(t *testing.T) {
 	if err != nil || summary.GetStartedAt().AsTime().After(r.now.Now()) {
 		t.Errorf("summary: %v, %v", summary, err)
 	}
+}
+
+// TestCompareTreeOfChosenPaths tells of differences at and below them alone.
+func TestCompareTreeOfChosenPaths(t *testing.T) {
+	r := newRig(t)
+	tarball, _ := r.backedUp(archive.TarZstd)
+	if err := errors.Join(os.WriteFile(r.www+"/x/files/deep/100.php", []byte("changed"), 0o644), os.WriteFile(r.www+"/x/files/deep/new", nil, 0o644),
+		os.Remove(r.www+"/x/files/big.bin"), os.WriteFile(r.www+"/x/other", nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for want, paths := range map[string][]string{
+		"+[] ~[./files/deep/100.php] -[./files/deep/new]":                        {"./files/deep"},
+		"+[./files/big.bin] ~[] -[]":                                             {"./files/big.bin", "./fil"},
+		"+[./files/big.bin] ~[./files/deep/100.php] -[./files/deep/new ./other]": nil,
+	} {
+		header := &agentv1.CompareTreeHeader{Site: r.ref("x"), MaxPaths: 9}
+		for _, p := range paths {
+			header.Select = append(header.Select, []byte(p))
+		}
+		got := r.compare(header, tarball)
+		if text := fmt.Sprintf("+%v ~%v -%v", got.GetAdded().GetPaths(), got.GetChanged().GetPaths(), got.GetRemoved().GetPaths()); text != want {
+			t.Errorf("%q: %s, want %s", paths, text, want)
+		}
+	}
+}
+
+func (r *rig) compare(header *agentv1.CompareTreeHeader, with *archive.Reader) *agentv1.CompareTreeResponse {
+	r.t.Helper()
+	s, err := r.tree.CompareTree(r.ctx())
+	if err == nil {
+		err = s.Send(&agentv1.CompareTreeRequest{Message: &agentv1.CompareTreeRequest_Header{Header: header}})
+	}
+	for f, ferr := range with.BaseFrames(0) {
+		index := &agentv1.BaseIndex{Frames: []*agentv1.BaseFrame{wire.BaseFrameToProto(&f)}}
+		err = errors.Join(err, ferr, s.Send(&agentv1.CompareTreeRequest{Message: &agentv1.CompareTreeRequest_Index{Index: index}}))
+	}
+	err = errors.Join(err, s.Send(&agentv1.CompareTreeRequest{Message: &agentv1.CompareTreeRequest_End{End: &agentv1.StreamEnd{}}}))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	out, err := s.CloseAndRecv()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return out
 }

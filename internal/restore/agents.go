@@ -16,8 +16,9 @@ type trees interface {
 	InspectTree(ctx context.Context, site model.SiteRef, task string) (model.TreeState, error)
 	ExchangeTree(ctx context.Context, site model.SiteRef, task string, liveInode, stagedInode uint64) error
 	RemoveStaging(ctx context.Context, site model.SiteRef, task string, liveInode uint64) error
-	// CompareTree says how the live tree differs from a backup's index. It names so many paths of each sort.
-	CompareTree(ctx context.Context, site model.SiteRef, paths int, index iter.Seq2[archive.BaseFrame, error]) (model.TreeDifferences, error)
+	// CompareTree says how the live tree differs from a backup's index. It names so many paths of each sort. If only names
+	// any, only they and what is below them count.
+	CompareTree(ctx context.Context, site model.SiteRef, only [][]byte, paths int, index iter.Seq2[archive.BaseFrame, error]) (model.TreeDifferences, error)
 }
 
 type treeWriter interface {

@@ -81,9 +81,9 @@ func (a *webAgent) WriteDelta(ctx context.Context, site model.SiteRef, task, _ s
 }
 
 // CompareTree finds something of each sort, and nothing of a tree that is not there.
-func (a *webAgent) CompareTree(ctx context.Context, site model.SiteRef, paths int, index iter.Seq2[archive.BaseFrame, error]) (out model.TreeDifferences, err error) {
+func (a *webAgent) CompareTree(ctx context.Context, site model.SiteRef, only [][]byte, paths int, index iter.Seq2[archive.BaseFrame, error]) (out model.TreeDifferences, err error) {
 	err = a.look(ctx, "compare tree", func() error {
-		out.Added = model.TreeDifference{Entries: 3, Bytes: 5}
+		out.Added = model.TreeDifference{Entries: 3, Bytes: 5, Paths: textPaths(only)}
 		if a.s.live[site.Name] != nil {
 			out.Changed = model.TreeDifference{Entries: 1, Bytes: 7, Paths: []string{"./wp-config.php"}[:min(paths, 1)]}
 		}

@@ -48,7 +48,7 @@ type TableDifference struct {
 // is a warning: such a site is what restores are for.
 func (r *run) compare(ctx context.Context, out *Preview) error {
 	return r.withTarball(ctx, func(t *backup.Tarball) error {
-		if r.basis.WithFiles() {
+		if r.basis.WithFiles() || r.basis.WithPaths() {
 			if err := r.compareFiles(ctx, t, out); err != nil {
 				return err
 			}
@@ -74,7 +74,7 @@ func (r *run) compareFiles(ctx context.Context, t *backup.Tarball, out *Preview)
 			Server: server, Place: "beside " + r.basis.Site.Root, NeededBytes: withRoom(r.basis.TreeBytes), FreeBytes: state.FreeBytes,
 			NeededInodes: r.basis.Entries, FreeInodes: state.FreeInodes,
 		})
-		differences, err := web.CompareTree(ctx, r.ref(), previewPaths, t.BaseFrames(0))
+		differences, err := web.CompareTree(ctx, r.ref(), r.basis.Paths, previewPaths, t.BaseFrames(0))
 		if err == nil {
 			found.set(server, differences)
 		}

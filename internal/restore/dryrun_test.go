@@ -113,3 +113,18 @@ func TestExpectedDowntime(t *testing.T) {
 		}
 	}
 }
+
+// TestDryRunOfPaths compares the chosen paths on every web server, and tells of the room for them.
+func TestDryRunOfPaths(t *testing.T) {
+	g := newRig(t).newGame(quirks{part: Selected, paths: "files/*.php"})
+	p, err := g.master().DryRun(t.Context(), g.first(), g.q.request(g.rig.f.backup.ID, grace))
+	must(t, err)
+	for _, f := range p.Files {
+		if fmt.Sprint(f.Added.Paths) != "[./files/a.php]" {
+			t.Errorf("compared were %q", f.Added.Paths)
+		}
+	}
+	if len(p.Files) != 2 || len(p.Room) != 2 || len(p.Tables) > 0 {
+		t.Errorf("%+v", p)
+	}
+}

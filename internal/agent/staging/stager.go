@@ -99,6 +99,7 @@ func (s *Stager) Remove(ctx context.Context, site *guard.Site, task string, live
 
 // clear removes the staging directory for good.
 func (a *area) clear() error {
+	removeFiles(a.dir)
 	err := a.dir.RemoveAll(a.site.Base())
 	if err != nil { // directories without the right to write: only root passes them
 		openUp(a.dir)

@@ -193,15 +193,16 @@ func unknownMessage() error {
 	return errs.New(errs.Failed, "update the agent and the master to the same version", "a message of an unknown kind came")
 }
 
-// CompareTree says how the live tree differs from a backup's index, with so many paths of each sort of difference.
-func (a *Agent) CompareTree(ctx context.Context, site model.SiteRef, paths int, index iter.Seq2[archive.BaseFrame, error]) (model.TreeDifferences, error) {
+// CompareTree says how the live tree differs from a backup's index, with so many paths of each sort of difference. If only
+// names any, only they and what is below them count.
+func (a *Agent) CompareTree(ctx context.Context, site model.SiteRef, only [][]byte, paths int, index iter.Seq2[archive.BaseFrame, error]) (model.TreeDifferences, error) {
 	call, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := a.tree.CompareTree(call)
 	if err != nil {
 		return model.TreeDifferences{}, a.named(ctx, err)
 	}
-	if err := ended(sendComparison(stream, &agentv1.CompareTreeHeader{Site: ref(site), MaxPaths: uint32(paths)}, index)); err != nil {
+	if err := ended(sendComparison(stream, &agentv1.CompareTreeHeader{Site: ref(site), MaxPaths: uint32(paths), Select: only}, index)); err != nil {
 		return model.TreeDifferences{}, a.named(ctx, err)
 	}
 	p, err := stream.CloseAndRecv()

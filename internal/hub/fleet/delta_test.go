@@ -208,12 +208,12 @@ func TestComparingATree(t *testing.T) {
 			}
 		}
 	}})
-	got, err := web1.CompareTree(t.Context(), site, 5, tarball{}.BaseFrames(0))
+	got, err := web1.CompareTree(t.Context(), site, nil, 5, tarball{}.BaseFrames(0))
 	if err != nil || frames != 10 || got.Added.Entries != 2 || got.Added.Bytes != 3 || len(got.Added.Paths) != 1 || len(got.Warnings) != 1 {
 		t.Errorf("%d frames, %+v, %v", frames, got, err)
 	}
 	broken := errs.New(errs.Corrupt, "", "the index is damaged")
-	if _, err := web1.CompareTree(t.Context(), site, 5, tarball{indexBroken: broken}.BaseFrames(0)); !errors.Is(err, broken) {
+	if _, err := web1.CompareTree(t.Context(), site, nil, 5, tarball{indexBroken: broken}.BaseFrames(0)); !errors.Is(err, broken) {
 		t.Errorf("a damaged index: %v", err)
 	}
 }

@@ -1811,7 +1811,9 @@ type CompareTreeHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Site  *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	// How many paths of each sort of difference the answer names.
-	MaxPaths      uint32 `protobuf:"varint,2,opt,name=max_paths,json=maxPaths,proto3" json:"max_paths,omitempty"`
+	MaxPaths uint32 `protobuf:"varint,2,opt,name=max_paths,json=maxPaths,proto3" json:"max_paths,omitempty"`
+	// If there are any: only differences of these paths ("./a/b") and of what is below them.
+	Select        [][]byte `protobuf:"bytes,3,rep,name=select,proto3" json:"select,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1858,6 +1860,13 @@ func (x *CompareTreeHeader) GetMaxPaths() uint32 {
 		return x.MaxPaths
 	}
 	return 0
+}
+
+func (x *CompareTreeHeader) GetSelect() [][]byte {
+	if x != nil {
+		return x.Select
+	}
+	return nil
 }
 
 type CompareTreeRequest struct {
@@ -2217,10 +2226,11 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\vtaken_files\x18\x05 \x01(\x04R\n" +
 	"takenFiles\x12\x1f\n" +
 	"\vtaken_bytes\x18\x06 \x01(\x04R\n" +
-	"takenBytes\"`\n" +
+	"takenBytes\"x\n" +
 	"\x11CompareTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x1b\n" +
-	"\tmax_paths\x18\x02 \x01(\rR\bmaxPaths\"\xc7\x01\n" +
+	"\tmax_paths\x18\x02 \x01(\rR\bmaxPaths\x12\x16\n" +
+	"\x06select\x18\x03 \x03(\fR\x06select\"\xc7\x01\n" +
 	"\x12CompareTreeRequest\x12>\n" +
 	"\x06header\x18\x01 \x01(\v2$.sitekeep.agent.v1.CompareTreeHeaderH\x00R\x06header\x124\n" +
 	"\x05index\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x05index\x120\n" +
