@@ -20,7 +20,7 @@ func storageError(err error) error {
 	if err == nil || !slices.ContainsFunc(storageFaults, func(fault error) bool { return errors.Is(err, fault) }) {
 		return err
 	}
-	return errs.New(errs.Storage, "look at dmesg on that server, mend the file system and mount it again", "%w", err)
+	return errs.New(errs.Storage, "see dmesg on that server; mend the file system and mount it again, writable (an agent that systemd confines needs it in ReadWritePaths)", "%w", err)
 }
 
 func storageUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {

@@ -71,12 +71,18 @@ func (a *webAgent) WriteTree(ctx context.Context, site model.SiteRef, task, _ st
 	return a.writeTree(ctx, "write tree", site, task, func() error { return drained(frames) })
 }
 
+// unknownOwner is what an agent says of a user that its machine does not have.
+const unknownOwner = `./files/a.php: user "ftp7" is unknown here: its number 1007 is used`
+
 // WriteDelta takes everything from a live tree, if there is one, but for the first frame.
 func (a *webAgent) WriteDelta(ctx context.Context, site model.SiteRef, task, _ string, from DeltaSource) (out model.StagedTree, err error) {
 	out.Inode, out.Warnings, err = a.writeTree(ctx, "write delta", site, task, func() error {
 		return errors.Join(drained(from.BaseFrames(0)), drained(from.ReadRuns(ctx, []archive.FrameRun{{First: 0, Count: 1}})), drained(from.OtherEntries()))
 	})
 	out.TakenFiles = 1
+	if err == nil {
+		out.Warnings = append(out.Warnings, unknownOwner)
+	}
 	return out, err
 }
 

@@ -345,3 +345,14 @@ func TestAJournalThatCannotBeBegun(t *testing.T) {
 		g.ended("restore", err, o.old, "")
 	}
 }
+
+// TestOwnersThatAreMissingAreToldOf: what an agent remarks on while it writes files is a warning of the task.
+func TestOwnersThatAreMissingAreToldOf(t *testing.T) {
+	g := newRig(t).newGame(quirks{})
+	g.restored(0)
+	for _, server := range []string{"web1", "web2"} {
+		if !strings.Contains(g.log.String(), "WARNED: "+server+": "+unknownOwner) {
+			t.Errorf("%s: the log does not tell of it:\n%s", server, g.log)
+		}
+	}
+}
