@@ -93,8 +93,10 @@ func TestUndoDowntimeAfterARestart(t *testing.T) {
 	}
 	clean, want := play()
 	begin := slices.IndexFunc(clean.faults.Visits(), func(v sagatest.Visit) bool { return v.Place == "web1 begin maintenance 0/1#2" })
-	if want == 0 || begin < 0 {
-		t.Fatalf("without a fault: down for %s; begun at place %d", want, begin)
+	restored, err := journal{records: journals{clean}, task: clean.first()}.Records(t.Context())
+	must(t, err)
+	if rollback := downtime(afterCommit(restored)); want <= rollback || rollback == 0 || begin < 0 {
+		t.Fatalf("without a fault: down for %s, %s of it while steps were undone; begun at place %d", want, rollback, begin)
 	}
 	for _, v := range clean.faults.Visits()[begin:] {
 		if g, got := play(sagatest.Fault{Life: v.Life, Place: v.Place, Mode: sagatest.Crash}); got < want {
