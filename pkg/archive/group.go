@@ -86,9 +86,9 @@ func (g *grouper) hash(plain []byte, start int) Hash {
 	return Hash(g.sum.Sum(nil))
 }
 
-// open opens a node and looks at it again.
-func (g *grouper) open(n *node, flags int, st *unix.Stat_t) (int, error) {
-	dir, name, err := g.parents.of(n.name())
+// openQuietly opens a path of the site and looks at it again.
+func (p *parents) openQuietly(path string, flags int, st *unix.Stat_t) (int, error) {
+	dir, name, err := p.of(path)
 	if err != nil {
 		return -1, err
 	}
@@ -114,7 +114,7 @@ func openQuietly(dir int, name string, flags int) (int, error) {
 
 func (g *grouper) addDirectory(n *node) {
 	var st unix.Stat_t
-	fd, err := g.open(n, openDir, &st)
+	fd, err := g.parents.openQuietly(n.name(), openDir, &st)
 	if errors.Is(err, unix.EACCES) {
 		g.warn(WarnMetadata, n, "its attributes cannot be read: %v", err)
 		g.append(&n.entry, nil)
@@ -156,7 +156,7 @@ func (g *grouper) addSymlink(n *node) {
 
 func (g *grouper) addFile(n *node) {
 	var before unix.Stat_t
-	fd, err := g.open(n, openRead, &before)
+	fd, err := g.parents.openQuietly(n.name(), openRead, &before)
 	if err == nil && before.Mode&unix.S_IFMT != unix.S_IFREG {
 		_ = unix.Close(fd)
 		err = unix.ENOENT // something else has taken its place

@@ -21,6 +21,7 @@ type candidate struct {
 // turned by a worker into what an emitter sends.
 type job struct {
 	nodes      []*node     // of a group frame, to be read
+	had        *unit       // one frame of a base with the same entries; may be nil
 	plain      []byte      // of any other frame, ready
 	sum        hash.Hash   // over plain's first bytes, if it is set
 	summed     int         // how many those are

@@ -65,11 +65,13 @@ type planner struct {
 	opts   *SourceOptions
 	line   *pipeline
 	slicer *slicer
+	again  *rereader // of large files
 	base   baseUnits
 
 	at     int     // entries of the base's unit that were met
 	held   []*node // of that unit, met so far, if it is intact
 	dirty  bool    // one of them changed
+	other  bool    // one of them has another header, so that no frame of the base can have it
 	broken bool    // it lost or gained an entry
 
 	run    []*node // what the next group frame will hold
@@ -124,6 +126,7 @@ func (p *planner) meet(n *node, was *Entry) error {
 	}
 	p.held = append(p.held, n)
 	p.dirty = p.dirty || !same
+	p.other = p.other || !alike(&n.entry, was)
 	return p.step()
 }
 
@@ -138,7 +141,7 @@ func (p *planner) step() error {
 			return err
 		}
 	}
-	p.at, p.held, p.dirty, p.broken = 0, nil, false, false
+	p.at, p.held, p.dirty, p.other, p.broken = 0, nil, false, false, false
 	return p.base.advance()
 }
 
@@ -158,6 +161,9 @@ func (p *planner) complete() error {
 	}
 	p.remember(u)
 	p.run = p.held
+	if !p.other && p.refers() && len(u.frames) == 1 {
+		return p.flushRunOf(u)
+	}
 	return p.flushRun()
 }
 
@@ -229,8 +235,13 @@ func (p *planner) started() time.Time {
 
 // sameState reports whether all that a stat tells of two entries is the same.
 func sameState(e, was *Entry) bool {
-	return e.Path == was.Path && e.Type == was.Type && e.Size == was.Size &&
-		e.ModTime.Equal(was.ModTime) && e.ChangeTime.Equal(was.ChangeTime) && e.Inode == was.Inode &&
+	return alike(e, was) && e.ChangeTime.Equal(was.ChangeTime) && e.Inode == was.Inode
+}
+
+// alike reports whether all that a stat tells of two entries and a tar header
+// holds is the same.
+func alike(e, was *Entry) bool {
+	return e.Path == was.Path && e.Type == was.Type && e.Size == was.Size && e.ModTime.Equal(was.ModTime) &&
 		e.Mode == was.Mode && e.UID == was.UID && e.GID == was.GID && e.Uname == was.Uname && e.Gname == was.Gname &&
 		(e.Type != TypeHardlink || e.LinkTarget == was.LinkTarget)
 }
@@ -276,14 +287,18 @@ func pathHash(path string) uint64 {
 }
 
 // flushRun ends the group frame.
-func (p *planner) flushRun() error {
+func (p *planner) flushRun() error { return p.flushRunOf(nil) }
+
+// flushRunOf ends the group frame. had, if not nil, is a unit of one frame with the
+// same entries, which may be unchanged but for their inodes and change times.
+func (p *planner) flushRunOf(had *unit) error {
 	if len(p.run) == 0 {
 		return nil
 	}
 	if err := p.flushReference(); err != nil {
 		return err
 	}
-	j := &job{kind: KindTree, nodes: p.run, candidates: append([]candidate(nil), p.recent...)}
+	j := &job{kind: KindTree, nodes: p.run, had: had, candidates: append([]candidate(nil), p.recent...)}
 	p.run, p.weight = nil, 0
 	return p.line.put(j)
 }
@@ -303,6 +318,9 @@ func (p *planner) slice(n *node) error {
 		p.base.loose = nil
 	}
 	if u := p.base.current; u != nil && u.entries[0].Name() == n.name() && p.refers() {
+		if taken, err := p.reread(n); taken {
+			return err
+		}
 		known = append(known, u.frames)
 	}
 	return p.slicer.slice(n, known)

@@ -113,7 +113,8 @@ func (s *Source) Run(ctx context.Context, emit func(context.Context, Item) error
 // plan walks, and puts jobs on the line.
 func (s *Source) plan(ctx context.Context, line *pipeline, root *beneath, owners *ownerNames) error {
 	defer line.end()
-	p := &planner{opts: &s.opts, line: line, slicer: &slicer{line: line, root: root, owners: owners}}
+	p := &planner{opts: &s.opts, line: line, slicer: &slicer{line: line, root: root, owners: owners}, again: newRereader(root, owners)}
+	defer p.again.close()
 	if s.opts.Base != nil {
 		next, stop := iter.Pull2(s.opts.Base)
 		defer stop()
@@ -138,10 +139,11 @@ func (s *Source) work(line *pipeline, root *beneath, owners *ownerNames) error {
 	if err != nil {
 		return err
 	}
-	b := newGrouper(line, root, owners)
+	b, again := newGrouper(line, root, owners), newRereader(root, owners)
 	defer b.close()
+	defer again.close()
 	return line.work(c, func(j *job) {
-		if j.nodes != nil {
+		if !again.group(j) && j.nodes != nil {
 			b.build(j)
 		}
 	})
