@@ -35,7 +35,7 @@ const (
 func (a *Agent) NewServer(creds credentials.TransportCredentials) *grpc.Server {
 	s := grpc.NewServer(
 		grpc.Creds(creds), grpc.ConnectionTimeout(helloWait),
-		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWait}),
 		grpc.ChainUnaryInterceptor(wire.UnaryServerErrors(a.log), storageUnary, a.logUnary, a.roleUnary),

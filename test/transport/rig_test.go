@@ -34,7 +34,7 @@ import (
 
 // servers are a web and a database server with a site.
 type servers struct {
-	*testing.T
+	testing.TB
 	ca    *pki.CA
 	leaf  *pki.MasterLeaf
 	now   time.Time // of all clocks but those of TLS: later than everything that is written
@@ -48,7 +48,7 @@ type servers struct {
 
 // listening is an agent that can be restarted where it listens.
 type listening struct {
-	t       *testing.T
+	t       testing.TB
 	address string
 	make    func() *grpc.Server
 	server  *grpc.Server
@@ -56,7 +56,7 @@ type listening struct {
 }
 
 func (s *servers) listen(make func() *grpc.Server) *listening {
-	l := &listening{t: s.T, address: "127.0.0.1:0", make: make}
+	l := &listening{t: s.TB, address: "127.0.0.1:0", make: make}
 	l.start()
 	s.Cleanup(l.stop)
 	return l
@@ -75,9 +75,9 @@ func (l *listening) start() {
 
 func (l *listening) stop() { l.server.Stop(); <-l.done }
 
-func newServers(t *testing.T) *servers {
+func newServers(t testing.TB) *servers {
 	t.Helper()
-	s := &servers{T: t, now: time.Now().Add(time.Hour), www: t.TempDir()}
+	s := &servers{TB: t, now: time.Now().Add(time.Hour), www: t.TempDir()}
 	s.root = filepath.Join(s.www, "example.com")
 	var err error
 	s.ca, err = pki.InitCA(t.TempDir(), "test", time.Now())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -25,7 +26,7 @@ type Emit = func(ctx context.Context, item archive.Item) error
 // ReadTree streams a site's directory up. base may be nil. It returns only when the stream is complete.
 func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq2[archive.BaseFrame, error], emit Emit) (archive.Summary, error) {
 	g, both := errgroup.WithContext(ctx)
-	stream, err := a.tree.ReadTree(both)
+	stream, err := a.tree.ReadTree(both, grpc.ForceCodecV2(wire.NewFrameReceiver()))
 	if err != nil {
 		return archive.Summary{}, a.named(ctx, err)
 	}
@@ -73,7 +74,7 @@ func begun(tell func(time.Time), start *agentv1.ReadTreeStart) {
 // Dump streams a database up. base may be nil. It returns only when the stream is complete.
 func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[archive.BaseDumpFrame, error], emit Emit) (model.DumpSummary, archive.Summary, error) {
 	g, both := errgroup.WithContext(ctx)
-	stream, err := a.database.Dump(both)
+	stream, err := a.database.Dump(both, grpc.ForceCodecV2(wire.NewFrameReceiver()))
 	if err != nil {
 		return model.DumpSummary{}, archive.Summary{}, a.named(ctx, err)
 	}
