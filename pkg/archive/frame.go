@@ -203,7 +203,8 @@ type Summary struct {
 	PlainBytes int64
 	// SentBytes is the compressed length of the frames that were sent.
 	SentBytes int64
-	// ReadBytes is how much was read from files.
+	// ReadBytes is how much was read from files; what was compared first, and had
+	// changed, counts twice.
 	ReadBytes int64
 	// Sections and Rows are those of a dump, and DumpHash is over all of it.
 	Sections, Rows int64

@@ -63,7 +63,11 @@ func decimalDigits(n int) int { return len(strconv.Itoa(n)) }
 // names, pax records and the header block. stored is the length of the content
 // as it follows; it differs from e.Size only for sparse files.
 func appendHeader(dst []byte, e *Entry, stored int64) []byte {
-	h := newUstar(e, stored)
+	var h ustar
+	h.init(typeflag(e.Type), e.Mode)
+	h.octal(108, 8, int64(e.UID))
+	h.octal(116, 8, int64(e.GID))
+	h.octal(124, 12, stored)
 	var pax paxRecords
 	if e.SitePath != "" {
 		pax.add("comment", sitePathComment+e.SitePath)
@@ -113,15 +117,6 @@ var zeros [4096]byte
 
 // ustar is one header block.
 type ustar [blockSize]byte
-
-func newUstar(e *Entry, stored int64) *ustar {
-	var h ustar
-	h.init(typeflag(e.Type), e.Mode)
-	h.octal(108, 8, int64(e.UID))
-	h.octal(116, 8, int64(e.GID))
-	h.octal(124, 12, stored)
-	return &h
-}
 
 func (h *ustar) init(flag byte, mode uint32) {
 	h[156] = flag

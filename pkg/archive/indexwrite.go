@@ -31,6 +31,7 @@ type indexWriter struct {
 	encoder *zstd.Encoder
 	block   []byte
 	scratch []byte
+	entry   archivev1.Entry // the last, whose memory the next uses
 	packed  []byte
 
 	sum     hash.Hash
@@ -60,11 +61,17 @@ func (w *indexWriter) frame(f *FrameInfo, entries []Entry) error {
 	}
 	for i := range entries {
 		w.counts.Entries++
-		if err := w.record(fieldEntry, EntryToProto(&entries[i])); err != nil {
+		if err := w.entryRecord(&entries[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// entryRecord appends an entry's record.
+func (w *indexWriter) entryRecord(e *Entry) error {
+	setEntry(&w.entry, e)
+	return w.record(fieldEntry, &w.entry)
 }
 
 func (w *indexWriter) section(s *Section) error {

@@ -9,7 +9,7 @@ import (
 
 // nameRun reads the names of a directory in order, a run of so many at a time. The
 // directory gives them in no order, so it is read again for each further run:
-// memory is bounded, and a million entries cost eight readings.
+// memory is bounded, and a million entries cost sixteen readings.
 type nameRun struct {
 	fd   int
 	most int      // names in a run

@@ -318,7 +318,7 @@ func (p *planner) slice(n *node) error {
 		p.base.loose = nil
 	}
 	if u := p.base.current; u != nil && u.entries[0].Name() == n.name() && p.refers() {
-		if taken, err := p.reread(n); taken {
+		if taken, err := p.reread(n); taken || err != nil {
 			return err
 		}
 		known = append(known, u.frames)

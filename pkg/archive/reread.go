@@ -132,7 +132,7 @@ func (p *planner) reread(n *node) (taken bool, err error) {
 	p.again.read = 0
 	e, same := p.again.same(n, &u.entries[0])
 	if !same {
-		return false, nil
+		return false, p.line.putDone(&job{read: p.again.read})
 	}
 	last := len(u.frames) - 1
 	if last > 0 {

@@ -88,8 +88,8 @@ func TestRereadMakesNoFrames(t *testing.T) {
 // moderate is a site of some group frames and some slices.
 func moderate(t testing.TB) *site {
 	s := newSite(t)
-	for i := range 400 {
-		s.write(name400(i), text(uint64(i), 5000))
+	for i := range 160 {
+		s.write(fileNo(i), text(uint64(i), 5000))
 	}
 	s.write("large", noise(3, 3*SliceSize))
 	s.write("medium", noise(4, SmallFile))
@@ -99,22 +99,22 @@ func moderate(t testing.TB) *site {
 	return s
 }
 
-// name400 names the small files of a moderate site.
-func name400(i int) string { return fmt.Sprintf("d%d/f%02d", i/100, i%100) }
+// fileNo names the small files of a moderate site.
+func fileNo(i int) string { return fmt.Sprintf("d%d/f%02d", i/40, i%40) }
 
 // TestOneDiffersAmongTouched changes one thing behind size and times, while the
 // change time of everything is new. It is found, and only its frame is sent.
 func TestOneDiffersAmongTouched(t *testing.T) {
 	changes := map[string]func(s *site){
-		"content":       func(s *site) { s.overwrite(name400(250), 100) },
-		"first byte":    func(s *site) { s.overwrite(name400(0), 0) },
-		"last byte":     func(s *site) { s.overwrite(name400(250), 4999) },
+		"content":       func(s *site) { s.overwrite(fileNo(100), 100) },
+		"first byte":    func(s *site) { s.overwrite(fileNo(0), 0) },
+		"last byte":     func(s *site) { s.overwrite(fileNo(100), 4999) },
 		"slice":         func(s *site) { s.overwrite("large", SliceSize+5) },
 		"end of slices": func(s *site) { s.overwrite("large", 3*SliceSize-1) },
 		"medium":        func(s *site) { s.overwrite("medium", 70000) },
-		"attribute":     func(s *site) { check(s.t, unix.Setxattr(s.path(name400(250)), "user.x", []byte("1"), 0)) },
+		"attribute":     func(s *site) { check(s.t, unix.Setxattr(s.path(fileNo(100)), "user.x", []byte("1"), 0)) },
 		"of directory":  func(s *site) { check(s.t, unix.Setxattr(s.path("d2"), "user.x", []byte("1"), 0)) },
-		"mode":          func(s *site) { check(s.t, os.Chmod(s.path(name400(250)), 0o600)) },
+		"mode":          func(s *site) { check(s.t, os.Chmod(s.path(fileNo(100)), 0o600)) },
 		"link": func(s *site) {
 			check(s.t, os.Remove(s.path("link")))
 			check(s.t, os.Symlink("target2", s.path("link")))
@@ -155,7 +155,7 @@ func TestTouchedFiles(t *testing.T) {
 	s := moderate(t)
 	first := s.make(makeOptions{codec: Zstd()})
 	time.Sleep(20 * time.Millisecond) // the clock's step: change times are to differ
-	for _, name := range []string{name400(7), name400(333), "medium", "large", "d0"} {
+	for _, name := range []string{fileNo(7), fileNo(133), "medium", "large", "d0"} {
 		s.touch(name)
 	}
 	got := s.checkReread(first, makeOptions{codec: Zstd()})
