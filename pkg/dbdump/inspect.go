@@ -30,6 +30,7 @@ type TableInfo struct {
 	Transactional bool
 	Rows          int64  // the server's estimate
 	Bytes         int64  // data and indexes, the server's estimate
+	AutoIncrement int64  // the next value of the key that the server counts, 0 without one
 	Broken        string // why it cannot be read, if the server says so
 }
 
@@ -88,7 +89,7 @@ func (in *Instance) Inspect(ctx context.Context, database string) (DatabaseInfo,
 func (in *Instance) tables(ctx context.Context, database string) ([]TableInfo, error) {
 	rows, err := in.db.QueryContext(ctx, `SELECT t.TABLE_NAME, t.TABLE_TYPE, COALESCE(t.ENGINE, ''),
 		COALESCE(e.TRANSACTIONS, 'NO') = 'YES', COALESCE(t.TABLE_ROWS, 0),
-		COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0), COALESCE(t.TABLE_COMMENT, '')
+		COALESCE(t.DATA_LENGTH, 0) + COALESCE(t.INDEX_LENGTH, 0), LEAST(COALESCE(t.AUTO_INCREMENT, 0), 9223372036854775807), COALESCE(t.TABLE_COMMENT, '')
 		FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE
 		WHERE t.TABLE_SCHEMA = ?`, database)
 	if err != nil {
@@ -99,7 +100,7 @@ func (in *Instance) tables(ctx context.Context, database string) ([]TableInfo, e
 	for rows.Next() {
 		var t TableInfo
 		var comment string
-		if err := rows.Scan(&t.Name, &t.Type, &t.Engine, &t.Transactional, &t.Rows, &t.Bytes, &comment); err != nil {
+		if err := rows.Scan(&t.Name, &t.Type, &t.Engine, &t.Transactional, &t.Rows, &t.Bytes, &t.AutoIncrement, &comment); err != nil {
 			return nil, err
 		}
 		if t.Type == "VIEW" && comment != "VIEW" && comment != "" || t.IsTable() && t.Engine == "" {

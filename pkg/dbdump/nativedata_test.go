@@ -45,7 +45,7 @@ func write(t testing.TB, kinds []columnKind, in io.Reader) *gather {
 	for i, k := range kinds {
 		tab.columns = append(tab.columns, column{name: fmt.Sprint("c", i), kind: k})
 	}
-	err := (&partWriter{ctx: context.Background(), out: out}).copyRows(&rawResult{link: &link{in: newPacketReader(in), newEOF: true}, count: len(kinds)}, tab)
+	err := (&partWriter{ctx: context.Background(), out: out, free: &freeBuffers{}}).copyRows(&rawResult{link: &link{in: newPacketReader(in), newEOF: true}, count: len(kinds)}, tab)
 	close(out)
 	<-done
 	if err != nil {
@@ -176,7 +176,7 @@ func TestHugeRowIsNotHeld(t *testing.T) {
 	in = append(in, bytes.NewReader(packets(textRow([]byte("3"), nil), endPacket)))
 	var before, after runtime.MemStats
 	out, done := make(chan batch), make(chan struct{})
-	free := make(chan []byte, 4)
+	free := &freeBuffers{most: 4}
 	bytesOut, statements, rows := 0, 0, int64(0)
 	go func() {
 		defer close(done)
@@ -187,10 +187,7 @@ func TestHugeRowIsNotHeld(t *testing.T) {
 			if c.last {
 				statements++
 			}
-			select {
-			case free <- b.buf:
-			default:
-			}
+			free.put(b.buf)
 		}
 	}()
 	tab := &table{info: TableInfo{Name: "t"}, columns: []column{{name: "a", kind: kindNumber}, {name: "b"}}}

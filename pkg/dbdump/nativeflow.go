@@ -2,6 +2,7 @@ package dbdump
 
 import (
 	"context"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -35,7 +36,7 @@ func (n *native) flow(ctx context.Context, s *snapshot, take func(chunk, *scanne
 	g, ctx := errgroup.WithContext(ctx)
 	defer s.interruptOn(ctx)()
 	queue, order := make(chan *part), make(chan *part, len(s.links))
-	free := make(chan []byte, (partAhead+2)*len(s.links))
+	free := &freeBuffers{most: (partAhead + 2) * len(s.links)}
 	g.Go(func() error { return feed(ctx, parts, queue, order) })
 	brake := n.newThrottle()
 	for _, l := range s.links {
@@ -72,7 +73,7 @@ func feed(ctx context.Context, parts []*part, queue, order chan<- *part) error {
 }
 
 // handOut passes on what was read, part by part.
-func (n *native) handOut(ctx context.Context, order <-chan *part, free chan<- []byte, take func(chunk, *scanner) error) error {
+func (n *native) handOut(ctx context.Context, order <-chan *part, free *freeBuffers, take func(chunk, *scanner) error) error {
 	lex := &scanner{}
 	for p := range order {
 		for {
@@ -90,10 +91,7 @@ func (n *native) handOut(ctx context.Context, order <-chan *part, free chan<- []
 				return err
 			}
 			if b.buf != nil {
-				select {
-				case free <- b.buf:
-				default:
-				}
+				free.put(b.buf)
 			}
 		}
 	}
@@ -125,7 +123,7 @@ func handOutBatch(b batch, lex *scanner, take func(chunk, *scanner) error) error
 type partWriter struct {
 	ctx      context.Context
 	out      chan<- batch
-	free     <-chan []byte
+	free     *freeBuffers
 	throttle *throttle
 }
 
@@ -143,12 +141,36 @@ func (w *partWriter) send(b batch) error {
 }
 
 // buffer returns an empty buffer for a statement.
-func (w *partWriter) buffer() []byte {
-	select {
-	case b := <-w.free:
-		return b[:0]
-	default:
+func (w *partWriter) buffer() []byte { return w.free.get() }
+
+// freeBuffers keeps buffers that were handed out, to be filled again. The last
+// one to come is the first to go: it is the most likely to be in the
+// processor's cache.
+type freeBuffers struct {
+	mu   sync.Mutex
+	list [][]byte
+	most int // that are kept
+}
+
+// get returns an empty buffer.
+func (f *freeBuffers) get() []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := len(f.list) - 1
+	if last < 0 {
 		return make([]byte, 0, blockSize)
+	}
+	b := f.list[last]
+	f.list = f.list[:last]
+	return b[:0]
+}
+
+// put takes a buffer that nobody uses any more.
+func (f *freeBuffers) put(b []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.list) < f.most {
+		f.list = append(f.list, b)
 	}
 }
 

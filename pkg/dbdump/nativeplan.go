@@ -10,9 +10,17 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// rangeBytes is about how much of a table, as the server stores it, one
-// connection reads at a time.
-const rangeBytes = 4 << 20
+const (
+	// rangeBytes is about how much of a table, as the server stores it, one
+	// connection reads at a time.
+	rangeBytes = 4 << 20
+	// rangeKeys is how many values of a key are worth a range of their own,
+	// whatever the server takes the table's size for: a table that was just
+	// filled may have the statistics of an empty one. There are no more than
+	// rangesByKey such ranges, because keys may lie far apart.
+	rangeKeys   = 16 << 10
+	rangesByKey = 64
+)
 
 // plan lists the parts of the dump in its order.
 func (n *native) plan(ctx context.Context, l *link) ([]*part, error) {
@@ -109,8 +117,7 @@ func (n *native) tablePart(ctx context.Context, l *link, w *partWriter, t *table
 // borders are multiples of a power of two, so that they stay where they are
 // while the table grows.
 func (n *native) ranges(ctx context.Context, l *link, t *table) ([]string, error) {
-	count := t.info.Bytes / rangeBytes
-	if t.key == "" || count < 2 || t.history {
+	if t.key == "" || t.history || max(t.info.Bytes/rangeBytes, t.info.AutoIncrement/rangeKeys) < 2 {
 		return []string{""}, nil
 	}
 	k := QuoteIdent(t.key)
@@ -130,7 +137,13 @@ func (n *native) ranges(ctx context.Context, l *link, t *table) ([]string, error
 	if err1 != nil || err2 != nil { // empty, or beyond 63 bits
 		return []string{""}, nil
 	}
-	return keyRanges(t.key, low, high, count), nil
+	return keyRanges(t.key, low, high, rangeCount(t.info.Bytes, uint64(high)-uint64(low))), nil
+}
+
+// rangeCount returns about how many ranges a table of so many bytes, by the
+// server's estimate, is cut into, whose keys are so far apart.
+func rangeCount(bytes int64, width uint64) int64 {
+	return max(bytes/rangeBytes, int64(min(width/rangeKeys, rangesByKey)), 1)
 }
 
 // keyRanges cuts all values of a key into about count ranges, of which the first

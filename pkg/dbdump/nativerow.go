@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io"
 	"math"
-	"math/bits"
+	"slices"
 )
 
 // columnKind says how a column's values are written.
@@ -38,53 +38,73 @@ const (
 	highs = 0x8080808080808080
 )
 
-// zeroByte has a high bit set where x has a zero byte, and perhaps in higher
-// bytes than the first of them.
+// zeroByte has a high bit set if, and only if, x has a zero byte.
 func zeroByte(x uint64) uint64 { return (x - ones) &^ x & highs }
 
-// suspects marks bytes of x that may be special: those below 0x20 and the
-// quotes and backslash. The lowest mark is exact.
-func suspects(x uint64) uint64 {
+// suspicious reports whether a byte of x may be special: below 0x20, a quote
+// or a backslash.
+func suspicious(x uint64) bool {
 	low := (x - ones*0x20) &^ x & highs
-	return low | zeroByte(x^ones*'\'') | zeroByte(x^ones*'"') | zeroByte(x^ones*'\\')
+	return low|zeroByte(x^ones*'\'')|zeroByte(x^ones*'"')|zeroByte(x^ones*'\\') != 0
 }
 
-// appendEscaped appends s as it stands between the quotes of a string.
-func appendEscaped(b, s []byte) []byte {
-	from, i := 0, 0
-	for i < len(s) {
-		if len(s)-i >= 8 {
-			m := suspects(binary.LittleEndian.Uint64(s[i:]))
-			if m == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(m) / 8
+// escapePairs has for every byte the one or two that stand for it, in memory's
+// order, and above them how many they are.
+var escapePairs = func() (t [256]uint32) {
+	for i := range t {
+		t[i] = uint32(i) | 1<<16
+		if e := specials[i]; e != 0 {
+			t[i] = '\\' | uint32(e)<<8 | 2<<16
 		}
-		if e := specials[s[i]]; e != 0 {
-			b = append(b, s[from:i]...)
-			b = append(b, '\\', e)
-			from = i + 1
-		}
-		i++
 	}
-	return append(b, s[from:]...)
+	return t
+}()
+
+// appendEscaped appends s as it stands between the quotes of a string. Words
+// without special bytes are copied; in others every byte is looked up, without
+// branches: code and markup have a special byte every few words, and a wrong
+// guess costs the processor more than eight look-ups.
+func appendEscaped(b, s []byte) []byte {
+	b = slices.Grow(b, 2*len(s))
+	to, n := b[len(b):cap(b)], 0
+	for ; len(s) >= 8; s = s[8:] {
+		x := binary.LittleEndian.Uint64(s)
+		if !suspicious(x) {
+			binary.LittleEndian.PutUint64(to[n:], x)
+			n += 8
+			continue
+		}
+		for range 8 {
+			e := escapePairs[byte(x)]
+			binary.LittleEndian.PutUint16(to[n:], uint16(e))
+			n += int(e >> 16)
+			x >>= 8
+		}
+	}
+	for _, c := range s {
+		e := escapePairs[c]
+		binary.LittleEndian.PutUint16(to[n:], uint16(e))
+		n += int(e >> 16)
+	}
+	return b[:len(b)+n]
 }
 
-// hexPairs has both digits for every byte.
-var hexPairs = func() (t [256][2]byte) {
+// hexPairs has both digits for every byte, in memory's order.
+var hexPairs = func() (t [256]uint16) {
 	const digits = "0123456789ABCDEF"
 	for i := range t {
-		t[i] = [2]byte{digits[i>>4], digits[i&15]}
+		t[i] = uint16(digits[i>>4]) | uint16(digits[i&15])<<8
 	}
 	return t
 }()
 
 func appendHex(b, s []byte) []byte {
-	for _, c := range s {
-		b = append(b, hexPairs[c][0], hexPairs[c][1])
+	b = slices.Grow(b, 2*len(s))
+	to := b[len(b) : len(b)+2*len(s)]
+	for i, c := range s {
+		binary.LittleEndian.PutUint16(to[2*i:], hexPairs[c])
 	}
-	return b
+	return b[:len(b)+len(to)]
 }
 
 // appendRow appends (value,...) for a row of the text protocol.
