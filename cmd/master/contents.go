@@ -259,6 +259,14 @@ func (a *app) listTables(ctx context.Context, c *client, id string) error {
 	}
 }
 
+// rowsCell is a table's number of rows, or that they are not in the backup on purpose.
+func rowsCell(t *sitekeepv1.Table) string {
+	if t.GetStructureOnly() {
+		return "left out"
+	}
+	return fmt.Sprint(t.GetRows())
+}
+
 func tableCells(t *sitekeepv1.Table) []string {
-	return []string{escaped(t.GetName()), t.GetKind(), fmt.Sprint(t.GetRows()), bytesText(t.GetBytes()), bytesText(t.GetPackedBytes())}
+	return []string{escaped(t.GetName()), t.GetKind(), rowsCell(t), bytesText(t.GetBytes()), bytesText(t.GetPackedBytes())}
 }

@@ -219,6 +219,7 @@ func (m *fakeMaster) ListTables(r *pb.ListTablesRequest, stream grpc.ServerStrea
 	}
 	for _, t := range []*pb.Table{
 		{Name: "wp_posts", Kind: "table", Rows: 1234, Bytes: 5 << 20, PackedBytes: 1 << 20},
+		{Name: "sessions", Kind: "table", Bytes: 400, PackedBytes: 100, StructureOnly: true},
 		{Name: "a view\x1b[2J", Kind: "view", Bytes: 300, PackedBytes: 100},
 	} {
 		if err := stream.Send(&pb.ListTablesResponse{Tables: []*pb.Table{t}}); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -68,6 +69,10 @@ func siteFlags(cmd *cobra.Command, site *sitekeepv1.Site) {
 	flags.StringVar(&site.Client, "client", "", "the `customer` that owns the site")
 	flags.StringArrayVar(&site.Excludes, "exclude", nil, "`glob` of paths that backups leave out (repeat it)")
 	flags.BoolVar(&site.ExcludeCaches, "exclude-caches", false, "backups leave out what is in directories that CACHEDIR.TAG marks")
+	flags.StringArrayVar(&site.StructureOnly, "structure-only", nil,
+		"`pattern` of tables that backups take without their rows, beside Drupal's caches: sessions, watchdog, ... (repeat it)")
+	flags.BoolVar(&site.AllRows, "no-structure-only", false, "backups take the rows of all tables, those of caches too")
+	cmd.MarkFlagsMutuallyExclusive("structure-only", "no-structure-only")
 	flags.StringVar(&site.Vhost, "vhost", "", "managed or external (default: managed)")
 }
 
@@ -124,10 +129,18 @@ func siteFacts(s *sitekeepv1.Site) facts {
 		{"root", s.GetRoot()}, {"docroot", s.GetDocroot()}, {"vhost", s.GetVhost()},
 		{"database server", s.GetDbServer()}, {"database", s.GetDatabase()}, {"database user", s.GetDatabaseUser()},
 		{"database host", s.GetDatabaseHost()}, {"excludes", strings.Join(s.GetExcludes(), ", ")}, {"caches left out", yesNo(s.GetExcludeCaches())},
-		{"disabled", yesNo(s.GetDisabled())}, {"added", localTime(s.GetCreatedAt())},
+		{"tables without rows", rowsText(s)}, {"disabled", yesNo(s.GetDisabled())}, {"added", localTime(s.GetCreatedAt())},
 		{"last backup", orDash(s.GetLastBackup())}, {"last backup at", localTime(s.GetLastBackupAt())}, {"last drill", drillText(s.GetLastDrill())},
 		{"backups", fmt.Sprintf("%d (%s)", s.GetBackups(), bytesText(s.GetBackupBytes()))},
 	}
+}
+
+// rowsText says which tables backups take without their rows.
+func rowsText(s *sitekeepv1.Site) string {
+	if s.GetAllRows() {
+		return "none"
+	}
+	return strings.Join(append(slices.Clone(s.GetStructureOnly()), "caches that the kind knows"), ", ")
 }
 
 func newSiteVerifyCmd(a *app) *cobra.Command {

@@ -13,7 +13,8 @@ import (
 func siteFields() map[string]string {
 	return map[string]string{
 		"web": "web_servers", "db": "db_server", "root": "root", "docroot": "docroot", "kind": "kind", "database": "database",
-		"alias": "aliases", "client": "client", "exclude": "excludes", "exclude-caches": "exclude_caches", "vhost": "vhost",
+		"alias": "aliases", "client": "client", "exclude": "excludes", "exclude-caches": "exclude_caches",
+		"structure-only": "structure_only", "no-structure-only": "all_rows", "vhost": "vhost",
 	}
 }
 
@@ -29,6 +30,7 @@ Where the files or the database are is looked at first, and refused if they are 
 another database, or while a task holds the site. With a managed vhost run "sitekeep site verify" afterwards.`,
 		Example: `  sitekeep site set example.com --alias www.example.com --alias shop.example.com
   sitekeep site set example.com --exclude 'cache/*' --client acme
+  sitekeep site set example.com --structure-only sessions --structure-only watchdog
   sitekeep site set example.com --web web2 --root /srv/www/example.com`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: a.complete(siteNames),
@@ -41,10 +43,16 @@ another database, or while a task holds the site. With a managed vhost run "site
 				mask.Paths = append(mask.Paths, field)
 			}
 		}
+		switch f := cmd.Flags(); { // the one takes the other back
+		case f.Changed("structure-only"):
+			mask.Paths = append(mask.Paths, "all_rows")
+		case f.Changed("no-structure-only"):
+			mask.Paths = append(mask.Paths, "structure_only")
+		}
 		if len(mask.Paths) == 0 {
 			return usageError("sitekeep site set", "say what of %s is to change", args[0])
 		}
-		site.Aliases, site.Excludes = given(site.Aliases), given(site.Excludes)
+		site.Aliases, site.Excludes, site.StructureOnly = given(site.Aliases), given(site.Excludes), given(site.StructureOnly)
 		return nil
 	}
 	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {

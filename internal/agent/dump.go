@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -65,8 +64,8 @@ func (a *Agent) databaseOptions(header *agentv1.DumpHeader) dbdump.DumpOptions {
 	own := a.cfg.MySQL.Dump
 	return dbdump.DumpOptions{
 		Database: header.GetName(), Salvage: header.GetSalvage(),
-		Engine:            dbdump.Engine(cmp.Or(header.GetEngine(), own.Engine)),
-		Parallel:          cmp.Or(int(header.GetParallel()), own.Parallel),
+		Engine:            dbdump.Engine(own.Engine),
+		Parallel:          own.Parallel,
 		StructureOnly:     slices.Concat(own.StructureOnly, header.GetStructureOnly()),
 		LockTables:        own.LockTables,
 		MaxThreadsRunning: own.MaxThreadsRunning,
@@ -121,11 +120,12 @@ func dumpedTables(info dbdump.DatabaseInfo, dumped dbdump.DumpSummary) []*agentv
 		engines[t.Name] = t.Engine
 	}
 	rows, sums := dumped.TableRows(), dumped.TableChecksums()
+	bare := dumped.StructureOnly
 	var out []*agentv1.TableInfo
 	for _, s := range dumped.Sections {
 		switch s.Kind {
 		case dbdump.SectionStructure:
-			out = append(out, &agentv1.TableInfo{Name: validName(s.Name), Rows: uint64(rows[s.Name]), Engine: engines[s.Name], Checksum: sums[s.Name]})
+			out = append(out, &agentv1.TableInfo{Name: validName(s.Name), Rows: uint64(rows[s.Name]), Engine: engines[s.Name], Checksum: sums[s.Name], StructureOnly: slices.Contains(bare, s.Name)})
 		case dbdump.SectionView, dbdump.SectionSequence:
 			out = append(out, &agentv1.TableInfo{Name: validName(s.Name), View: true, Engine: engines[s.Name]})
 		}

@@ -10,8 +10,8 @@ import (
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
 
-// What the master asks for comes before the agent's own settings; patterns of
-// tables without rows add up.
+// How a server is read is the agent's own setting; patterns of tables without
+// rows add up.
 func TestDumpOptionsOfHeaderAndSettings(t *testing.T) {
 	a := &Agent{cfg: &config.Config{MySQL: &config.MySQL{Dump: config.Dump{
 		Engine: "client", Parallel: 3, StructureOnly: []string{"own_*"}, LockTables: true, MaxThreadsRunning: 9,
@@ -23,9 +23,9 @@ func TestDumpOptionsOfHeaderAndSettings(t *testing.T) {
 		t.Error(diff)
 	}
 	want = dbdump.DumpOptions{
-		Database: "shop", Engine: dbdump.EngineNative, Parallel: 1, StructureOnly: []string{"own_*", "cache*"}, Salvage: true, LockTables: true, MaxThreadsRunning: 9,
+		Database: "shop", Engine: dbdump.EngineClient, Parallel: 3, StructureOnly: []string{"own_*", "cache*"}, Salvage: true, LockTables: true, MaxThreadsRunning: 9,
 	}
-	header := &agentv1.DumpHeader{Name: "shop", Engine: "native", Parallel: 1, StructureOnly: []string{"cache*"}, Salvage: true}
+	header := &agentv1.DumpHeader{Name: "shop", StructureOnly: []string{"cache*"}, Salvage: true}
 	if diff := cmp.Diff(want, a.databaseOptions(header)); diff != "" {
 		t.Error(diff)
 	}
@@ -38,9 +38,13 @@ func TestDumpedTablesHaveChecksums(t *testing.T) {
 		{Section: dbdump.Section{Kind: dbdump.SectionStructure, Name: "empty"}},
 		{Section: dbdump.Section{Kind: dbdump.SectionView, Name: "v"}},
 	}}
+	dumped.StructureOnly = []string{"empty"}
 	got := map[string]string{}
 	for _, table := range dumpedTables(dbdump.DatabaseInfo{}, dumped) {
 		got[table.GetName()] = table.GetChecksum()
+		if table.GetStructureOnly() != (table.GetName() == "empty") {
+			t.Errorf("%v: its rows were left out, or not", table)
+		}
 	}
 	want := map[string]string{"a": "000000000000beef", "empty": "0000000000000000", "v": ""}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -7,6 +7,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/sitekeep/sitekeep/internal/agent/guard"
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -110,7 +111,23 @@ func (s *settingsService) ReadSettings(ctx context.Context, req *agentv1.ReadSet
 		return nil, settingsError(err)
 	}
 	found, err := kind.Detect(ctx, p.Place)
-	return &agentv1.ReadSettingsResponse{Settings: settingsToProto(settings, p.relative(found.SettingsFile))}, settingsError(err)
+	reply := settingsToProto(settings, p.relative(found.SettingsFile))
+	reply.RebuiltTables = rebuiltTables(kind, settings.Prefix)
+	return &agentv1.ReadSettingsResponse{Settings: reply}, settingsError(err)
+}
+
+// rebuiltTables returns the patterns of the tables whose rows a site makes again, which its prefix begins.
+func rebuiltTables(kind sitekind.Kind, prefix string) []string {
+	k, ok := kind.(sitekind.StructureOnly)
+	if !ok {
+		return nil
+	}
+	prefix = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(prefix)
+	var list []string
+	for _, p := range k.StructureOnly() {
+		list = append(list, prefix+p)
+	}
+	return list
 }
 
 func (a *Agent) readSettings(ctx context.Context, site *guard.Site, p *place) (sitekind.Kind, sitekind.Settings, error) {

@@ -40,6 +40,8 @@ type Web interface {
 	Info(ctx context.Context) (model.AgentInfo, error)
 	ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq2[archive.BaseFrame, error], emit Emit) (archive.Summary, error)
 	ProbeSite(ctx context.Context, site model.SiteRef, task, path string) (model.PageProbe, error)
+	// ReadSettings reads the site's settings; nil if its kind keeps none.
+	ReadSettings(ctx context.Context, site model.SiteRef, task string) (*model.DatabaseSettings, error)
 }
 
 // DB is the agent of a database server.

@@ -3,6 +3,7 @@ package backup
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -44,9 +45,29 @@ func (d *dump) read(ctx context.Context) error {
 		return err
 	}
 	j.software[1] = info.Version
-	request := model.DumpRequest{Database: j.q.Site.Database.Name, Format: j.q.Format, Level: j.level(), Salvage: j.q.Salvage, Begun: d.begin}
+	request := model.DumpRequest{
+		Database: j.q.Site.Database.Name, Format: j.q.Format, Level: j.level(), Salvage: j.q.Salvage,
+		StructureOnly: j.structureOnly(ctx), Begun: d.begin,
+	}
 	j.dump, j.sql, err = db.Dump(ctx, request, d.known(), d.emit)
 	return err
+}
+
+// structureOnly returns the patterns of the tables whose rows stay out: those of the site's record, and those that the site
+// makes again by itself. Of a site whose settings cannot be read, that is not known, and its caches are in the backup too.
+func (j *job) structureOnly(ctx context.Context) []string {
+	if j.q.Site.AllRows {
+		return nil
+	}
+	web, err := j.deps.Agents.Web(ctx, j.source)
+	if err != nil {
+		return j.q.Site.StructureOnly
+	}
+	settings, err := web.ReadSettings(ctx, j.q.Site.Ref(), "")
+	if err != nil || settings == nil {
+		return j.q.Site.StructureOnly
+	}
+	return slices.Concat(j.q.Site.StructureOnly, settings.RebuiltTables)
 }
 
 func (d *dump) begin() { d.began = true }

@@ -60,7 +60,9 @@ func (j *job) dumpManifest() *archivev1.Dump {
 		if t.View {
 			kind = "view"
 		}
-		d.Tables = append(d.Tables, &archivev1.Table{Name: t.Name, Kind: kind, Rows: t.Rows, Checksum: manifestSum(t.Checksum)})
+		d.Tables = append(d.Tables, &archivev1.Table{
+			Name: t.Name, Kind: kind, Rows: t.Rows, Checksum: manifestSum(t.Checksum), StructureOnly: t.StructureOnly,
+		})
 	}
 	return d
 }

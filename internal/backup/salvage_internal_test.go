@@ -26,6 +26,10 @@ type dumpers struct{ Agents }
 
 func (dumpers) DB(context.Context, string) (DB, error) { return dumper{}, nil }
 
+func (dumpers) Web(context.Context, string) (Web, error) {
+	return nil, errs.New(errs.Unreachable, "", "there is none")
+}
+
 // TestOurOwnFailureIsNoDumpFailure: a dump that our side could not take must not be left out of a safety backup.
 func TestOurOwnFailureIsNoDumpFailure(t *testing.T) {
 	dir := t.TempDir()

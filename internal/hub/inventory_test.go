@@ -241,9 +241,11 @@ func TestUpdateSite(t *testing.T) {
 	before, err := a.hub.Catalogue.Site(t.Context(), "a.example")
 	must(t, err)
 	must(t, set(&sitekeepv1.Site{Name: "a.example", Aliases: []string{"n.example"}, Client: "new", Excludes: []string{"x"}, ExcludeCaches: true, Vhost: "external",
-		Disabled: true, Root: "/ignored"}, "aliases", "client", "excludes", "exclude_caches", "vhost", "disabled"))
+		StructureOnly: []string{"log_*"}, Disabled: true, Root: "/ignored"},
+		"aliases", "client", "excludes", "exclude_caches", "structure_only", "all_rows", "vhost", "disabled"))
 	want := before
 	want.Aliases, want.Client, want.Excludes, want.ExcludeCaches, want.Vhost, want.Disabled = []string{"n.example"}, "new", []string{"x"}, true, model.VhostExternal, true
+	want.StructureOnly = []string{"log_*"}
 	now, err := a.hub.Catalogue.Site(t.Context(), "a.example")
 	must(t, err)
 	if diff := cmp.Diff(want, now); diff != "" {
@@ -260,6 +262,9 @@ func TestUpdateSite(t *testing.T) {
 		"a missing root":        {set(&sitekeepv1.Site{Name: "a.example", Root: "/srv/none"}, "root"), errs.NotFound},
 		"another's database":    {set(&sitekeepv1.Site{Name: "a.example", Database: "other"}, "database"), errs.Precondition},
 		"a server that is down": {set(&sitekeepv1.Site{Name: "a.example", WebServers: []string{"web2"}}, "web_servers"), errs.Unreachable},
+		"no pattern":            {set(&sitekeepv1.Site{Name: "a.example", StructureOnly: []string{"[a"}}, "structure_only"), errs.Usage},
+		"an empty pattern":      {set(&sitekeepv1.Site{Name: "a.example", StructureOnly: []string{""}}, "structure_only"), errs.Usage},
+		"all rows and not all":  {set(&sitekeepv1.Site{Name: "a.example", AllRows: true}, "all_rows"), errs.Usage},
 		"no web server":         {set(&sitekeepv1.Site{Name: "a.example"}, "web_servers"), errs.Usage},
 	} {
 		if !errs.Is(c.err, c.want) {

@@ -28,7 +28,7 @@ func (r *rig) again(t *testing.T, tables []backuptest.Table, noDB bool) *model.B
 	must(t, os.WriteFile(filepath.Join(dir, "new\xff"), nil, 0o644))
 	site, err := r.hub.Catalogue.Site(t.Context(), "example.com")
 	must(t, err)
-	site.DBServer = "db1"
+	site.DBServer, site.StructureOnly = "db1", []string{"bare_*"}
 	if noDB {
 		site.DBServer = ""
 	}
@@ -104,6 +104,10 @@ func TestListTables(t *testing.T) {
 	got, err := list(r.again(t, many, false).ID)
 	if err != nil || len(got) != len(many) || got[0].Name != "t0" || got[0].Kind != "table" || got[0].Bytes == 0 || got[0].PackedBytes == 0 || got[len(got)-1].Name != many[len(many)-1].Name {
 		t.Errorf("%d tables, %v, %v", len(got), got[:min(1, len(got))], err)
+	}
+	got, err = list(r.again(t, []backuptest.Table{{Name: "bare_a", Rows: []string{"x"}}, {Name: "empty"}}, false).ID)
+	if err != nil || len(got) != 2 || !got[0].StructureOnly || got[1].StructureOnly {
+		t.Errorf("tables without rows: %v, %v", got, err)
 	}
 	if _, err := list(r.again(t, nil, true).ID); !errs.Is(err, errs.NotFound) {
 		t.Errorf("no dump: %v", err)

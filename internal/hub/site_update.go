@@ -89,6 +89,10 @@ func setPlain(to *model.Site, from *sitekeepv1.Site, path string) bool {
 		to.Excludes = from.Excludes
 	case "exclude_caches":
 		to.ExcludeCaches = from.ExcludeCaches
+	case "structure_only":
+		to.StructureOnly = from.StructureOnly
+	case "all_rows":
+		to.AllRows = from.AllRows
 	case "vhost":
 		to.Vhost = model.VhostMode(from.Vhost)
 	case "disabled":

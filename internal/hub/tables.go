@@ -58,11 +58,14 @@ func (s *backupService) ListTables(q *sitekeepv1.ListTablesRequest, stream sitek
 		if err != nil {
 			return err
 		}
+		bare := structureOnly(t)
 		for len(tables) > 0 {
 			n := min(entriesChunk, len(tables))
 			piece := &sitekeepv1.ListTablesResponse{}
 			for i := range tables[:n] {
-				piece.Tables = append(piece.Tables, tableToProto(&tables[i]))
+				table := tableToProto(&tables[i])
+				table.StructureOnly = bare[tables[i].Name]
+				piece.Tables = append(piece.Tables, table)
 			}
 			if err := stream.Send(piece); err != nil {
 				return err
@@ -71,6 +74,15 @@ func (s *backupService) ListTables(q *sitekeepv1.ListTablesRequest, stream sitek
 		}
 		return nil
 	})
+}
+
+// structureOnly returns the tables whose rows the backup left out on purpose.
+func structureOnly(t *backup.Tarball) map[string]bool {
+	bare := map[string]bool{}
+	for _, table := range t.Manifest().GetDump().GetTables() {
+		bare[table.GetName()] = table.GetStructureOnly()
+	}
+	return bare
 }
 
 func tableToProto(t *archive.Table) *sitekeepv1.Table {

@@ -55,6 +55,9 @@ func (s *siteSpec) check(name string) error {
 			return err
 		}
 	}
+	if err := model.CheckStructureOnly(s.StructureOnly, s.AllRows); err != nil {
+		return err
+	}
 	if err := model.CheckPath("root", s.Root); err != nil {
 		return err
 	}

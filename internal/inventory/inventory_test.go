@@ -47,9 +47,11 @@ func full() *model.Inventory {
 		Sites: []model.Site{
 			{Name: "a.example", Aliases: []string{"www.a.example", "no"}, Kind: "wordpress", WebServers: []string{"web1"}, DBServer: "db1",
 				Root: "/var/www/a", Docroot: "/var/www/a/web", Database: model.Database{Name: "a_1", User: "a"}, Client: "acme",
-				Excludes: []string{"cache/*", "*.log", "a: b", "#x", "line\nbreak"}, ExcludeCaches: true, Vhost: model.VhostExternal, Disabled: true},
+				Excludes: []string{"cache/*", "*.log", "a: b", "#x", "line\nbreak"}, ExcludeCaches: true,
+				StructureOnly: []string{"*_log", "sessions"}, Vhost: model.VhostExternal, Disabled: true},
 			{Name: "b.example", Kind: "generic", WebServers: []string{"web1"}, DBServer: "web1", Root: "/srv/b", Docroot: "/srv/b",
 				Database: model.Database{Name: "b"}, Vhost: model.VhostManaged},
+			{Name: "c.example", Kind: "drupal", WebServers: []string{"web1"}, Root: "/srv/c", Docroot: "/srv/c", AllRows: true, Vhost: model.VhostManaged},
 		},
 		Schedules: []model.Schedule{
 			{Name: "nightly", Cron: "0 3 * * *", Zone: "Europe/Berlin", Window: "22:00-06:00", Spread: &spread, Skip: true, Disabled: true, Scope: model.Scope{All: true}, Format: "tar.gz"},
@@ -68,7 +70,7 @@ func TestWritten(t *testing.T) {
 		"apiVersion: sitekeep/v1\nkind: Server\nname: db1\nspec:\n  roles: [db]\n---\n",
 		"kind: Client\nname: acme\nspec:\n  maxTasks: 2\n  maxSize: 500GiB\n", "kind: Client\nname: free\nspec: {}\n",
 		"name: a.example\nspec:\n  client: acme\n  aliases:\n    - www.a.example\n    - \"no\"\n  kind: wordpress\n  webServers: [web1]\n  dbServer: db1\n  root: /var/www/a\n  docroot: /var/www/a/web\n",
-		"name: b.example\nspec:\n  kind: generic\n  webServers: [web1]\n  dbServer: web1\n  database: b\n  root: /srv/b\n---\n",
+		"name: b.example\nspec:\n  kind: generic\n  webServers: [web1]\n  dbServer: web1\n  database: b\n  root: /srv/b\n---\n", "  structureOnly:\n    - '*_log'\n    - sessions\n", "  root: /srv/c\n  allRows: true\n",
 		"  spread: 1h30m\n  skipMissed: true\n", "  minAge: 36h\n  keepSafety: 14d\n  zone: Asia/Tokyo\n  maxSize: 1500\n",
 		"kind: Retention\nname: client/acme\nspec:\n  keepDaily: 14\n---\n", "name: site/a.example\n",
 	} {
@@ -146,6 +148,8 @@ func TestMistakes(t *testing.T) {
 		head + "  aliases: x\n":                                           "f.yaml:7: cannot unmarshal",
 		head + "  docroot: web\n":                                         `f.yaml:1: Site a.example: docroot "web"`,
 		head + "  vhost: mine\n":                                          "there is no vhost mode",
+		head + "  structureOnly: ['[a']\n":                                "is no pattern of tables",
+		head + "  structureOnly: [a]\n  allRows: true\n":                  "the rows of all tables, and tables without rows",
 		head + "  aliases: [a b]\n":                                       "is not a domain name",
 		head + "  aliases: [a.example]\n":                                 "a.example belongs to site a.example",
 		head + "  database: x\n":                                          "on no server",
@@ -235,7 +239,7 @@ func TestPlan(t *testing.T) {
 		{doc("Retention", "client/bounded", "keepLast: 1"), false, []string{"added Retention client/bounded keepLast:>1"}},
 		{doc("Schedule", "some", "cron: '@hourly', kind: drill, sites: [a.example]"), false, []string{"changed Schedule some sites:[a.example, b.example]>[a.example]"}},
 		{doc("Site", "b.example", b), true, []string{"removed Client acme", "removed Client free", "removed Site a.example", "unchanged Site b.example",
-			"removed Schedule nightly", "removed Schedule some", "removed Retention all", "removed Retention client/acme", "removed Retention site/a.example"}},
+			"removed Site c.example", "removed Schedule nightly", "removed Schedule some", "removed Retention all", "removed Retention client/acme", "removed Retention site/a.example"}},
 	} {
 		plan, err := inventory.Plan(full(), parse(t, c.text), c.prune)
 		if err != nil || !slices.Equal(told(plan), c.want) {

@@ -77,6 +77,8 @@ type DatabaseSettings struct {
 	Name string
 	User string
 	File string
+	// RebuiltTables are patterns of tables whose rows the site makes again by itself.
+	RebuiltTables []string
 }
 
 // Detection is what an agent found in a directory.
@@ -96,6 +98,8 @@ type Table struct {
 	Engine string
 	// Checksum is that of the rows in a dump, in hexadecimal; empty if unknown.
 	Checksum string
+	// StructureOnly says that a dump has left its rows out on purpose.
+	StructureOnly bool
 }
 
 // FoundSite is a site that an agent has found by itself.
@@ -209,12 +213,8 @@ type DumpRequest struct {
 	Salvage  bool
 	// Begun, if not nil, is called once, when the database server has answered the agent.
 	Begun func()
-	// Engine is "native", "client", or empty for the agent's own setting.
-	Engine string
 	// StructureOnly are patterns of tables whose rows are left out.
 	StructureOnly []string
-	// Parallel is how many connections read at once; 0 for the agent's own setting.
-	Parallel int
 }
 
 // Trigger is what makes a trigger of a table again.

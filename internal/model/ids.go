@@ -49,6 +49,20 @@ func CheckPath(what, p string) error {
 	return nil
 }
 
+// CheckStructureOnly refuses what is no pattern of tables, and all rows
+// together with tables without rows.
+func CheckStructureOnly(patterns []string, allRows bool) error {
+	if allRows && len(patterns) > 0 {
+		return errs.New(errs.Usage, "choose one of them", "the rows of all tables, and tables without rows")
+	}
+	for _, p := range patterns {
+		if _, err := path.Match(p, ""); err != nil || p == "" {
+			return errs.New(errs.Usage, "write it as in a shell: *, ?, [a-z]", "%q is no pattern of tables", p)
+		}
+	}
+	return nil
+}
+
 // BackupID makes the id of a backup: the site, the time in UTC and, from the
 // second try on, `_N` (n counts clashes from 0).
 func BackupID(site string, at time.Time, n int) string {

@@ -66,9 +66,13 @@ type Site struct {
 	Excludes   []string
 	// ExcludeCaches leaves what CACHEDIR.TAG marks out of backups.
 	ExcludeCaches bool
-	Vhost         VhostMode
-	Disabled      bool
-	CreatedAt     time.Time
+	// StructureOnly are patterns (path.Match) of tables whose rows backups leave out, beside those that the kind knows.
+	StructureOnly []string
+	// AllRows takes the rows of all tables; StructureOnly is empty then.
+	AllRows   bool
+	Vhost     VhostMode
+	Disabled  bool
+	CreatedAt time.Time
 }
 
 // Origin says why a backup was made; it decides what retention may do with it.

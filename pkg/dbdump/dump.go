@@ -67,9 +67,11 @@ type DumpSummary struct {
 	Bytes    int64          // of the dump as the sink got it
 	Rows     int64
 	Warnings []Warning
-	Server   Version
-	Program  Version // of the client engine
-	Engine   Engine  // the one that was used
+	// StructureOnly are the tables whose rows were left out because DumpOptions said so, by name.
+	StructureOnly []string
+	Server        Version
+	Program       Version // of the client engine
+	Engine        Engine  // the one that was used
 	// Charset and Collation are the database's own defaults: what a new
 	// database for this dump must be created with.
 	Charset, Collation string
@@ -104,7 +106,7 @@ func (in *Instance) Dump(ctx context.Context, o DumpOptions, sink Sink) (DumpSum
 	return DumpSummary{
 		Sections: d.tally.sections, Bytes: d.tally.total.Bytes, Rows: d.tally.total.Rows,
 		Warnings: d.warn.list, Server: in.version, Charset: d.info.Charset, Collation: d.info.Collation,
-		Collations: sortedKeys(d.collations), Program: d.program, Engine: d.used,
+		Collations: sortedKeys(d.collations), Program: d.program, Engine: d.used, StructureOnly: d.structureOnlyNames(),
 	}, err
 }
 
@@ -213,11 +215,11 @@ type errSink struct{ error }
 
 func (e errSink) Unwrap() error { return e.error }
 
-// structureOnlyNames returns the names that the patterns match.
+// structureOnlyNames returns the names of the tables that the patterns match.
 func (d *dump) structureOnlyNames() []string {
 	var names []string
 	for _, t := range d.info.Tables {
-		if d.o.structureOnly(t.Name) {
+		if t.IsTable() && d.o.structureOnly(t.Name) {
 			names = append(names, t.Name)
 		}
 	}

@@ -60,9 +60,10 @@ type Kind interface {
 	Rules(ctx context.Context, p Place) (Rules, error)
 }
 
-// StructureOnly is implemented by kinds that know tables whose rows can be
-// left out of a dump, because the site makes them again: caches, sessions,
-// logs.
+// StructureOnly is implemented by kinds that know tables whose rows are left
+// out of backups unless somebody says otherwise, because the site makes the same
+// rows again by itself: caches, and nothing that a visitor, an editor or an
+// administrator would miss, such as sessions, logs and search indexes.
 type StructureOnly interface {
 	// StructureOnly returns patterns of names of tables, without the prefix, as
 	// path.Match reads them.

@@ -54,8 +54,8 @@ type MySQL struct {
 	Dump Dump `yaml:"dump"`
 }
 
-// Dump says how databases are read. A master may ask for another engine and
-// number of connections, and for more tables without rows.
+// Dump says how databases are read. A master may ask for more tables without
+// rows.
 type Dump struct {
 	// Engine is "native", "client", or empty for whichever fits.
 	Engine string `yaml:"engine"`

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +33,9 @@ type Agents struct {
 	Dir    string // of the site; one that is not there is a missing root
 	Tables []Table
 	Page   model.PageProbe
+	// Settings are the site's, or the error of reading them.
+	Settings    *model.DatabaseSettings
+	SettingsErr error
 	// Broken gives the error of a call, by its name ("tree", "dump", "probe", "begin web1", "end web1", "renew web1"); nil: none.
 	// "tree item" and "dump item" are asked before each item that is sent, "tree summary" and "dump summary" before the
 	// closing message, so that a stream can be cut in the middle.
@@ -100,6 +105,11 @@ func (a *agent) Info(context.Context) (model.AgentInfo, error) {
 // ProbeSite gives the page that was set.
 func (a *agent) ProbeSite(context.Context, model.SiteRef, string, string) (model.PageProbe, error) {
 	return a.Page, a.called("probe")
+}
+
+// ReadSettings gives the settings that were set. It is not among the calls.
+func (a *agent) ReadSettings(context.Context, model.SiteRef, string) (*model.DatabaseSettings, error) {
+	return a.Settings, a.SettingsErr
 }
 
 // BeginMaintenance is noted.
@@ -205,17 +215,25 @@ func (a *agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 	if r.Begun != nil && !a.OfOld {
 		r.Begun()
 	}
-	if err := a.write(framer); err != nil {
+	if err := a.write(framer, r.StructureOnly); err != nil {
 		return model.DumpSummary{}, archive.Summary{}, err
 	}
 	summary, err := framer.Close()
 	if err != nil {
-		return a.summary(), summary, err
+		return a.summary(r.StructureOnly), summary, err
 	}
-	return a.summary(), summary, a.called("dump summary")
+	return a.summary(r.StructureOnly), summary, a.called("dump summary")
 }
 
-func (a *agent) write(framer *archive.DumpFramer) error {
+// structureOnly reports whether a table's rows are left out.
+func structureOnly(patterns []string, table string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool {
+		ok, err := path.Match(p, table)
+		return ok && err == nil
+	})
+}
+
+func (a *agent) write(framer *archive.DumpFramer, bare []string) error {
 	section := func(kind archive.SectionKind, name string, statements ...string) error {
 		if err := framer.BeginSection(kind, name); err != nil {
 			return err
@@ -236,6 +254,9 @@ func (a *agent) write(framer *archive.DumpFramer) error {
 	for _, t := range a.Tables {
 		var inserts []string
 		for _, row := range t.Rows {
+			if structureOnly(bare, t.Name) {
+				break
+			}
 			inserts = append(inserts, fmt.Sprintf("INSERT INTO `%s` VALUES ('%s')", t.Name, row))
 		}
 		if err := section(archive.SectionTable, t.Name, "CREATE TABLE `"+t.Name+"` (x text)"); err != nil {
@@ -248,10 +269,14 @@ func (a *agent) write(framer *archive.DumpFramer) error {
 	return section(archive.SectionTail, "", "-- Dump completed")
 }
 
-func (a *agent) summary() model.DumpSummary {
+func (a *agent) summary(bare []string) model.DumpSummary {
 	out := model.DumpSummary{Charset: "utf8mb4", Collation: "utf8mb4_general_ci", Collations: []string{"utf8mb4_general_ci", "utf8mb4_bin"}, Server: "10.11.6-MariaDB"}
 	for _, t := range a.Tables {
-		out.Tables = append(out.Tables, model.Table{Name: t.Name, Rows: uint64(len(t.Rows))})
+		table := model.Table{Name: t.Name, Rows: uint64(len(t.Rows)), StructureOnly: structureOnly(bare, t.Name)}
+		if table.StructureOnly {
+			table.Rows = 0
+		}
+		out.Tables = append(out.Tables, table)
 	}
 	return out
 }

@@ -93,7 +93,7 @@ func settingsOf(p *agentv1.DatabaseSettings) *model.DatabaseSettings {
 	if p == nil {
 		return nil
 	}
-	return &model.DatabaseSettings{Host: p.Host, Name: p.Name, User: p.User, File: p.File}
+	return &model.DatabaseSettings{Host: p.Host, Name: p.Name, User: p.User, File: p.File, RebuiltTables: p.RebuiltTables}
 }
 
 // ReadSettings reads the live settings, or with a task those of its staged tree; nil if the kind keeps none.
@@ -262,7 +262,7 @@ func databaseState(p *agentv1.InspectDatabaseResponse) model.DatabaseState {
 func tables(list []*agentv1.TableInfo) []model.Table {
 	var out []model.Table
 	for _, t := range list {
-		out = append(out, model.Table{Name: t.Name, View: t.View, Rows: t.Rows, Engine: t.Engine, Checksum: t.Checksum})
+		out = append(out, model.Table{Name: t.Name, View: t.View, Rows: t.Rows, Engine: t.Engine, Checksum: t.Checksum, StructureOnly: t.StructureOnly})
 	}
 	return out
 }

@@ -80,7 +80,7 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 	}
 	header := &agentv1.DumpHeader{
 		Name: r.Database, Format: r.Format, Level: int32(r.Level), Salvage: r.Salvage, HasBase: base != nil,
-		Engine: r.Engine, StructureOnly: r.StructureOnly, Parallel: int32(r.Parallel),
+		StructureOnly: r.StructureOnly,
 	}
 	g.Go(func() error {
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {

@@ -202,12 +202,6 @@ func (Kind) Rules(ctx context.Context, p sitekind.Place) (sitekind.Rules, error)
 	return r, nil
 }
 
-// StructureOnly implements sitekind.StructureOnly with the tables of Laravel's
-// and Symfony's drivers for caches and sessions.
-func (Kind) StructureOnly() []string {
-	return []string{"cache", "cache_items", "cache_locks", "sessions", "telescope_*", "pulse_*"}
-}
-
 // CacheHint implements sitekind.CacheHinter.
 func (Kind) CacheHint(string) string {
 	return strings.Join([]string{"php artisan optimize:clear (Laravel)", "php bin/console cache:clear (Symfony)"}, ", ")

@@ -74,10 +74,10 @@ func (Kind) Rules(ctx context.Context, p sitekind.Place) (sitekind.Rules, error)
 	return l.rules(p)
 }
 
-// StructureOnly implements sitekind.StructureOnly.
+// StructureOnly implements sitekind.StructureOnly with the bins of Drupal's
+// cache. The counters in cachetags stay: bins may be kept elsewhere.
 func (Kind) StructureOnly() []string {
-	return []string{"cache", "cache_*", "cachetags", "flood", "history", "search_dataset", "search_index", "search_total",
-		"semaphore", "sessions", "watchdog"}
+	return []string{"cache", "cache_*"}
 }
 
 // CacheHint implements sitekind.CacheHinter.

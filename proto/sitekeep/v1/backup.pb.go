@@ -1362,7 +1362,9 @@ type Table struct {
 	// Bytes of SQL.
 	Bytes int64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// Bytes of it in the tarball. A frame that several tables share is counted by their parts of it.
-	PackedBytes   int64 `protobuf:"varint,5,opt,name=packed_bytes,json=packedBytes,proto3" json:"packed_bytes,omitempty"`
+	PackedBytes int64 `protobuf:"varint,5,opt,name=packed_bytes,json=packedBytes,proto3" json:"packed_bytes,omitempty"`
+	// Its rows were left out on purpose: a restore makes it empty.
+	StructureOnly bool `protobuf:"varint,6,opt,name=structure_only,json=structureOnly,proto3" json:"structure_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,6 +1432,13 @@ func (x *Table) GetPackedBytes() int64 {
 		return x.PackedBytes
 	}
 	return 0
+}
+
+func (x *Table) GetStructureOnly() bool {
+	if x != nil {
+		return x.StructureOnly
+	}
+	return false
 }
 
 type ListTablesResponse struct {
@@ -2472,13 +2481,14 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\x06backup\x18\x02 \x01(\v2\x13.sitekeep.v1.BackupR\x06backup\x12\x16\n" +
 	"\x06sha256\x18\x03 \x01(\tR\x06sha256\"#\n" +
 	"\x11ListTablesRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"|\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xa3\x01\n" +
 	"\x05Table\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04rows\x18\x03 \x01(\x03R\x04rows\x12\x14\n" +
 	"\x05bytes\x18\x04 \x01(\x03R\x05bytes\x12!\n" +
-	"\fpacked_bytes\x18\x05 \x01(\x03R\vpackedBytes\"@\n" +
+	"\fpacked_bytes\x18\x05 \x01(\x03R\vpackedBytes\x12%\n" +
+	"\x0estructure_only\x18\x06 \x01(\bR\rstructureOnly\"@\n" +
 	"\x12ListTablesResponse\x12*\n" +
 	"\x06tables\x18\x01 \x03(\v2\x12.sitekeep.v1.TableR\x06tables\";\n" +
 	"\x11ReadTablesRequest\x12\x0e\n" +

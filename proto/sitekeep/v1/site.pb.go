@@ -58,6 +58,11 @@ type Site struct {
 	DatabaseHost string `protobuf:"bytes,19,opt,name=database_host,json=databaseHost,proto3" json:"database_host,omitempty"`
 	// Backups leave out what is in directories that a valid CACHEDIR.TAG marks, the tag itself excepted.
 	ExcludeCaches bool `protobuf:"varint,20,opt,name=exclude_caches,json=excludeCaches,proto3" json:"exclude_caches,omitempty"`
+	// Patterns (as of a shell, by the whole name) of tables that backups take without their rows, beside the tables of
+	// caches that the site fills again by itself, which its kind knows.
+	StructureOnly []string `protobuf:"bytes,21,rep,name=structure_only,json=structureOnly,proto3" json:"structure_only,omitempty"`
+	// Backups take the rows of all tables, those of caches too. Not together with structure_only.
+	AllRows bool `protobuf:"varint,22,opt,name=all_rows,json=allRows,proto3" json:"all_rows,omitempty"`
 	// Absent if there was none that has shown anything.
 	LastDrill     *SiteDrill `protobuf:"bytes,30,opt,name=last_drill,json=lastDrill,proto3" json:"last_drill,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -230,6 +235,20 @@ func (x *Site) GetDatabaseHost() string {
 func (x *Site) GetExcludeCaches() bool {
 	if x != nil {
 		return x.ExcludeCaches
+	}
+	return false
+}
+
+func (x *Site) GetStructureOnly() []string {
+	if x != nil {
+		return x.StructureOnly
+	}
+	return nil
+}
+
+func (x *Site) GetAllRows() bool {
+	if x != nil {
+		return x.AllRows
 	}
 	return false
 }
@@ -1071,7 +1090,7 @@ type UpdateSiteRequest struct {
 	// Its name says which.
 	Site *Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	// Fields of site to set: aliases, kind, web_servers, db_server, root, docroot, database, client, excludes,
-	// exclude_caches, vhost, disabled.
+	// exclude_caches, structure_only, all_rows, vhost, disabled.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1394,7 +1413,7 @@ var File_sitekeep_v1_site_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\n" +
-	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\xb9\x05\n" +
+	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\xfb\x05\n" +
 	"\x04Site\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -1419,7 +1438,9 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\abackups\x18\x11 \x01(\x03R\abackups\x12!\n" +
 	"\fbackup_bytes\x18\x12 \x01(\x03R\vbackupBytes\x12#\n" +
 	"\rdatabase_host\x18\x13 \x01(\tR\fdatabaseHost\x12%\n" +
-	"\x0eexclude_caches\x18\x14 \x01(\bR\rexcludeCaches\x125\n" +
+	"\x0eexclude_caches\x18\x14 \x01(\bR\rexcludeCaches\x12%\n" +
+	"\x0estructure_only\x18\x15 \x03(\tR\rstructureOnly\x12\x19\n" +
+	"\ball_rows\x18\x16 \x01(\bR\aallRows\x125\n" +
 	"\n" +
 	"last_drill\x18\x1e \x01(\v2\x16.sitekeep.v1.SiteDrillR\tlastDrill\"\x95\x01\n" +
 	"\tSiteDrill\x12\x16\n" +

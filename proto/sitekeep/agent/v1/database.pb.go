@@ -196,7 +196,9 @@ type TableInfo struct {
 	Rows   uint64 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"`
 	Engine string `protobuf:"bytes,4,opt,name=engine,proto3" json:"engine,omitempty"`
 	// Of the rows in the dump, 16 hexadecimal digits: a sum of hashes, whatever the rows' order. Empty if unknown.
-	Checksum      string `protobuf:"bytes,5,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	Checksum string `protobuf:"bytes,5,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	// In a dump: its rows were left out on purpose.
+	StructureOnly bool `protobuf:"varint,6,opt,name=structure_only,json=structureOnly,proto3" json:"structure_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -266,6 +268,13 @@ func (x *TableInfo) GetChecksum() string {
 	return ""
 }
 
+func (x *TableInfo) GetStructureOnly() bool {
+	if x != nil {
+		return x.StructureOnly
+	}
+	return false
+}
+
 type DumpHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -277,12 +286,8 @@ type DumpHeader struct {
 	Level int32 `protobuf:"varint,4,opt,name=level,proto3" json:"level,omitempty"`
 	// Whether a base's frames follow.
 	HasBase bool `protobuf:"varint,5,opt,name=has_base,json=hasBase,proto3" json:"has_base,omitempty"`
-	// "native" or "client"; empty for the agent's own setting.
-	Engine string `protobuf:"bytes,6,opt,name=engine,proto3" json:"engine,omitempty"`
 	// Patterns of tables whose rows are left out, beside those of the agent's own setting.
 	StructureOnly []string `protobuf:"bytes,7,rep,name=structure_only,json=structureOnly,proto3" json:"structure_only,omitempty"`
-	// Connections that read at once; 0 for the agent's own setting.
-	Parallel      int32 `protobuf:"varint,8,opt,name=parallel,proto3" json:"parallel,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -352,25 +357,11 @@ func (x *DumpHeader) GetHasBase() bool {
 	return false
 }
 
-func (x *DumpHeader) GetEngine() string {
-	if x != nil {
-		return x.Engine
-	}
-	return ""
-}
-
 func (x *DumpHeader) GetStructureOnly() []string {
 	if x != nil {
 		return x.StructureOnly
 	}
 	return nil
-}
-
-func (x *DumpHeader) GetParallel() int32 {
-	if x != nil {
-		return x.Parallel
-	}
-	return 0
 }
 
 type DumpRequest struct {
@@ -1707,23 +1698,22 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\n" +
 	"free_bytes\x18\x06 \x01(\x04R\tfreeBytes\x12\x16\n" +
 	"\x06server\x18\a \x01(\tR\x06server\x12-\n" +
-	"\x12unknown_collations\x18\b \x03(\tR\x11unknownCollations\"{\n" +
+	"\x12unknown_collations\x18\b \x03(\tR\x11unknownCollations\"\xa2\x01\n" +
 	"\tTableInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04view\x18\x02 \x01(\bR\x04view\x12\x12\n" +
 	"\x04rows\x18\x03 \x01(\x04R\x04rows\x12\x16\n" +
 	"\x06engine\x18\x04 \x01(\tR\x06engine\x12\x1a\n" +
-	"\bchecksum\x18\x05 \x01(\tR\bchecksum\"\xde\x01\n" +
+	"\bchecksum\x18\x05 \x01(\tR\bchecksum\x12%\n" +
+	"\x0estructure_only\x18\x06 \x01(\bR\rstructureOnly\"\xc8\x01\n" +
 	"\n" +
 	"DumpHeader\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x18\n" +
 	"\asalvage\x18\x03 \x01(\bR\asalvage\x12\x14\n" +
 	"\x05level\x18\x04 \x01(\x05R\x05level\x12\x19\n" +
-	"\bhas_base\x18\x05 \x01(\bR\ahasBase\x12\x16\n" +
-	"\x06engine\x18\x06 \x01(\tR\x06engine\x12%\n" +
-	"\x0estructure_only\x18\a \x03(\tR\rstructureOnly\x12\x1a\n" +
-	"\bparallel\x18\b \x01(\x05R\bparallel\"\xb7\x01\n" +
+	"\bhas_base\x18\x05 \x01(\bR\ahasBase\x12%\n" +
+	"\x0estructure_only\x18\a \x03(\tR\rstructureOnlyJ\x04\b\x06\x10\aJ\x04\b\b\x10\tR\x06engineR\bparallel\"\xb7\x01\n" +
 	"\vDumpRequest\x127\n" +
 	"\x06header\x18\x01 \x01(\v2\x1d.sitekeep.agent.v1.DumpHeaderH\x00R\x06header\x122\n" +
 	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +

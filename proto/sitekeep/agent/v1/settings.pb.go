@@ -29,7 +29,9 @@ type DatabaseSettings struct {
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	User string `protobuf:"bytes,3,opt,name=user,proto3" json:"user,omitempty"`
 	// File that holds the settings, relative to the root or "../…" above it.
-	File          string `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
+	File string `protobuf:"bytes,4,opt,name=file,proto3" json:"file,omitempty"`
+	// In answers: patterns, with the site's prefix, of tables whose rows the site makes again by itself.
+	RebuiltTables []string `protobuf:"bytes,5,rep,name=rebuilt_tables,json=rebuiltTables,proto3" json:"rebuilt_tables,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -90,6 +92,13 @@ func (x *DatabaseSettings) GetFile() string {
 		return x.File
 	}
 	return ""
+}
+
+func (x *DatabaseSettings) GetRebuiltTables() []string {
+	if x != nil {
+		return x.RebuiltTables
+	}
+	return nil
 }
 
 type DetectSiteRequest struct {
@@ -1034,12 +1043,13 @@ var File_sitekeep_agent_v1_settings_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_settings_proto_rawDesc = "" +
 	"\n" +
-	" sitekeep/agent/v1/settings.proto\x12\x11sitekeep.agent.v1\x1a\x1dsitekeep/agent/v1/agent.proto\"b\n" +
+	" sitekeep/agent/v1/settings.proto\x12\x11sitekeep.agent.v1\x1a\x1dsitekeep/agent/v1/agent.proto\"\x89\x01\n" +
 	"\x10DatabaseSettings\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12\x12\n" +
-	"\x04file\x18\x04 \x01(\tR\x04file\"C\n" +
+	"\x04file\x18\x04 \x01(\tR\x04file\x12%\n" +
+	"\x0erebuilt_tables\x18\x05 \x03(\tR\rrebuiltTables\"C\n" +
 	"\x11DetectSiteRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\"\xbe\x01\n" +
 	"\x12DetectSiteResponse\x12\x12\n" +
