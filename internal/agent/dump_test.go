@@ -31,6 +31,18 @@ func TestDumpOptionsOfHeaderAndSettings(t *testing.T) {
 	}
 }
 
+// The limit is the operator's; the degree of the master's asking is bounded.
+func TestImportOptionsOfHeaderAndSettings(t *testing.T) {
+	a := &Agent{cfg: &config.Config{MySQL: &config.MySQL{Import: config.Import{MaxThreadsRunning: 7}}}}
+	header := &agentv1.ImportHeader{Name: "shop", User: "u", Parallel: 99, Tables: []string{"t"}}
+	got := a.importOptions(header)
+	got.Password = dbdump.Secret{}
+	want := dbdump.ImportOptions{Database: "shop", User: "u", Parallel: mostParallel, Tables: []string{"t"}, MaxRunning: 7}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDumpedTablesHaveChecksums(t *testing.T) {
 	dumped := dbdump.DumpSummary{Sections: []dbdump.SectionStats{
 		{Section: dbdump.Section{Kind: dbdump.SectionStructure, Name: "a"}},

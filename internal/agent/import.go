@@ -39,7 +39,7 @@ func (s *databaseService) Import(stream importStream) error {
 	}
 	var reply *agentv1.ImportResponse
 	err = s.withDatabase(stream.Context(), header.GetName(), func(in *dbdump.Instance) (err error) {
-		reply, err = runImport(stream.Context(), in, header, format, dumpFrameReader(stream))
+		reply, err = runImport(stream.Context(), in, s.importOptions(header), format, dumpFrameReader(stream))
 		return err
 	})
 	if err != nil {
@@ -48,15 +48,21 @@ func (s *databaseService) Import(stream importStream) error {
 	return stream.SendAndClose(reply)
 }
 
-func runImport(ctx context.Context, in *dbdump.Instance, header *agentv1.ImportHeader, format archive.Format, next func() (archive.Frame, error)) (*agentv1.ImportResponse, error) {
+// importOptions joins what the master asks for with the agent's own settings.
+func (a *Agent) importOptions(header *agentv1.ImportHeader) dbdump.ImportOptions {
+	return dbdump.ImportOptions{
+		Database: header.GetName(), User: header.GetUser(), Password: dbdump.NewSecret(header.GetPassword()),
+		Parallel: int(min(header.GetParallel(), mostParallel)), Tables: header.GetTables(),
+		MaxRunning: a.cfg.MySQL.Import.MaxThreadsRunning,
+	}
+}
+
+func runImport(ctx context.Context, in *dbdump.Instance, opts dbdump.ImportOptions, format archive.Format, next func() (archive.Frame, error)) (*agentv1.ImportResponse, error) {
 	plain, err := archive.NewPlainReader(ctx, format, next)
 	if err != nil {
 		return nil, err
 	}
-	summary, err := in.Import(ctx, dbdump.ImportOptions{
-		Database: header.GetName(), User: header.GetUser(), Password: dbdump.NewSecret(header.GetPassword()),
-		Parallel: int(min(header.GetParallel(), mostParallel)), Tables: header.GetTables(),
-	}, plain)
+	summary, err := in.Import(ctx, opts, plain)
 	if closeErr := plain.Close(); err == nil {
 		err = closeErr
 	}
@@ -64,7 +70,7 @@ func runImport(ctx context.Context, in *dbdump.Instance, header *agentv1.ImportH
 		return nil, err
 	}
 	reply := &agentv1.ImportResponse{Bytes: uint64(summary.Bytes), Statements: uint64(summary.Statements), Warnings: importWarnings(summary)}
-	reply.Tables, err = countTables(ctx, in, header.GetName())
+	reply.Tables, err = countTables(ctx, in, opts.Database)
 	return reply, err
 }
 

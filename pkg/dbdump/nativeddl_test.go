@@ -47,6 +47,27 @@ func TestKeyRangesCoverAll(t *testing.T) {
 	}
 }
 
+// A table that was just filled may be said to be empty: its keys tell.
+func TestRangeCount(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		bytes int64
+		width uint64
+		want  int64
+	}{
+		{"small", 16 << 10, 500, 1},
+		{"large rows", 200 << 20, 500, 50},
+		{"statistics of an empty table", 16 << 10, 240_000, 14},
+		{"keys that lie far apart", 16 << 10, 1 << 62, rangesByKey},
+		{"all keys there are", 0, math.MaxUint64, rangesByKey},
+		{"both", 400 << 20, 1 << 20, 100},
+	} {
+		if got := rangeCount(tt.bytes, tt.width); got != tt.want {
+			t.Errorf("%s: %d ranges, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestVersionedDefinitions(t *testing.T) {
 	view := versionedView("CREATE ALGORITHM=MERGE DEFINER=`a VIEW`@`%` SQL SECURITY DEFINER VIEW `v` AS select 'VIEW' WITH LOCAL CHECK OPTION")
 	want := "/*!50001 CREATE ALGORITHM=MERGE */\n/*!50013 DEFINER=`a VIEW`@`%` SQL SECURITY DEFINER */\n/*!50001 VIEW `v` AS select 'VIEW' */\n/*!50002 WITH LOCAL CHECK OPTION */"

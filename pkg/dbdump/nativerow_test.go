@@ -197,10 +197,12 @@ func TestPacketsCut(t *testing.T) {
 	}
 }
 
-func TestSuspectsFindAllSpecials(t *testing.T) {
+// Every byte, at every place in a word and behind the last one, beside plain
+// bytes and beside others that grow.
+func TestEscapedAtEveryPlace(t *testing.T) {
 	for c := range 256 {
-		for at := range 16 {
-			s := bytes.Repeat([]byte("a"), 16)
+		for at := range 19 {
+			s := bytes.Repeat([]byte("a"), 19)
 			s[at] = byte(c)
 			want := string(s)
 			for _, p := range []string{"\\", "'", "\"", "\x00", "\n", "\r", "\x1a"} {
@@ -212,7 +214,27 @@ func TestSuspectsFindAllSpecials(t *testing.T) {
 			if got := string(appendEscaped(nil, s)); got != want {
 				t.Fatalf("byte %#x at %d: %q, want %q", c, at, got, want)
 			}
+			quotes := append(bytes.Repeat([]byte{'"'}, 5), s...)
+			if got := string(appendEscaped([]byte("x"), quotes)); got != "x"+strings.Repeat(`\"`, 5)+want {
+				t.Fatalf("byte %#x at %d behind quotes: %q", c, at, got)
+			}
 		}
+	}
+}
+
+// The buffer that came last goes first, and no more are kept than were asked for.
+func TestFreeBuffers(t *testing.T) {
+	f := &freeBuffers{most: 2}
+	for _, text := range []string{"first", "second", "third"} {
+		f.put([]byte(text))
+	}
+	for _, want := range []string{"second", "first"} {
+		if b := f.get(); len(b) != 0 || string(b[:len(want)]) != want {
+			t.Errorf("got %q, want the buffer of %q", b[:cap(b)], want)
+		}
+	}
+	if b := f.get(); cap(b) != blockSize {
+		t.Errorf("a new buffer has room for %d bytes", cap(b))
 	}
 }
 

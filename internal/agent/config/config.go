@@ -52,6 +52,14 @@ type MySQL struct {
 	Advertise string `yaml:"advertise"`
 	// Dump is how databases are read.
 	Dump Dump `yaml:"dump"`
+	// Import is how databases are filled.
+	Import Import `yaml:"import"`
+}
+
+// Import says how databases are filled.
+type Import struct {
+	// MaxThreadsRunning lets an import pause while more threads of others run on the server; 0: never.
+	MaxThreadsRunning int `yaml:"max_threads_running"`
 }
 
 // Dump says how databases are read. A master may ask for more tables without

@@ -21,6 +21,9 @@ func (d *decoder) validate() {
 		d.validateServer(m)
 		d.validateLogin(m)
 		d.validateDump(m.Dump)
+		if m.Import.MaxThreadsRunning < 0 {
+			d.fault("mysql.import.max_threads_running", "%d is negative; give 0 for no limit", m.Import.MaxThreadsRunning)
+		}
 	}
 	if w := d.cfg.Webserver; w != nil {
 		d.validateWebserver(w.Validate())
