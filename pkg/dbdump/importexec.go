@@ -228,9 +228,15 @@ func (im *importer) sparingly(ctx context.Context, o order) error {
 
 const hintStatement = "the dump does not fit this database server: compare versions, collations and sql_mode"
 
+// hintDeadlock is for two of our own transactions.
+const hintDeadlock = "try again; if it fails again, the dump most likely has a value of a unique key twice in this table"
+
 // statementFailed names section and statement.
 func (im *importer) statementFailed(o order, err error) error {
 	f := classify(err)
+	if isDeadlock(err) {
+		f = fault{KindStatement, hintDeadlock}
+	}
 	switch f.kind {
 	case KindOther, KindBroken, KindExists, KindUnknownDatabase:
 		f = fault{KindStatement, hintStatement}

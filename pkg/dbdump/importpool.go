@@ -2,8 +2,11 @@ package dbdump
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/go-sql-driver/mysql"
 )
 
 // job is what a worker does: the rows of an INSERT, or the keys of a table.
@@ -106,14 +109,33 @@ func (p *pool) do(ctx context.Context, s *session, j job) error {
 	return s.rows(ctx, j.order, j.plan)
 }
 
-// note keeps the failure of the earliest statement.
+// errDeadlock is ER_LOCK_DEADLOCK.
+const errDeadlock = 1213
+
+// isDeadlock reports whether the server broke one off of two transactions that
+// waited for each other. Nobody else is in the database: it was two of ours,
+// with rows that cannot stand beside each other.
+func isDeadlock(err error) bool {
+	var me *mysql.MySQLError
+	return errors.As(err, &me) && me.Number == errDeadlock
+}
+
+// note keeps the failure of the earliest statement. A deadlock is only what
+// another statement's failure has led to, and gives way to any other.
 func (p *pool) note(number int64, err error) {
 	if err == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.stopped && (p.failed == nil || number < p.number) {
+	if p.stopped {
+		return
+	}
+	earlier := number < p.number
+	if p.failed != nil && isDeadlock(err) != isDeadlock(p.failed) {
+		earlier = isDeadlock(p.failed)
+	}
+	if p.failed == nil || earlier {
 		p.failed, p.number = err, number
 	}
 }
