@@ -83,6 +83,7 @@ const (
 	OriginManual    Origin = "manual"
 	OriginSafety    Origin = "safety"
 	OriginScheduled Origin = "scheduled"
+	OriginImported  Origin = "imported" // made of a tarball from elsewhere
 )
 
 // Backup is one tarball in the store, as the catalogue lists it.

@@ -21,6 +21,8 @@ type tarStream struct {
 	size int64 // plain bytes in all, once it has ended
 	// renamed maps top-level names to those that they have in the site.
 	renamed map[string]string
+	// strict refuses what stands behind the end.
+	strict bool
 }
 
 type countingReader struct {
@@ -95,7 +97,11 @@ func (s *tarStream) finish() error {
 	if s.in.n-s.end < endBlocks {
 		return fmt.Errorf("%w: the tar stream has no end mark", ErrIncomplete)
 	}
-	if _, err := io.Copy(io.Discard, onlyReader{&s.in}); err != nil {
+	rest := io.Discard
+	if s.strict {
+		rest = zerosOnly{}
+	}
+	if _, err := io.Copy(rest, onlyReader{&s.in}); err != nil {
 		return fmt.Errorf("read tar stream: %w", err)
 	}
 	s.size = s.in.n

@@ -48,7 +48,7 @@ type Backup struct {
 	// Tables of the dump, and their rows.
 	Tables int64 `protobuf:"varint,13,opt,name=tables,proto3" json:"tables,omitempty"`
 	Rows   int64 `protobuf:"varint,14,opt,name=rows,proto3" json:"rows,omitempty"`
-	// "manual", "scheduled" or "safety".
+	// "manual", "scheduled", "safety" or "imported".
 	Origin string `protobuf:"bytes,15,opt,name=origin,proto3" json:"origin,omitempty"`
 	// The task that made it.
 	Task string `protobuf:"bytes,16,opt,name=task,proto3" json:"task,omitempty"`
@@ -2232,8 +2232,10 @@ type ImportHeader struct {
 	Format string `protobuf:"bytes,4,opt,name=format,proto3" json:"format,omitempty"`
 	// The kind of the site; empty: as the tarball shows it.
 	Kind string `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"`
-	// Take a tarball without a dump.
-	FilesOnly     bool `protobuf:"varint,6,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
+	// Take a tarball without a dump, and without settings.
+	FilesOnly bool `protobuf:"varint,6,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
+	// Bytes of the tarball, if they are known: others are an error, and room for them is looked for first. 0: not known.
+	Size          int64 `protobuf:"varint,7,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2308,6 +2310,13 @@ func (x *ImportHeader) GetFilesOnly() bool {
 		return x.FilesOnly
 	}
 	return false
+}
+
+func (x *ImportHeader) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
 }
 
 type ImportBackupResponse struct {
@@ -2552,7 +2561,7 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\x13ImportBackupRequest\x121\n" +
 	"\x06header\x18\x01 \x01(\v2\x19.sitekeep.v1.ImportHeaderR\x06header\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12\x1b\n" +
-	"\tdump_name\x18\x03 \x01(\tR\bdumpName\"\xa7\x01\n" +
+	"\tdump_name\x18\x03 \x01(\tR\bdumpName\"\xbb\x01\n" +
 	"\fImportHeader\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x16\n" +
 	"\x06source\x18\x02 \x01(\tR\x06source\x12 \n" +
@@ -2560,7 +2569,8 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\x06format\x18\x04 \x01(\tR\x06format\x12\x12\n" +
 	"\x04kind\x18\x05 \x01(\tR\x04kind\x12\x1d\n" +
 	"\n" +
-	"files_only\x18\x06 \x01(\bR\tfilesOnly\"\x8e\x01\n" +
+	"files_only\x18\x06 \x01(\bR\tfilesOnly\x12\x12\n" +
+	"\x04size\x18\a \x01(\x03R\x04size\"\x8e\x01\n" +
 	"\x14ImportBackupResponse\x12+\n" +
 	"\x06backup\x18\x01 \x01(\v2\x13.sitekeep.v1.BackupR\x06backup\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
