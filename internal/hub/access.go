@@ -224,17 +224,32 @@ func (h *Hub) unaryAccess(ctx context.Context, req any, info *grpc.UnaryServerIn
 }
 
 func (h *Hub) streamAccess(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-	ctx, who, _, err := h.admit(stream.Context(), info.FullMethod)
+	ctx, who, r, err := h.admit(stream.Context(), info.FullMethod)
 	if err != nil {
 		h.audit(ctx, who, info.FullMethod, nil, err)
 		return err
 	}
-	return next(srv, &admittedStream{stream, ctx})
+	admitted := &admittedStream{ServerStream: stream, ctx: ctx}
+	err = next(srv, admitted)
+	if r.changes {
+		h.audit(ctx, who, info.FullMethod, admitted.first, err)
+	}
+	return err
 }
 
 type admittedStream struct {
 	grpc.ServerStream
-	ctx context.Context
+	ctx   context.Context
+	first any // message that came
+}
+
+// RecvMsg keeps the first message, which names what a stream is about.
+func (s *admittedStream) RecvMsg(m any) error {
+	err := s.ServerStream.RecvMsg(m)
+	if err == nil && s.first == nil {
+		s.first = m
+	}
+	return err
 }
 
 // Context returns the one that knows the caller.
@@ -260,6 +275,8 @@ func subject(req any) string {
 		return scopeText(&sitekeepv1.CreateBackupsRequest{All: q.All, Client: q.Client, Names: q.Names})
 	case *sitekeepv1.ApplyRequest:
 		return applyText(q)
+	case *sitekeepv1.ImportBackupRequest:
+		return q.GetHeader().GetSite()
 	case interface{ GetSite() string }:
 		return q.GetSite()
 	case interface{ GetName() string }:

@@ -17,6 +17,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/account"
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/hub/fleet"
+	"github.com/sitekeep/sitekeep/internal/intake"
 	"github.com/sitekeep/sitekeep/internal/pki"
 	"github.com/sitekeep/sitekeep/internal/policy"
 	"github.com/sitekeep/sitekeep/internal/restore"
@@ -33,6 +34,7 @@ type Deps struct {
 	Store     *store.Local
 	Tasks     *tasks.Manager
 	Restorer  *restore.Restorer
+	Importer  *intake.Importer
 	Fleet     *fleet.Fleet
 	Pruner    *policy.Pruner
 	Accounts  *account.Book

@@ -22,6 +22,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/clock"
 	"github.com/sitekeep/sitekeep/internal/hub"
 	"github.com/sitekeep/sitekeep/internal/hub/fleet"
+	"github.com/sitekeep/sitekeep/internal/intake"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/pki"
 	"github.com/sitekeep/sitekeep/internal/policy"
@@ -129,6 +130,9 @@ func (m *Master) openData(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := intake.CleanUp(filepath.Join(m.o.DataDir, storeDir)); err != nil {
+		return err
+	}
 	for _, name := range report.Removed {
 		m.o.Log.Info("removed what an interrupted backup left", "file", name)
 	}
@@ -176,11 +180,15 @@ func (m *Master) assemble() (err error) {
 	if m.tasks, err = m.newQueue(maker, restorer); err != nil {
 		return err
 	}
+	importer := intake.New(intake.Deps{
+		Store: m.store, Catalogue: m.catalogue, Dir: filepath.Join(m.o.DataDir, storeDir), Reserve: m.config.Reserve,
+		Software: "sitekeep " + m.o.Version, ZstdLevel: m.config.ZstdLevel, Now: m.o.Now,
+	})
 	m.inside = hub.NewInside()
 	m.later(m.inside.Close)
 	m.accounts = account.New(m.catalogue, m.o.Now)
 	m.hub = hub.New(hub.Deps{
-		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Fleet: m.fleet, CA: m.ca, Pruner: m.pruner, Accounts: m.accounts,
+		Catalogue: m.catalogue, Store: m.store, Tasks: m.tasks, Restorer: restorer, Importer: importer, Fleet: m.fleet, CA: m.ca, Pruner: m.pruner, Accounts: m.accounts,
 		Addresses: m.config.addresses(), Version: m.o.Version, Log: m.o.Log.Named("api"), Now: m.o.Now,
 		LimitsChanged: m.readLimits,
 	})

@@ -2327,7 +2327,9 @@ type ImportBackupResponse struct {
 	// What the site was called where the tarball was made; empty if it does not say.
 	OldName string `protobuf:"bytes,3,opt,name=old_name,json=oldName,proto3" json:"old_name,omitempty"`
 	// Set-id bits that were dropped, entries that were left out, and so on. They are the backup's warnings, too.
-	Warnings      []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,4,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// The directory that is served, relative to the site's, such as "web"; empty: the site's own.
+	Docroot       string `protobuf:"bytes,5,opt,name=docroot,proto3" json:"docroot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2388,6 +2390,13 @@ func (x *ImportBackupResponse) GetWarnings() []string {
 		return x.Warnings
 	}
 	return nil
+}
+
+func (x *ImportBackupResponse) GetDocroot() string {
+	if x != nil {
+		return x.Docroot
+	}
+	return ""
 }
 
 var File_sitekeep_v1_backup_proto protoreflect.FileDescriptor
@@ -2570,12 +2579,13 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\x04kind\x18\x05 \x01(\tR\x04kind\x12\x1d\n" +
 	"\n" +
 	"files_only\x18\x06 \x01(\bR\tfilesOnly\x12\x12\n" +
-	"\x04size\x18\a \x01(\x03R\x04size\"\x8e\x01\n" +
+	"\x04size\x18\a \x01(\x03R\x04size\"\xa8\x01\n" +
 	"\x14ImportBackupResponse\x12+\n" +
 	"\x06backup\x18\x01 \x01(\v2\x13.sitekeep.v1.BackupR\x06backup\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x19\n" +
 	"\bold_name\x18\x03 \x01(\tR\aoldName\x12\x1a\n" +
-	"\bwarnings\x18\x04 \x03(\tR\bwarnings2\x9c\t\n" +
+	"\bwarnings\x18\x04 \x03(\tR\bwarnings\x12\x18\n" +
+	"\adocroot\x18\x05 \x01(\tR\adocroot2\x9c\t\n" +
 	"\rBackupService\x12S\n" +
 	"\fCreateBackup\x12 .sitekeep.v1.CreateBackupRequest\x1a!.sitekeep.v1.CreateBackupResponse\x12V\n" +
 	"\rCreateBackups\x12!.sitekeep.v1.CreateBackupsRequest\x1a\".sitekeep.v1.CreateBackupsResponse\x12P\n" +
