@@ -228,6 +228,48 @@ func TestContentOfLinksAndDuplicates(t *testing.T) {
 	}
 }
 
+// gnuTar packs a directory that fill has filled.
+func gnuTar(t *testing.T, format string, fill func(dir string)) []byte {
+	t.Helper()
+	dir := t.TempDir()
+	fill(dir)
+	out, err := exec.Command("tar", format, "--sparse", "--mtime=@1700000000", "--owner=www-data:33", "--group=www-data:33", "-C", dir, "-c", "./").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func touch(t *testing.T, name string) string {
+	t.Helper()
+	if err := os.WriteFile(name, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// What GNU tar writes in either format comes in: long names, holes, names that are no UTF-8.
+func TestGNUTar(t *testing.T) {
+	long := strings.Repeat("long", 60)
+	for _, format := range []string{"--format=gnu", "--format=posix"} {
+		r := newRig(t)
+		got := r.imported(intake.Request{FilesOnly: true, Format: "tar.gz"}, gnuTar(t, format, func(dir string) {
+			deep := filepath.Join(dir, long, long)
+			r.must(os.MkdirAll(deep, 0o755))
+			r.must(os.WriteFile(filepath.Join(deep, "caf\xe9"), []byte("latin1"), 0o644))
+			r.must(os.Symlink(long+"/"+long, filepath.Join(dir, "link")))
+			r.must(os.WriteFile(filepath.Join(dir, "hole"), []byte("begin"), 0o600))
+			r.must(os.Truncate(filepath.Join(dir, "hole"), 1<<20))
+			r.must(os.Chmod(dir, 0o755))
+		}))
+		want := []string{"0755 ./", "0600 ./hole 1048576 bytes", "0777 ./link -> " + long + "/" + long, "0755 ./" + long + "/", "0755 ./" + long + "/" + long + "/",
+			"0644 ./" + long + "/" + long + "/caf\xe9 latin1"}
+		if list := r.contents(got.Backup); !slices.Equal(list, want) || got.Backup.Format != "tar.gz" {
+			t.Errorf("%s: got  %q\nwant %q", format, list, want)
+		}
+	}
+}
+
 // A name that is there already gets another id.
 func TestSameSecond(t *testing.T) {
 	r := newRig(t)
