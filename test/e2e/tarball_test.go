@@ -55,6 +55,9 @@ func (s *stage) plainTarballs(format, flag string) {
 	s.t.Helper()
 	s.backup("--format", format)
 	s.sameByTar(s.latest(), flag)
+	if format == "tar.gz" {
+		s.fitsAegir(s.latest())
+	}
 
 	file := filepath.Join(s.site.Root, "wp-content", "uploads", "late-"+format)
 	s.must(os.WriteFile(file, []byte("late\n"), 0o640))
