@@ -10,6 +10,7 @@ package phpserial
 import (
 	"bytes"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,10 +20,17 @@ const maxDepth = 200
 
 // Rewriter replaces texts. It may be used at the same time by many.
 type Rewriter struct {
-	replacer *strings.Replacer
-	old      []string
+	finds    func(text string) bool
+	replaces func(text string) string
 	// sameLength says that no replacement changes a length.
 	sameLength bool
+}
+
+// NewFunc returns a Rewriter for whoever finds texts by rules of its own.
+// replaces is called with contents of strings for which finds is true;
+// sameLength says that it never changes a length.
+func NewFunc(finds func(text string) bool, replaces func(text string) string, sameLength bool) *Rewriter {
+	return &Rewriter{finds: finds, replaces: replaces, sameLength: sameLength}
 }
 
 // New returns a Rewriter. Pairs are the old and the new text by turns; where
@@ -33,21 +41,23 @@ func New(pairs ...string) *Rewriter {
 	if len(pairs)%2 != 0 {
 		panic("phpserial: odd number of texts")
 	}
-	r := &Rewriter{sameLength: true}
-	var texts []string
+	var texts, old []string
+	sameLength := true
 	for i := 0; i < len(pairs); i += 2 {
 		from, to := pairs[i], pairs[i+1]
 		if from == "" {
 			continue
 		}
-		texts, r.old = append(texts, from, to), append(r.old, from)
+		texts, old = append(texts, from, to), append(old, from)
 		if e := slashes(from); e != from {
-			texts, r.old = append(texts, e, slashes(to)), append(r.old, e)
+			texts, old = append(texts, e, slashes(to)), append(old, e)
 		}
-		r.sameLength = r.sameLength && len(from) == len(to) && len(slashes(from)) == len(slashes(to))
+		sameLength = sameLength && len(from) == len(to) && len(slashes(from)) == len(slashes(to))
 	}
-	r.replacer = strings.NewReplacer(texts...)
-	return r
+	finds := func(text string) bool {
+		return slices.ContainsFunc(old, func(o string) bool { return strings.Contains(text, o) })
+	}
+	return NewFunc(finds, strings.NewReplacer(texts...).Replace, sameLength)
 }
 
 // slashes escapes slashes as PHP's json_encode does.
@@ -58,25 +68,16 @@ func slashes(text string) string { return strings.ReplaceAll(text, "/", `\/`) }
 // its lengths are wrong, is returned as it is, and so is a text that has pieces
 // of one in it: replacing in them would break them.
 func (r *Rewriter) Rewrite(value string) (string, bool) {
-	if !r.touches(value) {
+	if !r.finds(value) {
 		return value, false
 	}
 	out := r.text(value, 0)
 	return out, out != value
 }
 
-func (r *Rewriter) touches(value string) bool {
-	for _, old := range r.old {
-		if strings.Contains(value, old) {
-			return true
-		}
-	}
-	return false
-}
-
 // text rewrites the contents of a string.
 func (r *Rewriter) text(value string, depth int) string {
-	if !r.touches(value) {
+	if !r.finds(value) {
 		return value
 	}
 	if looksSerialised(value) {
@@ -89,7 +90,7 @@ func (r *Rewriter) text(value string, depth int) string {
 	if pieces.MatchString(value) && !r.sameLength {
 		return value
 	}
-	return r.replacer.Replace(value)
+	return r.replaces(value)
 }
 
 // pieces finds serialised strings within another text, such as a session, or

@@ -1,0 +1,62 @@
+// Package moved finds the addresses of a site that got another name or another
+// directory, in the values that PHP programs keep: in plain text, in what
+// serialize() writes, in JSON, in percent-encoded URLs.
+//
+// A name counts where it is the host of an address, behind "//", and where it
+// is all of a value; and only a whole one does: old.example is neither in
+// sub.old.example nor in old.example.org. It stays where it is a word in a text,
+// or behind the @ of a mail address. A directory counts with what lies below
+// it; /srv/old is neither in /srv/older nor in /backup/srv/old.
+//
+// What was replaced is not looked at again, but a second run over the same
+// values may find an old directory in a new one that lies below it: whoever
+// calls has to see that each value is rewritten once.
+package moved
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/sitekeep/sitekeep/pkg/sitekind/phpserial"
+)
+
+// Pair is what was, and what is in its place.
+type Pair struct{ Old, New string }
+
+// Move says what a site was called and where it lay, and what is in its place.
+// Names are host names, without a port; paths are clean and absolute.
+type Move struct{ Names, Paths []Pair }
+
+// IsZero reports whether nothing has moved.
+func (m Move) IsZero() bool { return len(m.clean().Names)+len(m.clean().Paths) == 0 }
+
+// clean leaves out pairs that change nothing, and puts the longest paths first:
+// of two directories of which one holds the other, the inner one counts.
+func (m Move) clean() Move {
+	same := func(p Pair) bool { return p.Old == "" || p.New == "" || p.Old == p.New }
+	out := Move{Names: slices.DeleteFunc(slices.Clone(m.Names), same), Paths: slices.DeleteFunc(slices.Clone(m.Paths), same)}
+	slices.SortStableFunc(out.Paths, func(a, b Pair) int { return cmp.Compare(len(b.Old), len(a.Old)) })
+	return out
+}
+
+// Rewriter returns what rewrites values; see phpserial.Rewriter.
+func (m Move) Rewriter() *phpserial.Rewriter {
+	f := newFinder(m.clean())
+	return phpserial.NewFunc(f.touches, f.replace, f.sameLength())
+}
+
+// Needles are texts of which every value holds at least one that the Rewriter
+// may change, whatever the case of letters.
+func (m Move) Needles() []string {
+	var out []string
+	c := m.clean()
+	for _, p := range c.Names {
+		out = append(out, p.Old)
+	}
+	for _, p := range c.Paths { // JSON may escape slashes, so that only what is between them is the same everywhere
+		out = append(out, p.Old[strings.LastIndexByte(p.Old, '/')+1:])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
