@@ -23,6 +23,7 @@ func (s *treeService) InspectTree(_ context.Context, req *agentv1.InspectTreeReq
 	}
 	return &agentv1.InspectTreeResponse{
 		LiveInode: state.Live, StagedInode: state.Staged, FreeBytes: state.FreeBytes, FreeInodes: state.FreeInodes,
+		Empty: state.Empty, NoParent: state.NoParent,
 	}, nil
 }
 

@@ -49,6 +49,8 @@ type TreeState struct {
 	StagedInode uint64 // 0: there is none
 	FreeBytes   uint64
 	FreeInodes  uint64 // 0: not counted
+	Empty       bool   // there is a live directory, and nothing in it
+	NoParent    bool   // the directory that the live one lies in, or would, is not there
 }
 
 // StagedTree is what was made of a tarball beside a live tree.
@@ -249,4 +251,24 @@ type TableExchange struct {
 type PathState struct {
 	Path         []byte
 	Live, Staged uint64 // inodes; 0: it is not there
+}
+
+// Move says what a site was called and where it lay, and what is in its place.
+type Move struct {
+	Names, Paths []Replacement
+}
+
+// Replacement is what was, and what is in its place.
+type Replacement struct{ Old, New string }
+
+// RewrittenTable is how much of a table has changed.
+type RewrittenTable struct {
+	Name         string
+	Rows, Values int64
+}
+
+// VhostState is what there is of a site's virtual host among those that an agent writes.
+type VhostState struct {
+	Exists  bool
+	Managed bool // the agent wrote it
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 
@@ -25,6 +26,8 @@ type Stager struct {
 type State struct {
 	Live, Staged          uint64 // inodes, 0: there is none
 	FreeBytes, FreeInodes uint64 // FreeInodes is 0 where they are not counted
+	Empty                 bool   // there is a live directory, and nothing in it
+	NoParent              bool   // the directory that the live one lies in is not there
 }
 
 // Inspect looks at the live and the staged tree and at the room for them.
@@ -41,14 +44,32 @@ func (s *Stager) Inspect(site *guard.Site, task string) (State, error) {
 	}
 	a, err := look(site, task)
 	if errs.Is(err, errs.NotFound) {
+		st.NoParent = true
 		return st, nil
 	}
 	if err != nil {
 		return st, err
 	}
 	defer a.close()
-	st.Live, st.Staged, err = a.inodes()
+	if st.Live, st.Staged, err = a.inodes(); err != nil || st.Live == 0 {
+		return st, err
+	}
+	st.Empty, err = a.empty()
 	return st, err
+}
+
+// empty reports whether nothing is in the live directory.
+func (a *area) empty() (bool, error) {
+	dir, err := a.parent.Open(a.site.Base())
+	if err != nil {
+		return false, a.explain("look into the site's directory", err)
+	}
+	defer dir.Close()
+	_, err = dir.Readdirnames(1)
+	if errors.Is(err, io.EOF) {
+		return true, nil
+	}
+	return false, err
 }
 
 func (a *area) inodes() (live, staged uint64, err error) {

@@ -223,6 +223,7 @@ func (a *Agent) InspectTree(ctx context.Context, site model.SiteRef, task string
 	p, err := call(ctx, a, a.tree.InspectTree, &agentv1.InspectTreeRequest{Site: ref(site), Task: task})
 	return model.TreeState{
 		LiveInode: p.GetLiveInode(), StagedInode: p.GetStagedInode(), FreeBytes: p.GetFreeBytes(), FreeInodes: p.GetFreeInodes(),
+		Empty: p.GetEmpty(), NoParent: p.GetNoParent(),
 	}, err
 }
 

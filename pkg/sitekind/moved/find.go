@@ -10,10 +10,11 @@ var hostMarks = []string{"//", `\/\/`, "%2F%2F", "%2f%2f"}
 type finder struct {
 	names []Pair
 	paths []Pair // as they are, and as JSON escapes them
+	again bool
 }
 
 func newFinder(m Move) *finder {
-	f := &finder{names: m.Names}
+	f := &finder{names: m.Names, again: m.Again}
 	for _, p := range m.Paths {
 		f.paths = append(f.paths, p, Pair{escaped(p.Old), escaped(p.New)})
 	}
@@ -90,7 +91,10 @@ func (f *finder) at(text string, i int) (n int, with string) {
 		return 0, ""
 	}
 	for _, p := range f.paths {
-		if strings.HasPrefix(text[i:], p.Old) && begins(text[:i]) && ends(text[i+len(p.Old):]) {
+		switch {
+		case f.again && strings.HasPrefix(p.New, p.Old) && isPath(text, i, p.New):
+			return 0, ""
+		case isPath(text, i, p.Old):
 			return len(p.Old), p.New
 		}
 	}
@@ -102,6 +106,11 @@ func (f *finder) at(text string, i int) (n int, with string) {
 		}
 	}
 	return 0, ""
+}
+
+// isPath reports whether a directory, or something below it, stands at a place.
+func isPath(text string, i int, path string) bool {
+	return strings.HasPrefix(text[i:], path) && begins(text[:i]) && ends(text[i+len(path):])
 }
 
 // host says how long the name is that a text begins with. Case does not matter

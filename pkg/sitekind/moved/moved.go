@@ -26,7 +26,12 @@ type Pair struct{ Old, New string }
 
 // Move says what a site was called and where it lay, and what is in its place.
 // Names are host names, without a port; paths are clean and absolute.
-type Move struct{ Names, Paths []Pair }
+type Move struct {
+	Names, Paths []Pair
+	// Again says that values may have been rewritten before: a directory that
+	// reads as the new one is left, also where the old one lies above it.
+	Again bool
+}
 
 // IsZero reports whether nothing has moved.
 func (m Move) IsZero() bool { return len(m.clean().Names)+len(m.clean().Paths) == 0 }
@@ -35,7 +40,7 @@ func (m Move) IsZero() bool { return len(m.clean().Names)+len(m.clean().Paths) =
 // of two directories of which one holds the other, the inner one counts.
 func (m Move) clean() Move {
 	same := func(p Pair) bool { return p.Old == "" || p.New == "" || p.Old == p.New }
-	out := Move{Names: slices.DeleteFunc(slices.Clone(m.Names), same), Paths: slices.DeleteFunc(slices.Clone(m.Paths), same)}
+	out := Move{Names: slices.DeleteFunc(slices.Clone(m.Names), same), Paths: slices.DeleteFunc(slices.Clone(m.Paths), same), Again: m.Again}
 	slices.SortStableFunc(out.Paths, func(a, b Pair) int { return cmp.Compare(len(b.Old), len(a.Old)) })
 	return out
 }

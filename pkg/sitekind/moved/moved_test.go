@@ -85,6 +85,20 @@ func TestNamesAreReplacedOnce(t *testing.T) {
 	}
 }
 
+// TestAgain is for directories of which one holds the other.
+func TestAgain(t *testing.T) {
+	for _, p := range []Pair{{"/srv/a", "/srv/a/b"}, {"/srv/a/b", "/srv/a"}, {"/srv/a", "/srv/ab"}} {
+		m := Move{Paths: []Pair{p}, Again: true}
+		once, _ := m.Rewriter().Rewrite("in " + p.Old + "/x and " + escaped(p.Old))
+		if want := "in " + p.New + "/x and " + escaped(p.New); once != want {
+			t.Errorf("%v: %q", p, once)
+		}
+		if twice, changed := m.Rewriter().Rewrite(once); changed {
+			t.Errorf("%v: a second time made %q of %q", p, twice, once)
+		}
+	}
+}
+
 func TestNothingMoved(t *testing.T) {
 	m := Move{Names: []Pair{{"a.example", "a.example"}, {"", "b"}}, Paths: []Pair{{"/a", ""}}}
 	if !m.IsZero() || example().IsZero() {

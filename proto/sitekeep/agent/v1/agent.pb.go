@@ -357,6 +357,114 @@ func (x *SiteRef) GetExternal() bool {
 	return false
 }
 
+// Move says what a site was called and where it lay, and what is in its place.
+type Move struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Host names, without a port.
+	Names []*Replacement `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	// Absolute directories.
+	Paths         []*Replacement `protobuf:"bytes,2,rep,name=paths,proto3" json:"paths,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Move) Reset() {
+	*x = Move{}
+	mi := &file_sitekeep_agent_v1_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Move) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Move) ProtoMessage() {}
+
+func (x *Move) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Move.ProtoReflect.Descriptor instead.
+func (*Move) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Move) GetNames() []*Replacement {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *Move) GetPaths() []*Replacement {
+	if x != nil {
+		return x.Paths
+	}
+	return nil
+}
+
+// Replacement is what was, and what is in its place.
+type Replacement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Old           string                 `protobuf:"bytes,1,opt,name=old,proto3" json:"old,omitempty"`
+	New           string                 `protobuf:"bytes,2,opt,name=new,proto3" json:"new,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Replacement) Reset() {
+	*x = Replacement{}
+	mi := &file_sitekeep_agent_v1_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Replacement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Replacement) ProtoMessage() {}
+
+func (x *Replacement) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Replacement.ProtoReflect.Descriptor instead.
+func (*Replacement) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Replacement) GetOld() string {
+	if x != nil {
+		return x.Old
+	}
+	return ""
+}
+
+func (x *Replacement) GetNew() string {
+	if x != nil {
+		return x.New
+	}
+	return ""
+}
+
 var File_sitekeep_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
@@ -389,7 +497,13 @@ const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
 	"\x04root\x18\x03 \x01(\tR\x04root\x12\x18\n" +
 	"\adocroot\x18\x04 \x01(\tR\adocroot\x12\x18\n" +
 	"\aaliases\x18\x05 \x03(\tR\aaliases\x12\x1a\n" +
-	"\bexternal\x18\x06 \x01(\bR\bexternal2`\n" +
+	"\bexternal\x18\x06 \x01(\bR\bexternal\"r\n" +
+	"\x04Move\x124\n" +
+	"\x05names\x18\x01 \x03(\v2\x1e.sitekeep.agent.v1.ReplacementR\x05names\x124\n" +
+	"\x05paths\x18\x02 \x03(\v2\x1e.sitekeep.agent.v1.ReplacementR\x05paths\"1\n" +
+	"\vReplacement\x12\x10\n" +
+	"\x03old\x18\x01 \x01(\tR\x03old\x12\x10\n" +
+	"\x03new\x18\x02 \x01(\tR\x03new2`\n" +
 	"\fAgentService\x12P\n" +
 	"\aGetInfo\x12!.sitekeep.agent.v1.GetInfoRequest\x1a\".sitekeep.agent.v1.GetInfoResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
@@ -405,25 +519,29 @@ func file_sitekeep_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_agent_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_sitekeep_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_sitekeep_agent_v1_agent_proto_goTypes = []any{
 	(*GetInfoRequest)(nil),        // 0: sitekeep.agent.v1.GetInfoRequest
 	(*GetInfoResponse)(nil),       // 1: sitekeep.agent.v1.GetInfoResponse
 	(*Root)(nil),                  // 2: sitekeep.agent.v1.Root
 	(*SiteRef)(nil),               // 3: sitekeep.agent.v1.SiteRef
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*Move)(nil),                  // 4: sitekeep.agent.v1.Move
+	(*Replacement)(nil),           // 5: sitekeep.agent.v1.Replacement
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
 }
 var file_sitekeep_agent_v1_agent_proto_depIdxs = []int32{
-	4, // 0: sitekeep.agent.v1.GetInfoResponse.now:type_name -> google.protobuf.Timestamp
+	6, // 0: sitekeep.agent.v1.GetInfoResponse.now:type_name -> google.protobuf.Timestamp
 	2, // 1: sitekeep.agent.v1.GetInfoResponse.roots:type_name -> sitekeep.agent.v1.Root
-	4, // 2: sitekeep.agent.v1.GetInfoResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
-	0, // 3: sitekeep.agent.v1.AgentService.GetInfo:input_type -> sitekeep.agent.v1.GetInfoRequest
-	1, // 4: sitekeep.agent.v1.AgentService.GetInfo:output_type -> sitekeep.agent.v1.GetInfoResponse
-	4, // [4:5] is the sub-list for method output_type
-	3, // [3:4] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	6, // 2: sitekeep.agent.v1.GetInfoResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
+	5, // 3: sitekeep.agent.v1.Move.names:type_name -> sitekeep.agent.v1.Replacement
+	5, // 4: sitekeep.agent.v1.Move.paths:type_name -> sitekeep.agent.v1.Replacement
+	0, // 5: sitekeep.agent.v1.AgentService.GetInfo:input_type -> sitekeep.agent.v1.GetInfoRequest
+	1, // 6: sitekeep.agent.v1.AgentService.GetInfo:output_type -> sitekeep.agent.v1.GetInfoResponse
+	6, // [6:7] is the sub-list for method output_type
+	5, // [5:6] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_agent_proto_init() }
@@ -437,7 +555,7 @@ func file_sitekeep_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_agent_proto_rawDesc), len(file_sitekeep_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

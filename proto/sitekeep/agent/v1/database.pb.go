@@ -1677,11 +1677,195 @@ func (*ExchangeTablesResponse) Descriptor() ([]byte, []int) {
 	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{21}
 }
 
+type RewriteTablesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The account made by CreateDatabase.
+	User          string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	Password      string `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
+	Move          *Move  `protobuf:"bytes,4,opt,name=move,proto3" json:"move,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteTablesRequest) Reset() {
+	*x = RewriteTablesRequest{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteTablesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteTablesRequest) ProtoMessage() {}
+
+func (x *RewriteTablesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteTablesRequest.ProtoReflect.Descriptor instead.
+func (*RewriteTablesRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RewriteTablesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RewriteTablesRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *RewriteTablesRequest) GetPassword() string {
+	if x != nil {
+		return x.Password
+	}
+	return ""
+}
+
+func (x *RewriteTablesRequest) GetMove() *Move {
+	if x != nil {
+		return x.Move
+	}
+	return nil
+}
+
+type RewriteTablesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Those in which something has changed, by name.
+	Tables []*RewrittenTable `protobuf:"bytes,1,rep,name=tables,proto3" json:"tables,omitempty"`
+	// Tables and rows that were left as they are, and why.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteTablesResponse) Reset() {
+	*x = RewriteTablesResponse{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteTablesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteTablesResponse) ProtoMessage() {}
+
+func (x *RewriteTablesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteTablesResponse.ProtoReflect.Descriptor instead.
+func (*RewriteTablesResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *RewriteTablesResponse) GetTables() []*RewrittenTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *RewriteTablesResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// RewrittenTable is how much of a table has changed.
+type RewrittenTable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Rows          int64                  `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	Values        int64                  `protobuf:"varint,3,opt,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewrittenTable) Reset() {
+	*x = RewrittenTable{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewrittenTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewrittenTable) ProtoMessage() {}
+
+func (x *RewrittenTable) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewrittenTable.ProtoReflect.Descriptor instead.
+func (*RewrittenTable) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RewrittenTable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RewrittenTable) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *RewrittenTable) GetValues() int64 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
 var File_sitekeep_agent_v1_database_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\n" +
-	" sitekeep/agent/v1/database.proto\x12\x11sitekeep.agent.v1\x1a\x1dsitekeep/agent/v1/frame.proto\"k\n" +
+	" sitekeep/agent/v1/database.proto\x12\x11sitekeep.agent.v1\x1a\x1dsitekeep/agent/v1/agent.proto\x1a\x1dsitekeep/agent/v1/frame.proto\"k\n" +
 	"\x16InspectDatabaseRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -1801,7 +1985,19 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\aexisted\x18\x02 \x01(\bR\aexisted\x12=\n" +
 	"\fold_triggers\x18\x03 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\voldTriggers\x12=\n" +
 	"\fnew_triggers\x18\x04 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\vnewTriggers\"\x18\n" +
-	"\x16ExchangeTablesResponse2\xac\x05\n" +
+	"\x16ExchangeTablesResponse\"\x8c\x01\n" +
+	"\x14RewriteTablesRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04user\x18\x02 \x01(\tR\x04user\x12\x1f\n" +
+	"\bpassword\x18\x03 \x01(\tB\x03\x80\x01\x01R\bpassword\x12+\n" +
+	"\x04move\x18\x04 \x01(\v2\x17.sitekeep.agent.v1.MoveR\x04move\"n\n" +
+	"\x15RewriteTablesResponse\x129\n" +
+	"\x06tables\x18\x01 \x03(\v2!.sitekeep.agent.v1.RewrittenTableR\x06tables\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"P\n" +
+	"\x0eRewrittenTable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12\x16\n" +
+	"\x06values\x18\x03 \x01(\x03R\x06values2\x90\x06\n" +
 	"\x0fDatabaseService\x12h\n" +
 	"\x0fInspectDatabase\x12).sitekeep.agent.v1.InspectDatabaseRequest\x1a*.sitekeep.agent.v1.InspectDatabaseResponse\x12K\n" +
 	"\x04Dump\x12\x1e.sitekeep.agent.v1.DumpRequest\x1a\x1f.sitekeep.agent.v1.DumpResponse(\x010\x01\x12e\n" +
@@ -1809,7 +2005,8 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\x06Import\x12 .sitekeep.agent.v1.ImportRequest\x1a!.sitekeep.agent.v1.ImportResponse(\x01\x12_\n" +
 	"\fDropDatabase\x12&.sitekeep.agent.v1.DropDatabaseRequest\x1a'.sitekeep.agent.v1.DropDatabaseResponse\x12b\n" +
 	"\rInspectTables\x12'.sitekeep.agent.v1.InspectTablesRequest\x1a(.sitekeep.agent.v1.InspectTablesResponse\x12e\n" +
-	"\x0eExchangeTables\x12(.sitekeep.agent.v1.ExchangeTablesRequest\x1a).sitekeep.agent.v1.ExchangeTablesResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
+	"\x0eExchangeTables\x12(.sitekeep.agent.v1.ExchangeTablesRequest\x1a).sitekeep.agent.v1.ExchangeTablesResponse\x12b\n" +
+	"\rRewriteTables\x12'.sitekeep.agent.v1.RewriteTablesRequest\x1a(.sitekeep.agent.v1.RewriteTablesResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sitekeep_agent_v1_database_proto_rawDescOnce sync.Once
@@ -1823,7 +2020,7 @@ func file_sitekeep_agent_v1_database_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_database_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*InspectDatabaseRequest)(nil),  // 0: sitekeep.agent.v1.InspectDatabaseRequest
 	(*InspectDatabaseResponse)(nil), // 1: sitekeep.agent.v1.InspectDatabaseResponse
@@ -1847,53 +2044,61 @@ var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*ExchangeTablesRequest)(nil),   // 19: sitekeep.agent.v1.ExchangeTablesRequest
 	(*TableSwap)(nil),               // 20: sitekeep.agent.v1.TableSwap
 	(*ExchangeTablesResponse)(nil),  // 21: sitekeep.agent.v1.ExchangeTablesResponse
-	(*BaseIndex)(nil),               // 22: sitekeep.agent.v1.BaseIndex
-	(*StreamEnd)(nil),               // 23: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),                   // 24: sitekeep.agent.v1.Frame
-	(*Reference)(nil),               // 25: sitekeep.agent.v1.Reference
-	(*Warning)(nil),                 // 26: sitekeep.agent.v1.Warning
-	(*StreamSummary)(nil),           // 27: sitekeep.agent.v1.StreamSummary
+	(*RewriteTablesRequest)(nil),    // 22: sitekeep.agent.v1.RewriteTablesRequest
+	(*RewriteTablesResponse)(nil),   // 23: sitekeep.agent.v1.RewriteTablesResponse
+	(*RewrittenTable)(nil),          // 24: sitekeep.agent.v1.RewrittenTable
+	(*BaseIndex)(nil),               // 25: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),               // 26: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                   // 27: sitekeep.agent.v1.Frame
+	(*Reference)(nil),               // 28: sitekeep.agent.v1.Reference
+	(*Warning)(nil),                 // 29: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),           // 30: sitekeep.agent.v1.StreamSummary
+	(*Move)(nil),                    // 31: sitekeep.agent.v1.Move
 }
 var file_sitekeep_agent_v1_database_proto_depIdxs = []int32{
 	2,  // 0: sitekeep.agent.v1.InspectDatabaseResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
 	3,  // 1: sitekeep.agent.v1.DumpRequest.header:type_name -> sitekeep.agent.v1.DumpHeader
-	22, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	23, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	24, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	25, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	26, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	25, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	26, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	27, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	28, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	29, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
 	7,  // 7: sitekeep.agent.v1.DumpResponse.summary:type_name -> sitekeep.agent.v1.DumpSummary
 	6,  // 8: sitekeep.agent.v1.DumpResponse.start:type_name -> sitekeep.agent.v1.DumpStart
-	27, // 9: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
+	30, // 9: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
 	2,  // 10: sitekeep.agent.v1.DumpSummary.tables:type_name -> sitekeep.agent.v1.TableInfo
 	10, // 11: sitekeep.agent.v1.ImportRequest.header:type_name -> sitekeep.agent.v1.ImportHeader
-	24, // 12: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	23, // 13: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	27, // 12: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	26, // 13: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
 	2,  // 14: sitekeep.agent.v1.ImportResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
 	16, // 15: sitekeep.agent.v1.TableDetail.triggers:type_name -> sitekeep.agent.v1.Trigger
 	17, // 16: sitekeep.agent.v1.InspectTablesResponse.tables:type_name -> sitekeep.agent.v1.TableDetail
 	20, // 17: sitekeep.agent.v1.ExchangeTablesRequest.tables:type_name -> sitekeep.agent.v1.TableSwap
 	16, // 18: sitekeep.agent.v1.TableSwap.old_triggers:type_name -> sitekeep.agent.v1.Trigger
 	16, // 19: sitekeep.agent.v1.TableSwap.new_triggers:type_name -> sitekeep.agent.v1.Trigger
-	0,  // 20: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
-	4,  // 21: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
-	8,  // 22: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
-	11, // 23: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
-	13, // 24: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
-	15, // 25: sitekeep.agent.v1.DatabaseService.InspectTables:input_type -> sitekeep.agent.v1.InspectTablesRequest
-	19, // 26: sitekeep.agent.v1.DatabaseService.ExchangeTables:input_type -> sitekeep.agent.v1.ExchangeTablesRequest
-	1,  // 27: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
-	5,  // 28: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
-	9,  // 29: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
-	12, // 30: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
-	14, // 31: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
-	18, // 32: sitekeep.agent.v1.DatabaseService.InspectTables:output_type -> sitekeep.agent.v1.InspectTablesResponse
-	21, // 33: sitekeep.agent.v1.DatabaseService.ExchangeTables:output_type -> sitekeep.agent.v1.ExchangeTablesResponse
-	27, // [27:34] is the sub-list for method output_type
-	20, // [20:27] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	31, // 20: sitekeep.agent.v1.RewriteTablesRequest.move:type_name -> sitekeep.agent.v1.Move
+	24, // 21: sitekeep.agent.v1.RewriteTablesResponse.tables:type_name -> sitekeep.agent.v1.RewrittenTable
+	0,  // 22: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
+	4,  // 23: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
+	8,  // 24: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
+	11, // 25: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
+	13, // 26: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
+	15, // 27: sitekeep.agent.v1.DatabaseService.InspectTables:input_type -> sitekeep.agent.v1.InspectTablesRequest
+	19, // 28: sitekeep.agent.v1.DatabaseService.ExchangeTables:input_type -> sitekeep.agent.v1.ExchangeTablesRequest
+	22, // 29: sitekeep.agent.v1.DatabaseService.RewriteTables:input_type -> sitekeep.agent.v1.RewriteTablesRequest
+	1,  // 30: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
+	5,  // 31: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
+	9,  // 32: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
+	12, // 33: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
+	14, // 34: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
+	18, // 35: sitekeep.agent.v1.DatabaseService.InspectTables:output_type -> sitekeep.agent.v1.InspectTablesResponse
+	21, // 36: sitekeep.agent.v1.DatabaseService.ExchangeTables:output_type -> sitekeep.agent.v1.ExchangeTablesResponse
+	23, // 37: sitekeep.agent.v1.DatabaseService.RewriteTables:output_type -> sitekeep.agent.v1.RewriteTablesResponse
+	30, // [30:38] is the sub-list for method output_type
+	22, // [22:30] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_database_proto_init() }
@@ -1901,6 +2106,7 @@ func file_sitekeep_agent_v1_database_proto_init() {
 	if File_sitekeep_agent_v1_database_proto != nil {
 		return
 	}
+	file_sitekeep_agent_v1_agent_proto_init()
 	file_sitekeep_agent_v1_frame_proto_init()
 	file_sitekeep_agent_v1_database_proto_msgTypes[4].OneofWrappers = []any{
 		(*DumpRequest_Header)(nil),
@@ -1925,7 +2131,7 @@ func file_sitekeep_agent_v1_database_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_database_proto_rawDesc), len(file_sitekeep_agent_v1_database_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,7 @@ const (
 	DatabaseService_DropDatabase_FullMethodName    = "/sitekeep.agent.v1.DatabaseService/DropDatabase"
 	DatabaseService_InspectTables_FullMethodName   = "/sitekeep.agent.v1.DatabaseService/InspectTables"
 	DatabaseService_ExchangeTables_FullMethodName  = "/sitekeep.agent.v1.DatabaseService/ExchangeTables"
+	DatabaseService_RewriteTables_FullMethodName   = "/sitekeep.agent.v1.DatabaseService/RewriteTables"
 )
 
 // DatabaseServiceClient is the client API for DatabaseService service.
@@ -53,6 +54,10 @@ type DatabaseServiceClient interface {
 	// It looks where each table lies and moves only what is not there yet: so it may be repeated, also after it was
 	// broken off.
 	ExchangeTables(ctx context.Context, in *ExchangeTablesRequest, opts ...grpc.CallOption) (*ExchangeTablesResponse, error)
+	// RewriteTables puts a site's new name and directory in place of the old ones in all tables of a database, as its user,
+	// a table at a time, each in one transaction. Not repeatable: a second run may find an old directory within a new one.
+	// Whoever repeats it imports the dump anew before.
+	RewriteTables(ctx context.Context, in *RewriteTablesRequest, opts ...grpc.CallOption) (*RewriteTablesResponse, error)
 }
 
 type databaseServiceClient struct {
@@ -139,6 +144,16 @@ func (c *databaseServiceClient) ExchangeTables(ctx context.Context, in *Exchange
 	return out, nil
 }
 
+func (c *databaseServiceClient) RewriteTables(ctx context.Context, in *RewriteTablesRequest, opts ...grpc.CallOption) (*RewriteTablesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RewriteTablesResponse)
+	err := c.cc.Invoke(ctx, DatabaseService_RewriteTables_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DatabaseServiceServer is the server API for DatabaseService service.
 // All implementations must embed UnimplementedDatabaseServiceServer
 // for forward compatibility.
@@ -164,6 +179,10 @@ type DatabaseServiceServer interface {
 	// It looks where each table lies and moves only what is not there yet: so it may be repeated, also after it was
 	// broken off.
 	ExchangeTables(context.Context, *ExchangeTablesRequest) (*ExchangeTablesResponse, error)
+	// RewriteTables puts a site's new name and directory in place of the old ones in all tables of a database, as its user,
+	// a table at a time, each in one transaction. Not repeatable: a second run may find an old directory within a new one.
+	// Whoever repeats it imports the dump anew before.
+	RewriteTables(context.Context, *RewriteTablesRequest) (*RewriteTablesResponse, error)
 	mustEmbedUnimplementedDatabaseServiceServer()
 }
 
@@ -194,6 +213,9 @@ func (UnimplementedDatabaseServiceServer) InspectTables(context.Context, *Inspec
 }
 func (UnimplementedDatabaseServiceServer) ExchangeTables(context.Context, *ExchangeTablesRequest) (*ExchangeTablesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ExchangeTables not implemented")
+}
+func (UnimplementedDatabaseServiceServer) RewriteTables(context.Context, *RewriteTablesRequest) (*RewriteTablesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RewriteTables not implemented")
 }
 func (UnimplementedDatabaseServiceServer) mustEmbedUnimplementedDatabaseServiceServer() {}
 func (UnimplementedDatabaseServiceServer) testEmbeddedByValue()                         {}
@@ -320,6 +342,24 @@ func _DatabaseService_ExchangeTables_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DatabaseService_RewriteTables_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RewriteTablesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DatabaseServiceServer).RewriteTables(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DatabaseService_RewriteTables_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DatabaseServiceServer).RewriteTables(ctx, req.(*RewriteTablesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DatabaseService_ServiceDesc is the grpc.ServiceDesc for DatabaseService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -346,6 +386,10 @@ var DatabaseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ExchangeTables",
 			Handler:    _DatabaseService_ExchangeTables_Handler,
+		},
+		{
+			MethodName: "RewriteTables",
+			Handler:    _DatabaseService_RewriteTables_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -1039,6 +1039,111 @@ func (x *ObserveAddressResponse) GetHost() string {
 	return ""
 }
 
+type RewriteSettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Task          string                 `protobuf:"bytes,2,opt,name=task,proto3" json:"task,omitempty"`
+	Move          *Move                  `protobuf:"bytes,3,opt,name=move,proto3" json:"move,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteSettingsRequest) Reset() {
+	*x = RewriteSettingsRequest{}
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteSettingsRequest) ProtoMessage() {}
+
+func (x *RewriteSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteSettingsRequest.ProtoReflect.Descriptor instead.
+func (*RewriteSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RewriteSettingsRequest) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+func (x *RewriteSettingsRequest) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *RewriteSettingsRequest) GetMove() *Move {
+	if x != nil {
+		return x.Move
+	}
+	return nil
+}
+
+type RewriteSettingsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The names of the settings that have changed.
+	Changed       []string `protobuf:"bytes,1,rep,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RewriteSettingsResponse) Reset() {
+	*x = RewriteSettingsResponse{}
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RewriteSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RewriteSettingsResponse) ProtoMessage() {}
+
+func (x *RewriteSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_settings_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RewriteSettingsResponse.ProtoReflect.Descriptor instead.
+func (*RewriteSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_settings_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RewriteSettingsResponse) GetChanged() []string {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
 var File_sitekeep_agent_v1_settings_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_settings_proto_rawDesc = "" +
@@ -1102,7 +1207,13 @@ const file_sitekeep_agent_v1_settings_proto_rawDesc = "" +
 	"\x15ObserveAddressRequest\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\",\n" +
 	"\x16ObserveAddressResponse\x12\x12\n" +
-	"\x04host\x18\x01 \x01(\tR\x04host2\x9b\a\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\"\x89\x01\n" +
+	"\x16RewriteSettingsRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\x12+\n" +
+	"\x04move\x18\x03 \x01(\v2\x17.sitekeep.agent.v1.MoveR\x04move\"3\n" +
+	"\x17RewriteSettingsResponse\x12\x18\n" +
+	"\achanged\x18\x01 \x03(\tR\achanged2\x85\b\n" +
 	"\x0fSettingsService\x12Y\n" +
 	"\n" +
 	"DetectSite\x12$.sitekeep.agent.v1.DetectSiteRequest\x1a%.sitekeep.agent.v1.DetectSiteResponse\x12_\n" +
@@ -1113,7 +1224,8 @@ const file_sitekeep_agent_v1_settings_proto_rawDesc = "" +
 	"\rCarrySettings\x12'.sitekeep.agent.v1.CarrySettingsRequest\x1a(.sitekeep.agent.v1.CarrySettingsResponse\x12e\n" +
 	"\x0eSwitchSettings\x12(.sitekeep.agent.v1.SwitchSettingsRequest\x1a).sitekeep.agent.v1.SwitchSettingsResponse\x12e\n" +
 	"\x0eRevertSettings\x12(.sitekeep.agent.v1.RevertSettingsRequest\x1a).sitekeep.agent.v1.RevertSettingsResponse\x12e\n" +
-	"\x0eObserveAddress\x12(.sitekeep.agent.v1.ObserveAddressRequest\x1a).sitekeep.agent.v1.ObserveAddressResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
+	"\x0eObserveAddress\x12(.sitekeep.agent.v1.ObserveAddressRequest\x1a).sitekeep.agent.v1.ObserveAddressResponse\x12h\n" +
+	"\x0fRewriteSettings\x12).sitekeep.agent.v1.RewriteSettingsRequest\x1a*.sitekeep.agent.v1.RewriteSettingsResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sitekeep_agent_v1_settings_proto_rawDescOnce sync.Once
@@ -1127,7 +1239,7 @@ func file_sitekeep_agent_v1_settings_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_settings_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_sitekeep_agent_v1_settings_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_sitekeep_agent_v1_settings_proto_goTypes = []any{
 	(*DatabaseSettings)(nil),         // 0: sitekeep.agent.v1.DatabaseSettings
 	(*DetectSiteRequest)(nil),        // 1: sitekeep.agent.v1.DetectSiteRequest
@@ -1148,46 +1260,53 @@ var file_sitekeep_agent_v1_settings_proto_goTypes = []any{
 	(*CheckPermissionsResponse)(nil), // 16: sitekeep.agent.v1.CheckPermissionsResponse
 	(*ObserveAddressRequest)(nil),    // 17: sitekeep.agent.v1.ObserveAddressRequest
 	(*ObserveAddressResponse)(nil),   // 18: sitekeep.agent.v1.ObserveAddressResponse
-	(*SiteRef)(nil),                  // 19: sitekeep.agent.v1.SiteRef
+	(*RewriteSettingsRequest)(nil),   // 19: sitekeep.agent.v1.RewriteSettingsRequest
+	(*RewriteSettingsResponse)(nil),  // 20: sitekeep.agent.v1.RewriteSettingsResponse
+	(*SiteRef)(nil),                  // 21: sitekeep.agent.v1.SiteRef
+	(*Move)(nil),                     // 22: sitekeep.agent.v1.Move
 }
 var file_sitekeep_agent_v1_settings_proto_depIdxs = []int32{
-	19, // 0: sitekeep.agent.v1.DetectSiteRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 0: sitekeep.agent.v1.DetectSiteRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 1: sitekeep.agent.v1.DetectSiteResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	19, // 2: sitekeep.agent.v1.ReadSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 2: sitekeep.agent.v1.ReadSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 3: sitekeep.agent.v1.ReadSettingsResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	19, // 4: sitekeep.agent.v1.WriteSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 4: sitekeep.agent.v1.WriteSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 5: sitekeep.agent.v1.WriteSettingsRequest.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	19, // 6: sitekeep.agent.v1.CarrySettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 6: sitekeep.agent.v1.CarrySettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 7: sitekeep.agent.v1.CarrySettingsResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	19, // 8: sitekeep.agent.v1.SwitchSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 8: sitekeep.agent.v1.SwitchSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 9: sitekeep.agent.v1.SwitchSettingsRequest.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	19, // 10: sitekeep.agent.v1.RevertSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	19, // 11: sitekeep.agent.v1.ProbeDatabaseRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 10: sitekeep.agent.v1.RevertSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 11: sitekeep.agent.v1.ProbeDatabaseRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	0,  // 12: sitekeep.agent.v1.ProbeDatabaseResponse.settings:type_name -> sitekeep.agent.v1.DatabaseSettings
-	19, // 13: sitekeep.agent.v1.CheckPermissionsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	1,  // 14: sitekeep.agent.v1.SettingsService.DetectSite:input_type -> sitekeep.agent.v1.DetectSiteRequest
-	3,  // 15: sitekeep.agent.v1.SettingsService.ReadSettings:input_type -> sitekeep.agent.v1.ReadSettingsRequest
-	5,  // 16: sitekeep.agent.v1.SettingsService.WriteSettings:input_type -> sitekeep.agent.v1.WriteSettingsRequest
-	13, // 17: sitekeep.agent.v1.SettingsService.ProbeDatabase:input_type -> sitekeep.agent.v1.ProbeDatabaseRequest
-	15, // 18: sitekeep.agent.v1.SettingsService.CheckPermissions:input_type -> sitekeep.agent.v1.CheckPermissionsRequest
-	7,  // 19: sitekeep.agent.v1.SettingsService.CarrySettings:input_type -> sitekeep.agent.v1.CarrySettingsRequest
-	9,  // 20: sitekeep.agent.v1.SettingsService.SwitchSettings:input_type -> sitekeep.agent.v1.SwitchSettingsRequest
-	11, // 21: sitekeep.agent.v1.SettingsService.RevertSettings:input_type -> sitekeep.agent.v1.RevertSettingsRequest
-	17, // 22: sitekeep.agent.v1.SettingsService.ObserveAddress:input_type -> sitekeep.agent.v1.ObserveAddressRequest
-	2,  // 23: sitekeep.agent.v1.SettingsService.DetectSite:output_type -> sitekeep.agent.v1.DetectSiteResponse
-	4,  // 24: sitekeep.agent.v1.SettingsService.ReadSettings:output_type -> sitekeep.agent.v1.ReadSettingsResponse
-	6,  // 25: sitekeep.agent.v1.SettingsService.WriteSettings:output_type -> sitekeep.agent.v1.WriteSettingsResponse
-	14, // 26: sitekeep.agent.v1.SettingsService.ProbeDatabase:output_type -> sitekeep.agent.v1.ProbeDatabaseResponse
-	16, // 27: sitekeep.agent.v1.SettingsService.CheckPermissions:output_type -> sitekeep.agent.v1.CheckPermissionsResponse
-	8,  // 28: sitekeep.agent.v1.SettingsService.CarrySettings:output_type -> sitekeep.agent.v1.CarrySettingsResponse
-	10, // 29: sitekeep.agent.v1.SettingsService.SwitchSettings:output_type -> sitekeep.agent.v1.SwitchSettingsResponse
-	12, // 30: sitekeep.agent.v1.SettingsService.RevertSettings:output_type -> sitekeep.agent.v1.RevertSettingsResponse
-	18, // 31: sitekeep.agent.v1.SettingsService.ObserveAddress:output_type -> sitekeep.agent.v1.ObserveAddressResponse
-	23, // [23:32] is the sub-list for method output_type
-	14, // [14:23] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	21, // 13: sitekeep.agent.v1.CheckPermissionsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	21, // 14: sitekeep.agent.v1.RewriteSettingsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	22, // 15: sitekeep.agent.v1.RewriteSettingsRequest.move:type_name -> sitekeep.agent.v1.Move
+	1,  // 16: sitekeep.agent.v1.SettingsService.DetectSite:input_type -> sitekeep.agent.v1.DetectSiteRequest
+	3,  // 17: sitekeep.agent.v1.SettingsService.ReadSettings:input_type -> sitekeep.agent.v1.ReadSettingsRequest
+	5,  // 18: sitekeep.agent.v1.SettingsService.WriteSettings:input_type -> sitekeep.agent.v1.WriteSettingsRequest
+	13, // 19: sitekeep.agent.v1.SettingsService.ProbeDatabase:input_type -> sitekeep.agent.v1.ProbeDatabaseRequest
+	15, // 20: sitekeep.agent.v1.SettingsService.CheckPermissions:input_type -> sitekeep.agent.v1.CheckPermissionsRequest
+	7,  // 21: sitekeep.agent.v1.SettingsService.CarrySettings:input_type -> sitekeep.agent.v1.CarrySettingsRequest
+	9,  // 22: sitekeep.agent.v1.SettingsService.SwitchSettings:input_type -> sitekeep.agent.v1.SwitchSettingsRequest
+	11, // 23: sitekeep.agent.v1.SettingsService.RevertSettings:input_type -> sitekeep.agent.v1.RevertSettingsRequest
+	17, // 24: sitekeep.agent.v1.SettingsService.ObserveAddress:input_type -> sitekeep.agent.v1.ObserveAddressRequest
+	19, // 25: sitekeep.agent.v1.SettingsService.RewriteSettings:input_type -> sitekeep.agent.v1.RewriteSettingsRequest
+	2,  // 26: sitekeep.agent.v1.SettingsService.DetectSite:output_type -> sitekeep.agent.v1.DetectSiteResponse
+	4,  // 27: sitekeep.agent.v1.SettingsService.ReadSettings:output_type -> sitekeep.agent.v1.ReadSettingsResponse
+	6,  // 28: sitekeep.agent.v1.SettingsService.WriteSettings:output_type -> sitekeep.agent.v1.WriteSettingsResponse
+	14, // 29: sitekeep.agent.v1.SettingsService.ProbeDatabase:output_type -> sitekeep.agent.v1.ProbeDatabaseResponse
+	16, // 30: sitekeep.agent.v1.SettingsService.CheckPermissions:output_type -> sitekeep.agent.v1.CheckPermissionsResponse
+	8,  // 31: sitekeep.agent.v1.SettingsService.CarrySettings:output_type -> sitekeep.agent.v1.CarrySettingsResponse
+	10, // 32: sitekeep.agent.v1.SettingsService.SwitchSettings:output_type -> sitekeep.agent.v1.SwitchSettingsResponse
+	12, // 33: sitekeep.agent.v1.SettingsService.RevertSettings:output_type -> sitekeep.agent.v1.RevertSettingsResponse
+	18, // 34: sitekeep.agent.v1.SettingsService.ObserveAddress:output_type -> sitekeep.agent.v1.ObserveAddressResponse
+	20, // 35: sitekeep.agent.v1.SettingsService.RewriteSettings:output_type -> sitekeep.agent.v1.RewriteSettingsResponse
+	26, // [26:36] is the sub-list for method output_type
+	16, // [16:26] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_settings_proto_init() }
@@ -1202,7 +1321,7 @@ func file_sitekeep_agent_v1_settings_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_settings_proto_rawDesc), len(file_sitekeep_agent_v1_settings_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

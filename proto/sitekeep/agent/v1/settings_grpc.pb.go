@@ -28,6 +28,7 @@ const (
 	SettingsService_SwitchSettings_FullMethodName   = "/sitekeep.agent.v1.SettingsService/SwitchSettings"
 	SettingsService_RevertSettings_FullMethodName   = "/sitekeep.agent.v1.SettingsService/RevertSettings"
 	SettingsService_ObserveAddress_FullMethodName   = "/sitekeep.agent.v1.SettingsService/ObserveAddress"
+	SettingsService_RewriteSettings_FullMethodName  = "/sitekeep.agent.v1.SettingsService/RewriteSettings"
 )
 
 // SettingsServiceClient is the client API for SettingsService service.
@@ -58,6 +59,10 @@ type SettingsServiceClient interface {
 	RevertSettings(ctx context.Context, in *RevertSettingsRequest, opts ...grpc.CallOption) (*RevertSettingsResponse, error)
 	// ObserveAddress tells as which host the given database server sees this web server.
 	ObserveAddress(ctx context.Context, in *ObserveAddressRequest, opts ...grpc.CallOption) (*ObserveAddressResponse, error)
+	// RewriteSettings puts a site's new name and directory in place of the old ones in the settings of a staged tree, where
+	// its kind says them there. Settings that are computed when the site runs stay. Not repeatable for a new directory that
+	// lies in the old one, and so only to be done to a staged tree that was just written.
+	RewriteSettings(ctx context.Context, in *RewriteSettingsRequest, opts ...grpc.CallOption) (*RewriteSettingsResponse, error)
 }
 
 type settingsServiceClient struct {
@@ -158,6 +163,16 @@ func (c *settingsServiceClient) ObserveAddress(ctx context.Context, in *ObserveA
 	return out, nil
 }
 
+func (c *settingsServiceClient) RewriteSettings(ctx context.Context, in *RewriteSettingsRequest, opts ...grpc.CallOption) (*RewriteSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RewriteSettingsResponse)
+	err := c.cc.Invoke(ctx, SettingsService_RewriteSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SettingsServiceServer is the server API for SettingsService service.
 // All implementations must embed UnimplementedSettingsServiceServer
 // for forward compatibility.
@@ -186,6 +201,10 @@ type SettingsServiceServer interface {
 	RevertSettings(context.Context, *RevertSettingsRequest) (*RevertSettingsResponse, error)
 	// ObserveAddress tells as which host the given database server sees this web server.
 	ObserveAddress(context.Context, *ObserveAddressRequest) (*ObserveAddressResponse, error)
+	// RewriteSettings puts a site's new name and directory in place of the old ones in the settings of a staged tree, where
+	// its kind says them there. Settings that are computed when the site runs stay. Not repeatable for a new directory that
+	// lies in the old one, and so only to be done to a staged tree that was just written.
+	RewriteSettings(context.Context, *RewriteSettingsRequest) (*RewriteSettingsResponse, error)
 	mustEmbedUnimplementedSettingsServiceServer()
 }
 
@@ -222,6 +241,9 @@ func (UnimplementedSettingsServiceServer) RevertSettings(context.Context, *Rever
 }
 func (UnimplementedSettingsServiceServer) ObserveAddress(context.Context, *ObserveAddressRequest) (*ObserveAddressResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ObserveAddress not implemented")
+}
+func (UnimplementedSettingsServiceServer) RewriteSettings(context.Context, *RewriteSettingsRequest) (*RewriteSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RewriteSettings not implemented")
 }
 func (UnimplementedSettingsServiceServer) mustEmbedUnimplementedSettingsServiceServer() {}
 func (UnimplementedSettingsServiceServer) testEmbeddedByValue()                         {}
@@ -406,6 +428,24 @@ func _SettingsService_ObserveAddress_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SettingsService_RewriteSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RewriteSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SettingsServiceServer).RewriteSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SettingsService_RewriteSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SettingsServiceServer).RewriteSettings(ctx, req.(*RewriteSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SettingsService_ServiceDesc is the grpc.ServiceDesc for SettingsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -448,6 +488,10 @@ var SettingsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ObserveAddress",
 			Handler:    _SettingsService_ObserveAddress_Handler,
+		},
+		{
+			MethodName: "RewriteSettings",
+			Handler:    _SettingsService_RewriteSettings_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -83,7 +83,11 @@ type InspectTreeResponse struct {
 	StagedInode uint64 `protobuf:"varint,2,opt,name=staged_inode,json=stagedInode,proto3" json:"staged_inode,omitempty"`
 	FreeBytes   uint64 `protobuf:"varint,3,opt,name=free_bytes,json=freeBytes,proto3" json:"free_bytes,omitempty"`
 	// 0 when the file system does not count them.
-	FreeInodes    uint64 `protobuf:"varint,4,opt,name=free_inodes,json=freeInodes,proto3" json:"free_inodes,omitempty"`
+	FreeInodes uint64 `protobuf:"varint,4,opt,name=free_inodes,json=freeInodes,proto3" json:"free_inodes,omitempty"`
+	// There is a live directory, and nothing in it.
+	Empty bool `protobuf:"varint,5,opt,name=empty,proto3" json:"empty,omitempty"`
+	// The directory that the live one lies in, or would, is not there.
+	NoParent      bool `protobuf:"varint,6,opt,name=no_parent,json=noParent,proto3" json:"no_parent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -144,6 +148,20 @@ func (x *InspectTreeResponse) GetFreeInodes() uint64 {
 		return x.FreeInodes
 	}
 	return 0
+}
+
+func (x *InspectTreeResponse) GetEmpty() bool {
+	if x != nil {
+		return x.Empty
+	}
+	return false
+}
+
+func (x *InspectTreeResponse) GetNoParent() bool {
+	if x != nil {
+		return x.NoParent
+	}
+	return false
 }
 
 type ReadTreeHeader struct {
@@ -2109,7 +2127,7 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\x1csitekeep/agent/v1/tree.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dsitekeep/agent/v1/agent.proto\x1a\x1dsitekeep/agent/v1/frame.proto\x1a!sitekeep/archive/v1/archive.proto\"X\n" +
 	"\x12InspectTreeRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
-	"\x04task\x18\x02 \x01(\tR\x04task\"\x97\x01\n" +
+	"\x04task\x18\x02 \x01(\tR\x04task\"\xca\x01\n" +
 	"\x13InspectTreeResponse\x12\x1d\n" +
 	"\n" +
 	"live_inode\x18\x01 \x01(\x04R\tliveInode\x12!\n" +
@@ -2117,7 +2135,9 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\n" +
 	"free_bytes\x18\x03 \x01(\x04R\tfreeBytes\x12\x1f\n" +
 	"\vfree_inodes\x18\x04 \x01(\x04R\n" +
-	"freeInodes\"\xdd\x03\n" +
+	"freeInodes\x12\x14\n" +
+	"\x05empty\x18\x05 \x01(\bR\x05empty\x12\x1b\n" +
+	"\tno_parent\x18\x06 \x01(\bR\bnoParent\"\xdd\x03\n" +
 	"\x0eReadTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x14\n" +

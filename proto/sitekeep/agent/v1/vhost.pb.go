@@ -1013,6 +1013,103 @@ func (x *CompareVhostResponse) GetLines() []string {
 	return nil
 }
 
+type InspectVhostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          *SiteRef               `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectVhostRequest) Reset() {
+	*x = InspectVhostRequest{}
+	mi := &file_sitekeep_agent_v1_vhost_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectVhostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectVhostRequest) ProtoMessage() {}
+
+func (x *InspectVhostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_vhost_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectVhostRequest.ProtoReflect.Descriptor instead.
+func (*InspectVhostRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_vhost_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *InspectVhostRequest) GetSite() *SiteRef {
+	if x != nil {
+		return x.Site
+	}
+	return nil
+}
+
+type InspectVhostResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Exists bool                   `protobuf:"varint,1,opt,name=exists,proto3" json:"exists,omitempty"`
+	// It was written by this agent, edited since or not.
+	Managed       bool `protobuf:"varint,2,opt,name=managed,proto3" json:"managed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InspectVhostResponse) Reset() {
+	*x = InspectVhostResponse{}
+	mi := &file_sitekeep_agent_v1_vhost_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InspectVhostResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InspectVhostResponse) ProtoMessage() {}
+
+func (x *InspectVhostResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_vhost_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InspectVhostResponse.ProtoReflect.Descriptor instead.
+func (*InspectVhostResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_vhost_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *InspectVhostResponse) GetExists() bool {
+	if x != nil {
+		return x.Exists
+	}
+	return false
+}
+
+func (x *InspectVhostResponse) GetManaged() bool {
+	if x != nil {
+		return x.Managed
+	}
+	return false
+}
+
 var File_sitekeep_agent_v1_vhost_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
@@ -1070,7 +1167,12 @@ const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\"D\n" +
 	"\x14CompareVhostResponse\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
-	"\x05lines\x18\x02 \x03(\tR\x05lines2\xcc\a\n" +
+	"\x05lines\x18\x02 \x03(\tR\x05lines\"E\n" +
+	"\x13InspectVhostRequest\x12.\n" +
+	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\"H\n" +
+	"\x14InspectVhostResponse\x12\x16\n" +
+	"\x06exists\x18\x01 \x01(\bR\x06exists\x12\x18\n" +
+	"\amanaged\x18\x02 \x01(\bR\amanaged2\xad\b\n" +
 	"\fVhostService\x12Y\n" +
 	"\n" +
 	"WriteVhost\x12$.sitekeep.agent.v1.WriteVhostRequest\x1a%.sitekeep.agent.v1.WriteVhostResponse\x12\\\n" +
@@ -1082,7 +1184,8 @@ const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
 	"\x0eEndMaintenance\x12(.sitekeep.agent.v1.EndMaintenanceRequest\x1a).sitekeep.agent.v1.EndMaintenanceResponse\x12M\n" +
 	"\x06Reload\x12 .sitekeep.agent.v1.ReloadRequest\x1a!.sitekeep.agent.v1.ReloadResponse\x12V\n" +
 	"\tProbeSite\x12#.sitekeep.agent.v1.ProbeSiteRequest\x1a$.sitekeep.agent.v1.ProbeSiteResponse\x12_\n" +
-	"\fCompareVhost\x12&.sitekeep.agent.v1.CompareVhostRequest\x1a'.sitekeep.agent.v1.CompareVhostResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
+	"\fCompareVhost\x12&.sitekeep.agent.v1.CompareVhostRequest\x1a'.sitekeep.agent.v1.CompareVhostResponse\x12_\n" +
+	"\fInspectVhost\x12&.sitekeep.agent.v1.InspectVhostRequest\x1a'.sitekeep.agent.v1.InspectVhostResponseB>Z<github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_sitekeep_agent_v1_vhost_proto_rawDescOnce sync.Once
@@ -1096,7 +1199,7 @@ func file_sitekeep_agent_v1_vhost_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_vhost_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_vhost_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_sitekeep_agent_v1_vhost_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_sitekeep_agent_v1_vhost_proto_goTypes = []any{
 	(*WriteVhostRequest)(nil),        // 0: sitekeep.agent.v1.WriteVhostRequest
 	(*WriteVhostResponse)(nil),       // 1: sitekeep.agent.v1.WriteVhostResponse
@@ -1118,49 +1221,54 @@ var file_sitekeep_agent_v1_vhost_proto_goTypes = []any{
 	(*ProbeSiteResponse)(nil),        // 17: sitekeep.agent.v1.ProbeSiteResponse
 	(*CompareVhostRequest)(nil),      // 18: sitekeep.agent.v1.CompareVhostRequest
 	(*CompareVhostResponse)(nil),     // 19: sitekeep.agent.v1.CompareVhostResponse
-	(*SiteRef)(nil),                  // 20: sitekeep.agent.v1.SiteRef
-	(*durationpb.Duration)(nil),      // 21: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),    // 22: google.protobuf.Timestamp
+	(*InspectVhostRequest)(nil),      // 20: sitekeep.agent.v1.InspectVhostRequest
+	(*InspectVhostResponse)(nil),     // 21: sitekeep.agent.v1.InspectVhostResponse
+	(*SiteRef)(nil),                  // 22: sitekeep.agent.v1.SiteRef
+	(*durationpb.Duration)(nil),      // 23: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),    // 24: google.protobuf.Timestamp
 }
 var file_sitekeep_agent_v1_vhost_proto_depIdxs = []int32{
-	20, // 0: sitekeep.agent.v1.WriteVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	20, // 1: sitekeep.agent.v1.RevertVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	20, // 2: sitekeep.agent.v1.ForgetVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	20, // 3: sitekeep.agent.v1.RemoveVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	20, // 4: sitekeep.agent.v1.BeginMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	21, // 5: sitekeep.agent.v1.BeginMaintenanceRequest.lease:type_name -> google.protobuf.Duration
-	20, // 6: sitekeep.agent.v1.RenewMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	21, // 7: sitekeep.agent.v1.RenewMaintenanceRequest.lease:type_name -> google.protobuf.Duration
-	22, // 8: sitekeep.agent.v1.RenewMaintenanceResponse.until:type_name -> google.protobuf.Timestamp
-	20, // 9: sitekeep.agent.v1.EndMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	20, // 10: sitekeep.agent.v1.ProbeSiteRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	21, // 11: sitekeep.agent.v1.ProbeSiteResponse.took:type_name -> google.protobuf.Duration
-	20, // 12: sitekeep.agent.v1.CompareVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	0,  // 13: sitekeep.agent.v1.VhostService.WriteVhost:input_type -> sitekeep.agent.v1.WriteVhostRequest
-	2,  // 14: sitekeep.agent.v1.VhostService.RevertVhost:input_type -> sitekeep.agent.v1.RevertVhostRequest
-	4,  // 15: sitekeep.agent.v1.VhostService.ForgetVhost:input_type -> sitekeep.agent.v1.ForgetVhostRequest
-	6,  // 16: sitekeep.agent.v1.VhostService.RemoveVhost:input_type -> sitekeep.agent.v1.RemoveVhostRequest
-	8,  // 17: sitekeep.agent.v1.VhostService.BeginMaintenance:input_type -> sitekeep.agent.v1.BeginMaintenanceRequest
-	10, // 18: sitekeep.agent.v1.VhostService.RenewMaintenance:input_type -> sitekeep.agent.v1.RenewMaintenanceRequest
-	12, // 19: sitekeep.agent.v1.VhostService.EndMaintenance:input_type -> sitekeep.agent.v1.EndMaintenanceRequest
-	14, // 20: sitekeep.agent.v1.VhostService.Reload:input_type -> sitekeep.agent.v1.ReloadRequest
-	16, // 21: sitekeep.agent.v1.VhostService.ProbeSite:input_type -> sitekeep.agent.v1.ProbeSiteRequest
-	18, // 22: sitekeep.agent.v1.VhostService.CompareVhost:input_type -> sitekeep.agent.v1.CompareVhostRequest
-	1,  // 23: sitekeep.agent.v1.VhostService.WriteVhost:output_type -> sitekeep.agent.v1.WriteVhostResponse
-	3,  // 24: sitekeep.agent.v1.VhostService.RevertVhost:output_type -> sitekeep.agent.v1.RevertVhostResponse
-	5,  // 25: sitekeep.agent.v1.VhostService.ForgetVhost:output_type -> sitekeep.agent.v1.ForgetVhostResponse
-	7,  // 26: sitekeep.agent.v1.VhostService.RemoveVhost:output_type -> sitekeep.agent.v1.RemoveVhostResponse
-	9,  // 27: sitekeep.agent.v1.VhostService.BeginMaintenance:output_type -> sitekeep.agent.v1.BeginMaintenanceResponse
-	11, // 28: sitekeep.agent.v1.VhostService.RenewMaintenance:output_type -> sitekeep.agent.v1.RenewMaintenanceResponse
-	13, // 29: sitekeep.agent.v1.VhostService.EndMaintenance:output_type -> sitekeep.agent.v1.EndMaintenanceResponse
-	15, // 30: sitekeep.agent.v1.VhostService.Reload:output_type -> sitekeep.agent.v1.ReloadResponse
-	17, // 31: sitekeep.agent.v1.VhostService.ProbeSite:output_type -> sitekeep.agent.v1.ProbeSiteResponse
-	19, // 32: sitekeep.agent.v1.VhostService.CompareVhost:output_type -> sitekeep.agent.v1.CompareVhostResponse
-	23, // [23:33] is the sub-list for method output_type
-	13, // [13:23] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	22, // 0: sitekeep.agent.v1.WriteVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	22, // 1: sitekeep.agent.v1.RevertVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	22, // 2: sitekeep.agent.v1.ForgetVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	22, // 3: sitekeep.agent.v1.RemoveVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	22, // 4: sitekeep.agent.v1.BeginMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	23, // 5: sitekeep.agent.v1.BeginMaintenanceRequest.lease:type_name -> google.protobuf.Duration
+	22, // 6: sitekeep.agent.v1.RenewMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	23, // 7: sitekeep.agent.v1.RenewMaintenanceRequest.lease:type_name -> google.protobuf.Duration
+	24, // 8: sitekeep.agent.v1.RenewMaintenanceResponse.until:type_name -> google.protobuf.Timestamp
+	22, // 9: sitekeep.agent.v1.EndMaintenanceRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	22, // 10: sitekeep.agent.v1.ProbeSiteRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	23, // 11: sitekeep.agent.v1.ProbeSiteResponse.took:type_name -> google.protobuf.Duration
+	22, // 12: sitekeep.agent.v1.CompareVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	22, // 13: sitekeep.agent.v1.InspectVhostRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	0,  // 14: sitekeep.agent.v1.VhostService.WriteVhost:input_type -> sitekeep.agent.v1.WriteVhostRequest
+	2,  // 15: sitekeep.agent.v1.VhostService.RevertVhost:input_type -> sitekeep.agent.v1.RevertVhostRequest
+	4,  // 16: sitekeep.agent.v1.VhostService.ForgetVhost:input_type -> sitekeep.agent.v1.ForgetVhostRequest
+	6,  // 17: sitekeep.agent.v1.VhostService.RemoveVhost:input_type -> sitekeep.agent.v1.RemoveVhostRequest
+	8,  // 18: sitekeep.agent.v1.VhostService.BeginMaintenance:input_type -> sitekeep.agent.v1.BeginMaintenanceRequest
+	10, // 19: sitekeep.agent.v1.VhostService.RenewMaintenance:input_type -> sitekeep.agent.v1.RenewMaintenanceRequest
+	12, // 20: sitekeep.agent.v1.VhostService.EndMaintenance:input_type -> sitekeep.agent.v1.EndMaintenanceRequest
+	14, // 21: sitekeep.agent.v1.VhostService.Reload:input_type -> sitekeep.agent.v1.ReloadRequest
+	16, // 22: sitekeep.agent.v1.VhostService.ProbeSite:input_type -> sitekeep.agent.v1.ProbeSiteRequest
+	18, // 23: sitekeep.agent.v1.VhostService.CompareVhost:input_type -> sitekeep.agent.v1.CompareVhostRequest
+	20, // 24: sitekeep.agent.v1.VhostService.InspectVhost:input_type -> sitekeep.agent.v1.InspectVhostRequest
+	1,  // 25: sitekeep.agent.v1.VhostService.WriteVhost:output_type -> sitekeep.agent.v1.WriteVhostResponse
+	3,  // 26: sitekeep.agent.v1.VhostService.RevertVhost:output_type -> sitekeep.agent.v1.RevertVhostResponse
+	5,  // 27: sitekeep.agent.v1.VhostService.ForgetVhost:output_type -> sitekeep.agent.v1.ForgetVhostResponse
+	7,  // 28: sitekeep.agent.v1.VhostService.RemoveVhost:output_type -> sitekeep.agent.v1.RemoveVhostResponse
+	9,  // 29: sitekeep.agent.v1.VhostService.BeginMaintenance:output_type -> sitekeep.agent.v1.BeginMaintenanceResponse
+	11, // 30: sitekeep.agent.v1.VhostService.RenewMaintenance:output_type -> sitekeep.agent.v1.RenewMaintenanceResponse
+	13, // 31: sitekeep.agent.v1.VhostService.EndMaintenance:output_type -> sitekeep.agent.v1.EndMaintenanceResponse
+	15, // 32: sitekeep.agent.v1.VhostService.Reload:output_type -> sitekeep.agent.v1.ReloadResponse
+	17, // 33: sitekeep.agent.v1.VhostService.ProbeSite:output_type -> sitekeep.agent.v1.ProbeSiteResponse
+	19, // 34: sitekeep.agent.v1.VhostService.CompareVhost:output_type -> sitekeep.agent.v1.CompareVhostResponse
+	21, // 35: sitekeep.agent.v1.VhostService.InspectVhost:output_type -> sitekeep.agent.v1.InspectVhostResponse
+	25, // [25:36] is the sub-list for method output_type
+	14, // [14:25] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_vhost_proto_init() }
@@ -1175,7 +1283,7 @@ func file_sitekeep_agent_v1_vhost_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_vhost_proto_rawDesc), len(file_sitekeep_agent_v1_vhost_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,7 @@ const (
 	VhostService_Reload_FullMethodName           = "/sitekeep.agent.v1.VhostService/Reload"
 	VhostService_ProbeSite_FullMethodName        = "/sitekeep.agent.v1.VhostService/ProbeSite"
 	VhostService_CompareVhost_FullMethodName     = "/sitekeep.agent.v1.VhostService/CompareVhost"
+	VhostService_InspectVhost_FullMethodName     = "/sitekeep.agent.v1.VhostService/InspectVhost"
 )
 
 // VhostServiceClient is the client API for VhostService service.
@@ -58,6 +59,8 @@ type VhostServiceClient interface {
 	ProbeSite(ctx context.Context, in *ProbeSiteRequest, opts ...grpc.CallOption) (*ProbeSiteResponse, error)
 	// CompareVhost says how the site's managed vhost differs from what WriteVhost would write, and changes nothing.
 	CompareVhost(ctx context.Context, in *CompareVhostRequest, opts ...grpc.CallOption) (*CompareVhostResponse, error)
+	// InspectVhost looks at the file of a site's virtual host among the managed ones. One that is not there is no error.
+	InspectVhost(ctx context.Context, in *InspectVhostRequest, opts ...grpc.CallOption) (*InspectVhostResponse, error)
 }
 
 type vhostServiceClient struct {
@@ -168,6 +171,16 @@ func (c *vhostServiceClient) CompareVhost(ctx context.Context, in *CompareVhostR
 	return out, nil
 }
 
+func (c *vhostServiceClient) InspectVhost(ctx context.Context, in *InspectVhostRequest, opts ...grpc.CallOption) (*InspectVhostResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InspectVhostResponse)
+	err := c.cc.Invoke(ctx, VhostService_InspectVhost_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // VhostServiceServer is the server API for VhostService service.
 // All implementations must embed UnimplementedVhostServiceServer
 // for forward compatibility.
@@ -195,6 +208,8 @@ type VhostServiceServer interface {
 	ProbeSite(context.Context, *ProbeSiteRequest) (*ProbeSiteResponse, error)
 	// CompareVhost says how the site's managed vhost differs from what WriteVhost would write, and changes nothing.
 	CompareVhost(context.Context, *CompareVhostRequest) (*CompareVhostResponse, error)
+	// InspectVhost looks at the file of a site's virtual host among the managed ones. One that is not there is no error.
+	InspectVhost(context.Context, *InspectVhostRequest) (*InspectVhostResponse, error)
 	mustEmbedUnimplementedVhostServiceServer()
 }
 
@@ -234,6 +249,9 @@ func (UnimplementedVhostServiceServer) ProbeSite(context.Context, *ProbeSiteRequ
 }
 func (UnimplementedVhostServiceServer) CompareVhost(context.Context, *CompareVhostRequest) (*CompareVhostResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CompareVhost not implemented")
+}
+func (UnimplementedVhostServiceServer) InspectVhost(context.Context, *InspectVhostRequest) (*InspectVhostResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method InspectVhost not implemented")
 }
 func (UnimplementedVhostServiceServer) mustEmbedUnimplementedVhostServiceServer() {}
 func (UnimplementedVhostServiceServer) testEmbeddedByValue()                      {}
@@ -436,6 +454,24 @@ func _VhostService_CompareVhost_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _VhostService_InspectVhost_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InspectVhostRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(VhostServiceServer).InspectVhost(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: VhostService_InspectVhost_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(VhostServiceServer).InspectVhost(ctx, req.(*InspectVhostRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // VhostService_ServiceDesc is the grpc.ServiceDesc for VhostService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -482,6 +518,10 @@ var VhostService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CompareVhost",
 			Handler:    _VhostService_CompareVhost_Handler,
+		},
+		{
+			MethodName: "InspectVhost",
+			Handler:    _VhostService_InspectVhost_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
