@@ -150,6 +150,7 @@ func (j *job) manifest() *archivev1.Manifest {
 		Labels:  map[string]string{LabelOrigin: string(j.q.Origin)},
 	}
 	m.Labels[LabelSinceFull] = strconv.Itoa(j.sinceFull)
+	m.Labels[LabelDocroot] = j.q.Site.Docroot
 	if j.page != "" {
 		m.Labels[LabelPageStatus] = j.page
 	}
@@ -168,4 +169,5 @@ const (
 	LabelPageStatus = "page_status" // HTTP status of the site's page when it was backed up; "none" if nothing answered
 	LabelSinceFull  = "since_full"  // how many backups ago everything was read; 0: in this one
 	LabelCollations = "collations"  // that the dump needs, separated by spaces
+	LabelDocroot    = "docroot"     // the directory that the web server serves, absolute
 )

@@ -29,7 +29,9 @@ type Facts struct {
 	Charset, Collation string
 	Collations         []string
 	Tables             []model.Table
-	PageStatus         int // HTTP status; NoAnswer: it could not be asked; 0: not recorded
+	Site, Kind         string // of the site that was backed up
+	Root, Docroot      string // its directories; empty where they are not recorded
+	PageStatus         int    // HTTP status; NoAnswer: it could not be asked; 0: not recorded
 }
 
 // NoAnswer is the PageStatus of a site whose page could not be asked when it was backed up.
@@ -106,6 +108,12 @@ func (t *Tarball) Facts() Facts {
 		Digest: "sha256:" + t.Digest().String(), TreeBytes: m.GetTotals().GetBytes(), Entries: m.GetTotals().GetEntries(),
 	}
 	f.PageStatus = pageStatus(m.GetLabels()[LabelPageStatus])
+	f.Site, f.Kind, f.Docroot = m.GetSite(), m.GetSiteKind(), m.GetLabels()[LabelDocroot]
+	for _, s := range m.GetSources() {
+		if s.GetRole() == string(model.RoleWeb) {
+			f.Root = s.GetSubject()
+		}
+	}
 	if m.Dump == nil {
 		return f
 	}

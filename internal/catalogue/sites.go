@@ -155,6 +155,27 @@ func (tx *Tx) replaceSite(ctx context.Context, s model.Site) error {
 	return tx.putSiteParts(ctx, s)
 }
 
+// RootFree refuses a directory for a site (errs.Exists) that is another
+// site's, lies in it or around it, on a web server of both.
+func (c *Catalogue) RootFree(ctx context.Context, s model.Site) error {
+	return rootFreeIn(ctx, c.read, s)
+}
+
+// RootFree is Catalogue.RootFree within a transaction.
+func (tx *Tx) RootFree(ctx context.Context, s model.Site) error { return rootFreeIn(ctx, tx.q, s) }
+
+func rootFreeIn(ctx context.Context, q querier, s model.Site) error {
+	near, err := collect(ctx, q, scanString, `SELECT DISTINCT s.name || ' (' || s.root || ')' FROM sites AS s
+		JOIN site_web_servers AS w ON w.site = s.name
+		WHERE s.name <> ?1 AND w.server IN (SELECT value FROM json_each(?2))
+		AND (s.root = ?3 OR substr(s.root, 1, length(?3) + 1) = ?3 || '/' OR substr(?3, 1, length(s.root) + 1) = s.root || '/')
+		ORDER BY 1 LIMIT 1`, s.Name, jsonOf(s.WebServers), s.Root)
+	if err != nil || len(near) == 0 {
+		return err
+	}
+	return errs.New(errs.Exists, "give another --root", "the directory %s is that of site %s, lies in it, or around it", s.Root, near[0])
+}
+
 // DeleteSite forgets a site; its backups stay listed. A site that a task holds
 // is errs.Busy.
 func (c *Catalogue) DeleteSite(ctx context.Context, name string) error {

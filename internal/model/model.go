@@ -136,8 +136,10 @@ const (
 	TaskVerify  TaskKind = "verify"
 	TaskCheck   TaskKind = "check"
 	TaskDelete  TaskKind = "delete"
-	TaskPrune   TaskKind = "prune" // removes the backups that retention lets go
-	TaskDrill   TaskKind = "drill" // restores into a scratch place, and removes it
+	TaskPrune   TaskKind = "prune"  // removes the backups that retention lets go
+	TaskDrill   TaskKind = "drill"  // restores into a scratch place, and removes it
+	TaskDeploy  TaskKind = "deploy" // makes a site out of a backup of any
+	TaskClone   TaskKind = "clone"  // backs a site up and makes another one out of that
 )
 
 // Task is one queued piece of work.

@@ -79,6 +79,12 @@ type maintenance interface {
 	EndMaintenance(ctx context.Context, site model.SiteRef, task string) error
 }
 
+type mover interface {
+	// RewriteSettings puts a new name and directory into the staged settings, and names the settings that changed.
+	RewriteSettings(ctx context.Context, site model.SiteRef, task string, m model.Move) (changed []string, err error)
+	InspectVhost(ctx context.Context, site model.SiteRef) (model.VhostState, error)
+}
+
 type prober interface {
 	ProbeSite(ctx context.Context, site model.SiteRef, task, path string) (model.PageProbe, error)
 	ProbeDatabase(ctx context.Context, site model.SiteRef) (model.DatabaseProbe, error)
@@ -107,6 +113,7 @@ type Web interface {
 	maintenance
 	prober
 	permissions
+	mover
 }
 
 type databases interface {
@@ -134,6 +141,8 @@ type tables interface {
 	InspectTables(ctx context.Context, database string, tables []string) ([]model.TableDetail, error)
 	// ExchangeTables puts tables of one database in place of those of another, or takes that back. It may be repeated.
 	ExchangeTables(ctx context.Context, x model.TableExchange) error
+	// RewriteTables puts a new name and directory into a database that was just imported. It must not be repeated.
+	RewriteTables(ctx context.Context, db model.NewDatabase, m model.Move) (tables []model.RewrittenTable, warnings []string, err error)
 }
 
 // DB is the agent of a database server.

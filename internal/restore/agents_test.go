@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -250,6 +251,25 @@ func (a *webAgent) WriteSettings(ctx context.Context, site model.SiteRef, task s
 	})
 }
 
+// RewriteSettings may be repeated.
+func (a *webAgent) RewriteSettings(ctx context.Context, site model.SiteRef, task string, m model.Move) ([]string, error) {
+	return []string{"WP_HOME"}, a.act(ctx, "rewrite settings", func() error {
+		t, err := a.tree(site, task)
+		if err == nil && len(m.Names) > 0 {
+			t.content = renamedContent
+		}
+		return err
+	})
+}
+
+func (a *webAgent) InspectVhost(ctx context.Context, site model.SiteRef) (out model.VhostState, err error) {
+	err = a.look(ctx, "inspect vhost", func() error {
+		out.Exists = a.s.vhosts[site.Name] != ""
+		return nil
+	})
+	return out, err
+}
+
 func (a *webAgent) CarrySettings(ctx context.Context, site model.SiteRef, task string) error {
 	return a.act(ctx, "carry settings", func() error {
 		live, err := a.tree(site, "")
@@ -308,7 +328,7 @@ func (a *webAgent) WriteVhost(ctx context.Context, site model.SiteRef, task stri
 	return "", a.act(ctx, "write vhost",
 		func() error {
 			if a.s.saved[key(site, task)] == "" {
-				a.s.saved[key(site, task)] = a.s.vhosts[site.Name]
+				a.s.saved[key(site, task)] = cmp.Or(a.s.vhosts[site.Name], "-")
 			}
 			return nil
 		},
@@ -324,11 +344,15 @@ func (a *webAgent) forgetPHP() error {
 func (a *webAgent) RevertVhost(ctx context.Context, site model.SiteRef, task string) error {
 	return a.act(ctx, "revert vhost",
 		func() error {
-			if old := a.s.saved[key(site, task)]; old != "" {
+			switch old := a.s.saved[key(site, task)]; old {
+			case "":
+				return nil
+			case "-":
+				delete(a.s.vhosts, site.Name)
+			default:
 				a.s.vhosts[site.Name] = old
-				return a.forgetPHP()
 			}
-			return nil
+			return a.forgetPHP()
 		},
 		func() error { delete(a.s.saved, key(site, task)); return nil })
 }
@@ -486,6 +510,18 @@ func (a *dbAgent) Import(ctx context.Context, db model.NewDatabase, _ string, fr
 			return nil
 		})
 	return model.ImportSummary{Tables: restoredTables()}, err
+}
+
+// RewriteTables changes a table and then another, and does it once more to what it has been done to.
+func (a *dbAgent) RewriteTables(ctx context.Context, db model.NewDatabase, _ model.Move) ([]model.RewrittenTable, []string, error) {
+	return []model.RewrittenTable{{Name: "posts", Rows: 1, Values: 2}}, nil, a.act(ctx, "rewrite tables",
+		func() error { a.dbs[db.Name].content += " half renamed"; return nil },
+		func() error {
+			if a.dbs[db.Name].content == "restored half renamed" {
+				a.dbs[db.Name].content = renamedContent
+			}
+			return nil
+		})
 }
 
 func restoredTables() []model.Table {

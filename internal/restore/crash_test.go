@@ -9,12 +9,15 @@ import (
 // kinds of restores that have plans, or endings, of their own.
 func kindsOfRestores() map[string]quirks {
 	return map[string]quirks{
-		"files and database": {},
-		"files only":         {part: FilesOnly},
-		"database only":      {part: DatabaseOnly},
-		"tables":             {part: Selected, tables: "post*"},
-		"paths":              {part: Selected, paths: "files/*.php"},
-		"paths and tables":   {part: Selected, paths: "files", tables: "users"},
+		"files and database":            {},
+		"files only":                    {part: FilesOnly},
+		"database only":                 {part: DatabaseOnly},
+		"tables":                        {part: Selected, tables: "post*"},
+		"paths":                         {part: Selected, paths: "files/*.php"},
+		"paths and tables":              {part: Selected, paths: "files", tables: "users"},
+		"deployed in place":             {deploy: true},
+		"deployed as a new site":        {deploy: true, fresh: true},
+		"deployed as a new site beside": {deploy: true, fresh: true, external: true},
 		"no root, external vhost, shared database": {noRoot: true, external: true, shared: true},
 	}
 }
@@ -31,7 +34,7 @@ func TestCrashTable(t *testing.T) {
 			switch {
 			case q == (quirks{}):
 				c.Depth, c.Budget = 3, 600
-			case q.part == Selected:
+			case q.part == Selected, q.deploy:
 				c.Budget = 60
 			}
 			r := sagatest.CrashTable(t, c)
@@ -59,7 +62,7 @@ func TestStepsKeepTheirContract(t *testing.T) {
 func TestADoThatIsRepeatedEndsTheSame(t *testing.T) {
 	f := newFixture(t)
 	for name, q := range kindsOfRestores() {
-		for _, filling := range []string{"push_files", "import_dump", "push_paths", "import_tables", "write_settings", "carry_settings"} {
+		for _, filling := range []string{"push_files", "import_dump", "push_paths", "import_tables", "write_settings", "carry_settings", "rename_settings"} {
 			want, places := doStep(t, f, q, filling)
 			if places == nil {
 				continue // the plan has no such step

@@ -154,6 +154,14 @@ func (f *fixture) restorer(w *world) *Restorer {
 // request asks for what the world is about.
 func (q quirks) request(id string, grace time.Duration) Request {
 	out := Request{Site: siteName, Backup: id, Grace: grace, Part: q.part}
+	if q.deploy {
+		out.Deploy = &Deployment{OldName: formerName}
+	}
+	if q.fresh {
+		site := q.site()
+		site.Database = model.Database{}
+		out.Deploy.New = &site
+	}
 	if q.paths != "" {
 		out.Paths = [][]byte{[]byte(q.paths)}
 	}

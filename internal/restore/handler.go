@@ -39,7 +39,7 @@ func (r *Restorer) restore(ctx context.Context, task string, q Request, log Log)
 	}
 	if w == nil {
 		return nil, errs.New(errs.Failed, "run it again with: sitekeep task retry "+task,
-			"the restore was interrupted before anything was touched; %s is as it was", q.Site)
+			"the task was interrupted before anything was touched, on %s", q.Site)
 	}
 	log.Log(model.LevelInfo, "going on by the journal")
 	// What a person was needed for has been done, or is tried once more. A task that was cancelled has to come to an
@@ -56,7 +56,7 @@ func (r *Restorer) begin(ctx context.Context, task string, q Request, log Log) (
 		return nil, err
 	}
 	b := &w.basis
-	log.Log(model.LevelInfo, "restoring %s from %s: %s", b.Site.Name, b.Backup, b.describe())
+	log.Log(model.LevelInfo, "%s %s from %s: %s", b.verb(), b.Site.Name, b.Backup, b.describe())
 	if b.HasDump && b.Site.DBServer == "" {
 		log.Warn("the database in the backup is left out: %s has no database server", b.Site.Name)
 	}
@@ -160,6 +160,9 @@ func (r *Restorer) journal(task string, basis *Basis) journal {
 // conclude says in the log, and by its error to the queue, how it ended.
 func (r *Restorer) conclude(ctx context.Context, w *run, o saga.Outcome, err error) error {
 	r.lookBack(ctx, w)
+	if w.basis.New { // nobody has missed it
+		w.outcome.Downtime = 0
+	}
 	if w.outcome.Downtime > 0 {
 		w.log.Log(model.LevelInfo, "the site was in maintenance for %s", w.outcome.Downtime.Round(10*time.Millisecond))
 	}
@@ -167,7 +170,7 @@ func (r *Restorer) conclude(ctx context.Context, w *run, o saga.Outcome, err err
 	case saga.Committed:
 		return r.committed(ctx, w)
 	case saga.Completed:
-		w.log.Log(model.LevelInfo, "restored; what was replaced is gone")
+		w.log.Log(model.LevelInfo, "%s", w.basis.completed())
 		return nil
 	case saga.NeedsOperator:
 		return needsOperator(err)
@@ -175,7 +178,7 @@ func (r *Restorer) conclude(ctx context.Context, w *run, o saga.Outcome, err err
 		return w.rolledBack(ctx, err)
 	case saga.NotStarted:
 		if err == nil { // its journal could not be written, and is empty after all
-			err = errs.New(errs.Failed, "run it again with: sitekeep task retry "+w.task, "nothing was begun; %s is as it was", w.basis.Site.Name)
+			err = errs.New(errs.Failed, "run it again with: sitekeep task retry "+w.task, "nothing was begun; %s", w.basis.kept())
 		}
 	}
 	return err
@@ -194,18 +197,18 @@ func (r *Restorer) committed(ctx context.Context, w *run) error {
 
 // rolledBack names the reason, which is the end of the context where a step has just noticed that.
 func (r *run) rolledBack(ctx context.Context, err error) error {
-	r.log.Log(model.LevelInfo, "undone; %s is as it was", r.basis.Site.Name)
+	r.log.Log(model.LevelInfo, "undone; %s", r.basis.kept())
 	cause := context.Cause(ctx)
 	switch {
 	case err == nil && errors.Is(cause, tasks.ErrCancelled):
 		err = cause
 	case err == nil:
 		return errs.New(errs.Failed, "run it again with: sitekeep task retry "+r.task,
-			"the restore was interrupted and has been undone; %s is as it was", r.basis.Site.Name)
+			"the task was interrupted and has been undone; %s", r.basis.kept())
 	case cause != nil && (errors.Is(err, context.Canceled) || errs.Is(err, errs.Cancelled)):
 		err = cause
 	}
-	return fmt.Errorf("%s is as it was: %w", r.basis.Site.Name, err)
+	return fmt.Errorf("%s: %w", r.basis.kept(), err)
 }
 
 func needsOperator(err error) error {

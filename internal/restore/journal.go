@@ -42,6 +42,9 @@ func (j journal) Append(ctx context.Context, r saga.Record) error {
 	}
 	switch r.Kind {
 	case saga.KindCommitted:
+		if j.basis.New {
+			return j.recordSite(ctx, raw)
+		}
 		commit, err := j.commit(raw, r.Due)
 		if err != nil {
 			return err

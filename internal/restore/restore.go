@@ -51,6 +51,8 @@ type Request struct {
 	// Names and globs, with Selected. Those of paths are of any bytes.
 	Paths  [][]byte `json:",omitempty"`
 	Tables []string `json:",omitempty"`
+	// Deploy asks for another site than that of the backup.
+	Deploy *Deployment `json:",omitempty"`
 }
 
 // Basis is everything a plan is made from. It is the memo of the first step, so
@@ -77,6 +79,10 @@ type Basis struct {
 	Tables []string `json:",omitempty"`
 	Views  []string `json:",omitempty"` // that globs match; they stay as they are
 	Carry  bool     `json:",omitempty"` // the settings file is among the paths
+	// Of a deployment: New sites are not recorded before the commit, and with MoveTables the database is told of Move.
+	New        bool       `json:",omitempty"`
+	Move       model.Move `json:",omitzero"`
+	MoveTables bool       `json:",omitempty"`
 }
 
 // WithDatabase reports whether the restore brings a database back.
@@ -177,6 +183,9 @@ func (o *Outcome) setSafety(id string) { o.SafetyBackup = id }
 
 // Plan looks a request up and says what would be done. It changes nothing.
 func (r *Restorer) Plan(ctx context.Context, task string, q Request) (*Basis, error) {
+	if q.Deploy != nil {
+		return r.planDeployment(ctx, task, q)
+	}
 	site, err := r.deps.Sites.Site(ctx, q.Site)
 	if err != nil {
 		return nil, err

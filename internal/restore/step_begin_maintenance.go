@@ -35,7 +35,7 @@ func (s beginMaintenance) Do(ctx context.Context, _ saga.Memo) error {
 func (r *run) begin(lease time.Duration) onWebServer {
 	return func(ctx context.Context, server string, web Web) error {
 		warning, err := web.BeginMaintenance(ctx, r.ref(), r.task, lease)
-		if warning != "" {
+		if warning != "" && !r.basis.New { // its virtual host comes later, and finds the maintenance begun
 			r.log.Warn("%s: %s", server, warning)
 		}
 		return err

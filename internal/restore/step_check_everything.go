@@ -44,6 +44,11 @@ func (s checkEverything) web(ctx context.Context, server string, web Web) error 
 	if err != nil {
 		return err
 	}
+	if s.basis.New {
+		if err := s.vacant(ctx, server, web, state); err != nil {
+			return err
+		}
+	}
 	if s.basis.WithFiles() || s.basis.WithPaths() {
 		if err := s.room(server, state); err != nil {
 			return err
@@ -57,7 +62,7 @@ func (s checkEverything) web(ctx context.Context, server string, web Web) error 
 }
 
 func (s checkEverything) room(server string, state model.TreeState) error {
-	if state.LiveInode == 0 {
+	if state.LiveInode == 0 && !s.basis.New {
 		s.log.Warn("%s: %s is not there; it will be made anew", server, s.basis.Site.Root)
 	}
 	if need := withRoom(s.basis.TreeBytes); state.FreeBytes < need {

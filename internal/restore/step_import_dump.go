@@ -31,7 +31,11 @@ func (s importDump) Do(ctx context.Context, m saga.Memo) error {
 		return err
 	}
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
-		return s.loadPatiently(ctx, importing, s.newDatabase(known), func() Frames { return t.DumpFrames(ctx) }, t.Facts().Tables)
+		to := s.newDatabase(known)
+		if err := s.loadPatiently(ctx, importing, to, func() Frames { return t.DumpFrames(ctx) }, t.Facts().Tables); err != nil {
+			return err
+		}
+		return s.db(ctx, func(db DB) error { return s.rename(ctx, db, to) })
 	})
 }
 

@@ -59,6 +59,10 @@ func (s verifySite) database(ctx context.Context, web Web) error {
 }
 
 func (s verifySite) page(ctx context.Context, server string, web Web) error {
+	if s.basis.New && s.external() {
+		s.log.Log(model.LevelInfo, "%s: the page was not asked for: the virtual host of %s is yours to write", server, s.basis.Site.Name)
+		return nil
+	}
 	p, err := web.ProbeSite(ctx, s.ref(), s.task, "/")
 	if err != nil {
 		return err

@@ -54,6 +54,8 @@ type quirks struct {
 	noRoot   bool   // the directory is gone on web2
 	noData   bool   // the old database is gone
 	shared   bool   // the other site uses the same database and user
+	deploy   bool   // the backup is that of a site of another name
+	fresh    bool   // with deploy: the site is a new one
 }
 
 type database struct {
@@ -101,6 +103,9 @@ type staging struct {
 
 const dbHost = "db1:3306"
 
+// formerName is that of the site whose backup is deployed, and renamedContent what comes of it.
+const formerName, renamedContent = "former.example", "restored and renamed"
+
 func newWorld(f *sagatest.Faults, q quirks) *world {
 	w := &world{f: f, quirks: q, webs: map[string]*webServer{}, accounts: map[string]*account{}, pinned: map[string]bool{},
 		dbs: map[string]*database{oldDB: {content: "old " + siteName}, otherDB: {content: "old " + otherName}}}
@@ -108,7 +113,9 @@ func newWorld(f *sagatest.Faults, q quirks) *world {
 		s := &webServer{name: name, host: fmt.Sprintf("10.0.0.%d", i+1), live: map[string]*tree{}, staging: map[string]*staging{}, vhosts: map[string]string{},
 			saved: map[string]string{}, flags: map[string]map[string]string{siteName: {}, otherName: {}}, php: map[string]*credentials{}}
 		w.webs[name] = s
-		w.live(s, siteName, oldDB)
+		if !q.fresh {
+			w.live(s, siteName, oldDB)
+		}
 		w.live(s, otherName, w.databaseOf(otherName))
 		s.vhosts[siteName+".old"] = "somebody's own"
 		s.staging[siteName+" 01KACQ4J7XK0VJ7N3YH2OTHER1"] = &staging{tree: &tree{content: "another task's"}}
@@ -116,7 +123,7 @@ func newWorld(f *sagatest.Faults, q quirks) *world {
 	if q.noRoot {
 		delete(w.webs["web2"].live, siteName)
 	}
-	if q.noData {
+	if q.noData || q.fresh {
 		delete(w.dbs, oldDB)
 	}
 	w.visit()
@@ -205,6 +212,10 @@ func (w *world) visit() {
 
 func (w *world) whole(s *webServer, site, files, data string, err error) bool {
 	old := files == "old "+site && data == "old "+w.ownerOf(site)
+	if w.quirks.deploy && site == siteName {
+		old = old || w.quirks.fresh && s.live[site] == nil
+		return old || err == nil && files == renamedContent && data == renamedContent
+	}
 	if site != siteName {
 		return err == nil && old
 	}
@@ -284,8 +295,8 @@ func (w *world) snapshot(hidden bool) string {
 		}
 		for key, st := range s.staging {
 			t := st.tree
-			if hidden && t != nil && t.content == "restored" {
-				t = &tree{content: t.content}
+			if hidden && t != nil && (t.content == "restored" || t.content == renamedContent) {
+				t = &tree{content: "restored"}
 			}
 			add("%s: staging %s: %s, half %v, kept %s", s.name, key, t, st.half, st.kept)
 		}
@@ -373,7 +384,12 @@ func (q quirks) site() model.Site {
 }
 
 // Site is the inventory of tests that have no catalogue.
-func (w *world) Site(context.Context, string) (model.Site, error) { return w.quirks.site(), nil }
+func (w *world) Site(context.Context, string) (model.Site, error) {
+	if w.quirks.fresh {
+		return model.Site{}, errs.New(errs.NotFound, "", "there is no site")
+	}
+	return w.quirks.site(), nil
+}
 
 // SitesUsingDatabase does not know of the restored site: what it uses after the commit is for the catalogue to say.
 func (w *world) SitesUsingDatabase(_ context.Context, _, name string) ([]string, error) {
