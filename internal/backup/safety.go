@@ -42,6 +42,21 @@ func (l *Library) Safety(ctx context.Context, site *model.Site, task, descriptio
 	}, log)
 }
 
+// Copy backs the site up for another task, such as a clone. A second call with
+// the same task returns the first one's backup.
+func (l *Library) Copy(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error) {
+	list, _, err := l.Backups(ctx, catalogue.BackupFilter{Site: site.Name})
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range list {
+		if b.TaskID == task {
+			return &b, nil
+		}
+	}
+	return l.Maker.Make(ctx, Request{Site: *site, Task: task, Description: description, Format: DefaultFormat, Origin: model.OriginManual}, log)
+}
+
 // SafetyOf finds the safety backup that a task has made; nil if there is none.
 func (l *Library) SafetyOf(ctx context.Context, site, task string) (*model.Backup, error) {
 	list, _, err := l.Backups(ctx, catalogue.BackupFilter{Site: site})

@@ -9,6 +9,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/restore"
 	"github.com/sitekeep/sitekeep/internal/tasks"
 	"github.com/sitekeep/sitekeep/pkg/archive"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
@@ -162,13 +163,13 @@ func (s *backupService) DeleteBackup(ctx context.Context, q *sitekeepv1.DeleteBa
 
 // notInUse refuses to delete what a restore may be reading.
 func (s *backupService) notInUse(ctx context.Context, b *model.Backup) error {
-	list, _, err := s.Catalogue.Tasks(ctx, catalogue.TaskFilter{Site: b.Site, States: []model.TaskState{model.TaskRunning}})
+	list, _, err := s.Catalogue.Tasks(ctx, catalogue.TaskFilter{States: []model.TaskState{model.TaskRunning}})
 	if err != nil {
 		return err
 	}
 	for _, t := range list {
-		if t.Kind == model.TaskRestore {
-			return errs.New(errs.Busy, "follow it with: sitekeep task log -f "+t.ID, "site %s is being restored by task %s", b.Site, t.ID)
+		if id, of := restore.Reading(&t); id == b.ID || t.Site == b.Site && t.Kind == model.TaskRestore || of == b.Site {
+			return errs.New(errs.Busy, "follow it with: sitekeep task log -f "+t.ID, "site %s is being restored by task %s", t.Site, t.ID)
 		}
 	}
 	return nil

@@ -170,11 +170,11 @@ func (m *Master) assemble() (err error) {
 	serving, stop := context.WithCancel(context.Background())
 	m.stopServing = stop
 	m.later(func() error { stop(); return nil })
+	books := library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}}
 	restorer := restore.New(restore.Deps{
 		Agents: hub.Agents[restore.Web, restore.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (restore.Web, restore.DB) { return a, a }},
 		Sites:  m.catalogue, Journals: m.catalogue, Graces: m.catalogue, History: m.catalogue, Drills: m.catalogue, Now: m.o.Now,
-		Backups: library{&backup.Library{Shelf: m.catalogue, Store: m.store, Maker: maker}}, Serving: serving,
-		RetryFor: m.config.Limits.RetryFor,
+		Backups: books, Copies: books, Serving: serving, RetryFor: m.config.Limits.RetryFor,
 	})
 	m.pruner = &policy.Pruner{Shelf: m.catalogue, Store: m.store, Readers: runs{m}, Clock: m.lookAtClock, Now: m.o.Now}
 	if m.tasks, err = m.newQueue(maker, restorer); err != nil {
@@ -203,6 +203,11 @@ func (l library) Safety(ctx context.Context, site *model.Site, task, description
 	return l.Library.Safety(ctx, site, task, description, log)
 }
 
+// Copy is backup.Library's.
+func (l library) Copy(ctx context.Context, site *model.Site, task, description string, log restore.Log) (*model.Backup, error) {
+	return l.Library.Copy(ctx, site, task, description, log)
+}
+
 func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tasks.Manager, error) {
 	verifier := &verify.Verifier{Sites: m.catalogue, Agents: hub.Agents[verify.Web, any]{
 		Fleet: m.fleet, Of: func(a *fleet.Agent) (verify.Web, any) { return a, nil }}}
@@ -214,6 +219,8 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 		Kinds: map[model.TaskKind]tasks.Kind{
 			model.TaskBackup:  {Handler: backup.Handler(maker, m.catalogue), Recovery: tasks.Requeue, Retry: again, Once: true},
 			model.TaskRestore: {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
+			model.TaskDeploy:  {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
+			model.TaskClone:   {Handler: restorer.Clone, Recovery: tasks.Resume, Priority: 5},
 			model.TaskUndo:    {Handler: restorer.Undo, Recovery: tasks.Resume, Priority: 10},
 			model.TaskDrill:   {Handler: restorer.Drill, Recovery: tasks.Resume, Priority: -5, Once: true},
 			model.TaskFinish:  {Handler: restorer.Finish, Recovery: tasks.Resume},
@@ -243,7 +250,7 @@ func (m *Master) agentsOf(ctx context.Context, t model.Task) []string {
 	if t.Site == "" {
 		return nil
 	}
-	site, err := m.catalogue.Site(ctx, t.Site)
+	site, err := m.siteOf(ctx, t)
 	if err != nil {
 		return nil
 	}
@@ -255,6 +262,14 @@ func (m *Master) agentsOf(ctx context.Context, t model.Task) []string {
 		keys = append(keys, clientKey+site.Client)
 	}
 	return keys
+}
+
+// siteOf is the site of a task, which may be one that the task is to make.
+func (m *Master) siteOf(ctx context.Context, t model.Task) (model.Site, error) {
+	if made := restore.Target(&t); made != nil {
+		return *made, nil
+	}
+	return m.catalogue.Site(ctx, t.Site)
 }
 
 // Run serves until ctx ends, and then until what ran has been told.

@@ -30,7 +30,7 @@ func (m *Master) ownerOf(ctx context.Context, t model.Task) string {
 	if t.Site == "" {
 		return ""
 	}
-	site, err := m.catalogue.Site(ctx, t.Site)
+	site, err := m.siteOf(ctx, t)
 	if err != nil {
 		return ""
 	}
@@ -99,12 +99,27 @@ func (r runs) RunEnded(ctx context.Context, task string) (bool, error) {
 	return err == nil && t.State.Final(), err
 }
 
-// Restoring finds a task that restores a site now.
+// Restoring finds a task that restores a site now, or makes another one out of a backup of it.
 func (r runs) Restoring(ctx context.Context, site string) (string, error) {
+	if task, err := r.readFrom(ctx, site); task != "" || err != nil {
+		return task, err
+	}
 	list, _, err := r.catalogue.Tasks(ctx, catalogue.TaskFilter{Site: site, States: []model.TaskState{model.TaskRunning}})
 	for _, t := range list {
 		if t.Kind != model.TaskBackup && t.Kind != model.TaskVerify {
 			return t.ID, err
+		}
+	}
+	return "", err
+}
+
+// readFrom finds a task on another site that reads backups of this one.
+func (r runs) readFrom(ctx context.Context, site string) (string, error) {
+	list, _, err := r.catalogue.Tasks(ctx, catalogue.TaskFilter{States: []model.TaskState{model.TaskRunning}})
+	for _, t := range list {
+		id, of := restore.Reading(&t)
+		if b, err := r.catalogue.Backup(ctx, id); t.Kind != model.TaskRestore && (of == site || err == nil && b.Site == site) {
+			return t.ID, nil
 		}
 	}
 	return "", err

@@ -133,6 +133,7 @@ type Deps struct {
 	Graces   Graces
 	Drills   Drills       // nil: there are none
 	History  History      // nil: nothing is on record
+	Copies   Copier       // for clones
 	Engine   saga.Options // Observer, Temporary and Now are filled in
 	Now      func() time.Time
 	// RetryFor is how long an upload whose connection broke is tried again without getting on. 0: not beyond the
