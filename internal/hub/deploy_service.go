@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -140,6 +141,9 @@ func (s *restoreService) twin(ctx context.Context, source *model.Site, q *siteke
 	if err := model.CheckSiteName(q.Name); err != nil {
 		return nil, err
 	}
+	if _, err := s.Catalogue.Site(ctx, q.Name); !errs.Is(err, errs.NotFound) {
+		return nil, cmp.Or(err, errs.New(errs.Exists, "choose another name, or remove it first: sitekeep site remove "+q.Name, "there is a site %s already", q.Name))
+	}
 	if q.Root == "" {
 		if !strings.Contains(source.Root, source.Name) {
 			return nil, errs.New(errs.Usage, "say where the new site lies with --root", "the name of %s is not in its directory %s", source.Name, source.Root)
@@ -163,9 +167,5 @@ func (s *restoreService) twin(ctx context.Context, source *model.Site, q *siteke
 	if len(q.Excludes) == 0 {
 		q.Excludes, q.ExcludeCaches = source.Excludes, q.ExcludeCaches || source.ExcludeCaches
 	}
-	site, err := s.newTarget(ctx, q)
-	if err == nil && site == nil {
-		err = errs.New(errs.Exists, "choose another name, or remove it first", "there is a site %s already", q.Name)
-	}
-	return site, err
+	return s.newTarget(ctx, q)
 }
