@@ -40,6 +40,9 @@ func (m *fakeMaster) site(name string) (*pb.Site, error) {
 			return s, nil
 		}
 	}
+	if strings.HasPrefix(name, "down.") { // its agent is
+		return &pb.Site{Name: name}, nil
+	}
 	return nil, errs.New(errs.NotFound, "list them with: sitekeep site list", "no site %s", name)
 }
 
@@ -52,6 +55,16 @@ func (m *fakeMaster) DeleteSite(_ context.Context, r *pb.DeleteSiteRequest) (*pb
 	m.called("DeleteSite %s", r.Name)
 	s, err := m.site(r.Name)
 	return &pb.DeleteSiteResponse{BackupsKept: s.GetBackups()}, err
+}
+
+func (m *fakeMaster) CloneSite(_ context.Context, r *pb.CloneSiteRequest) (*pb.CloneSiteResponse, error) {
+	m.called("CloneSite site=%s backup=%s queue=%v %v", r.Site, r.Backup, r.Queue, compact(r.NewSite))
+	if strings.HasPrefix(r.Site, "missing.") {
+		_, err := m.site(r.Site)
+		return nil, err
+	}
+	t, err := m.start("clone", r.NewSite.Name, r.Queue)
+	return &pb.CloneSiteResponse{Task: t}, err
 }
 
 func (m *fakeMaster) VerifySite(_ context.Context, r *pb.VerifySiteRequest) (*pb.VerifySiteResponse, error) {

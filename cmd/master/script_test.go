@@ -44,6 +44,7 @@ func TestMain(m *testing.M) {
 //	master stop | start | remote   the master goes away, comes back, listens for API tokens too
 //	master say SITE LEVEL TEXT, master end SITE STATE, master watched SITE N
 //	master called TEXT             a request with this text came, once; then it is forgotten
+//	master uncalled TEXT           none came; then all are forgotten
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
@@ -204,7 +205,7 @@ func cmdTerminal(ts *testscript.TestScript, _ bool, args []string) {
 	p := start(ts, true, args[2:])
 	if args[1] != "" {
 		await(ts, "the question", func() bool {
-			return strings.Contains(p.stdout.String(), "[y/N] ") || strings.Contains(p.stdout.String(), "Password of ")
+			return strings.Contains(p.stdout.String(), "[y/N] ") || strings.Contains(p.stdout.String(), "to remove it: ") || strings.Contains(p.stdout.String(), "Password of ")
 		})
 		_, err := io.WriteString(p.person, strings.NewReplacer(`\n`, "\n", `\x03`, "\x03", `\x04`, "\x04").Replace(args[1]))
 		ts.Check(err)
@@ -252,7 +253,9 @@ func cmdMaster(ts *testscript.TestScript, _ bool, args []string) {
 	case "watched":
 		s.awaitWatcher(ts, args[1], args[2])
 	case "called":
-		s.checkCall(ts, args[1])
+		s.checkCall(ts, args[1], 1)
+	case "uncalled":
+		s.checkCall(ts, args[1], 0)
 	default:
 		ts.Fatalf("unknown: master %s", args[0])
 	}
@@ -310,7 +313,8 @@ func await(ts *testscript.TestScript, what string, holds func() bool) {
 	}
 }
 
-func (s *scriptState) checkCall(ts *testscript.TestScript, text string) {
+// checkCall wants so many requests with a text, and forgets all that came.
+func (s *scriptState) checkCall(ts *testscript.TestScript, text string, want int) {
 	s.fake.mu.Lock()
 	defer s.fake.mu.Unlock()
 	var hits int
@@ -319,7 +323,7 @@ func (s *scriptState) checkCall(ts *testscript.TestScript, text string) {
 			hits++
 		}
 	}
-	if hits != 1 {
+	if hits != want {
 		ts.Fatalf("%d requests with %q in\n%s", hits, text, strings.Join(s.fake.calls, "\n"))
 	}
 	s.fake.calls = nil

@@ -171,34 +171,3 @@ something does.`,
 	})
 	return cmd
 }
-
-func newSiteRemoveCmd(a *app) *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
-		Use:   "remove NAME",
-		Short: "Take a site out of care",
-		Long: `Take a site out of care. Its files, its database and its backups stay where they are, and so does a managed
-vhost.`,
-		Example:           "  sitekeep site remove example.com --yes",
-		Args:              arguments(1, 1),
-		ValidArgsFunction: a.complete(siteNames),
-	}
-	yesFlag(cmd, &yes)
-	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
-		found, err := c.sites.GetSite(ctx, &sitekeepv1.GetSiteRequest{Name: args[0]})
-		if err != nil {
-			return err
-		}
-		explanation := fmt.Sprintf("Site %s will not be backed up any more. Its files, its database and its %s stay.",
-			printable(args[0]), plural(found.GetSite().GetBackups(), "backup"))
-		if err := a.confirm(ctx, yes, explanation, "Remove it?"); err != nil {
-			return err
-		}
-		r, err := c.sites.DeleteSite(ctx, &sitekeepv1.DeleteSiteRequest{Name: args[0]})
-		if err != nil {
-			return err
-		}
-		return a.printText(r, fmt.Sprintf("%s: removed, %s kept", args[0], plural(r.GetBackupsKept(), "backup")))
-	})
-	return cmd
-}
