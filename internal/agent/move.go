@@ -31,6 +31,14 @@ func moveFromProto(p *agentv1.Move) (moved.Move, error) {
 		}
 		m.Paths = append(m.Paths, moved.Pair{Old: r.GetOld(), New: r.GetNew()})
 	}
+	for _, r := range p.GetRelative() {
+		for _, dir := range []string{r.GetOld(), r.GetNew()} {
+			if err := model.CheckPath("directory", "/"+dir); err != nil {
+				return m, err
+			}
+		}
+		m.Relative = append(m.Relative, moved.Pair{Old: r.GetOld(), New: r.GetNew()})
+	}
 	if m.IsZero() {
 		return m, errs.New(errs.Usage, "name what has moved", "nothing has moved")
 	}

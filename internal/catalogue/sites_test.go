@@ -172,3 +172,23 @@ func TestDeleteSite(t *testing.T) {
 	must(c.Backup(t.Context(), backup("a.example", 1).ID))(t)
 	ok(t, c.CreateSite(t.Context(), a))
 }
+
+// TestRootsLieApart: a new site lies neither in nor around another one on the same web server.
+func TestRootsLieApart(t *testing.T) {
+	c := open(t)
+	for _, name := range []string{"web1", "web2"} {
+		ok(t, c.CreateServer(t.Context(), model.Server{Name: name, Roles: []model.Role{model.RoleWeb}, JoinedAt: epoch}))
+	}
+	ok(t, c.CreateSite(t.Context(), model.Site{Name: "a.example", WebServers: []string{"web1"}, Root: "/srv/a", Docroot: "/srv/a", CreatedAt: epoch}))
+	free := func(root, server string) error {
+		return c.RootFree(t.Context(), model.Site{Name: "b.example", WebServers: []string{server}, Root: root})
+	}
+	for _, root := range []string{"/srv/a", "/srv/a/b", "/srv/a/b/c", "/srv"} {
+		wants(t, free(root, "web1"), errs.Exists)
+		ok(t, free(root, "web2"))
+	}
+	for _, root := range []string{"/srv/ab", "/srv/b", "/srv/a_", "/www/srv/a"} {
+		ok(t, free(root, "web1"))
+	}
+	ok(t, c.RootFree(t.Context(), model.Site{Name: "a.example", WebServers: []string{"web1"}, Root: "/srv/a"}))
+}

@@ -256,6 +256,7 @@ type PathState struct {
 // Move says what a site was called and where it lay, and what is in its place.
 type Move struct {
 	Names, Paths []Replacement
+	Relative     []Replacement `json:",omitempty"` // below the docroot
 }
 
 // Replacement is what was, and what is in its place.

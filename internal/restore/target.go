@@ -114,12 +114,27 @@ func moveOf(f backup.Facts, oldName string, site *model.Site) model.Move {
 			m.Names = append(m.Names, www)
 		}
 	}
+	if below, ok := relativeOf(f, oldName, site); ok {
+		m.Relative = append(m.Relative, below)
+	}
 	for _, dir := range []model.Replacement{{Old: f.Root, New: site.Root}, {Old: f.Docroot, New: site.Docroot}} {
 		if dir.Old != "" && dir.Old != dir.New && model.CheckPath("directory", dir.Old) == nil && !slices.Contains(m.Paths, dir) {
 			m.Paths = append(m.Paths, dir)
 		}
 	}
 	return m
+}
+
+// relativeOf is how sites of one code base name their directory: sites/old.example. A tarball that was made elsewhere does
+// not say where it lay; one of Drupal's is then taken to have been where Drupal and Aegir have it.
+func relativeOf(f backup.Facts, oldName string, site *model.Site) (model.Replacement, bool) {
+	now, ok := strings.CutPrefix(site.Root, site.Docroot+"/")
+	was, known := strings.CutPrefix(f.Root, f.Docroot+"/")
+	known = known && f.Docroot != ""
+	if f.Root == "" && site.Kind == "drupal" {
+		was, known = "sites/"+oldName, strings.HasPrefix(now, "sites/")
+	}
+	return model.Replacement{Old: was, New: now}, ok && known && was != now && strings.Contains(was, "/")
 }
 
 // keepsAddresses reports whether sites of a kind keep addresses of their own in their database.
@@ -152,7 +167,7 @@ func (b *Basis) checkDeployment(f backup.Facts) error {
 }
 
 // Moves reports whether the site gets another name or directory.
-func (b *Basis) Moves() bool { return len(b.Move.Names)+len(b.Move.Paths) > 0 }
+func (b *Basis) Moves() bool { return len(b.Move.Names)+len(b.Move.Paths)+len(b.Move.Relative) > 0 }
 
 // renames reports whether the database has to be told.
 func (b *Basis) renames() bool { return b.Moves() && b.MoveTables && b.WithDatabase() }

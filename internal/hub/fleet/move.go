@@ -8,7 +8,7 @@ import (
 )
 
 func moveToProto(m model.Move) *agentv1.Move {
-	return &agentv1.Move{Names: replacements(m.Names), Paths: replacements(m.Paths)}
+	return &agentv1.Move{Names: replacements(m.Names), Paths: replacements(m.Paths), Relative: replacements(m.Relative)}
 }
 
 func replacements(list []model.Replacement) []*agentv1.Replacement {

@@ -1,6 +1,9 @@
 package moved
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // hostMarks are what stands before a host: in an address, in JSON whose slashes
 // are escaped, and in an address that is part of another one.
@@ -10,6 +13,7 @@ var hostMarks = []string{"//", `\/\/`, "%2F%2F", "%2f%2f"}
 type finder struct {
 	names []Pair
 	paths []Pair // as they are, and as JSON escapes them
+	below []Pair // the relative ones, the same
 	again bool
 }
 
@@ -17,6 +21,9 @@ func newFinder(m Move) *finder {
 	f := &finder{names: m.Names, again: m.Again}
 	for _, p := range m.Paths {
 		f.paths = append(f.paths, p, Pair{escaped(p.Old), escaped(p.New)})
+	}
+	for _, p := range m.Relative {
+		f.below = append(f.below, p, Pair{escaped(p.Old), escaped(p.New)})
 	}
 	return f
 }
@@ -26,7 +33,7 @@ func escaped(text string) string { return strings.ReplaceAll(text, "/", `\/`) }
 
 // sameLength reports whether no replacement changes a length.
 func (f *finder) sameLength() bool {
-	for _, list := range [][]Pair{f.names, f.paths} {
+	for _, list := range [][]Pair{f.names, f.paths, f.below} {
 		for _, p := range list {
 			if len(p.Old) != len(p.New) {
 				return false
@@ -38,7 +45,7 @@ func (f *finder) sameLength() bool {
 
 // touches reports whether there is anything to look for: also in a text that holds others, whose own rules are not known here.
 func (f *finder) touches(text string) bool {
-	for _, p := range f.paths {
+	for _, p := range append(slices.Clone(f.paths), f.below...) {
 		if strings.Contains(text, p.Old) {
 			return true
 		}
@@ -87,16 +94,14 @@ func (f *finder) whole(text string) (string, bool) {
 
 // at says how many bytes at a place are to be replaced, and with what; 0 if none.
 func (f *finder) at(text string, i int) (n int, with string) {
+	if n, with := f.directory(text, i, f.below, beginsBelow); n > 0 {
+		return n, with
+	}
 	if c := text[i]; c != '/' && c != '\\' && c != '%' {
 		return 0, ""
 	}
-	for _, p := range f.paths {
-		switch {
-		case f.again && strings.HasPrefix(p.New, p.Old) && isPath(text, i, p.New):
-			return 0, ""
-		case isPath(text, i, p.Old):
-			return len(p.Old), p.New
-		}
+	if n, with := f.directory(text, i, f.paths, begins); n > 0 {
+		return n, with
 	}
 	for _, mark := range hostMarks {
 		if strings.HasPrefix(text[i:], mark) {
@@ -108,9 +113,20 @@ func (f *finder) at(text string, i int) (n int, with string) {
 	return 0, ""
 }
 
-// isPath reports whether a directory, or something below it, stands at a place.
-func isPath(text string, i int, path string) bool {
-	return strings.HasPrefix(text[i:], path) && begins(text[:i]) && ends(text[i+len(path):])
+// directory says which of the directories, or something below it, stands at a place.
+func (f *finder) directory(text string, i int, list []Pair, begins func(before string) bool) (n int, with string) {
+	is := func(path string) bool {
+		return strings.HasPrefix(text[i:], path) && begins(text[:i]) && ends(text[i+len(path):])
+	}
+	for _, p := range list {
+		switch {
+		case f.again && strings.HasPrefix(p.New, p.Old) && is(p.New):
+			return 0, ""
+		case is(p.Old):
+			return len(p.Old), p.New
+		}
+	}
+	return 0, ""
 }
 
 // host says how long the name is that a text begins with. Case does not matter
@@ -131,6 +147,11 @@ func begins(before string) bool {
 	}
 	last := before[len(before)-1]
 	return !ofName(last) && last != '.' && last != '/' && last != '\\'
+}
+
+// beginsBelow reports whether a relative path can begin behind a text: also within a longer one, at the begin of a name.
+func beginsBelow(before string) bool {
+	return before == "" || !ofName(before[len(before)-1]) && before[len(before)-1] != '.'
 }
 
 // ends reports whether a name ends before a text. A dot ends it where it is that of a sentence.

@@ -28,19 +28,26 @@ type Pair struct{ Old, New string }
 // Names are host names, without a port; paths are clean and absolute.
 type Move struct {
 	Names, Paths []Pair
+	// Relative are directories as addresses and settings have them below the
+	// docroot, such as sites/old.example: a path that begins so, or holds it.
+	Relative []Pair
 	// Again says that values may have been rewritten before: a directory that
 	// reads as the new one is left, also where the old one lies above it.
 	Again bool
 }
 
 // IsZero reports whether nothing has moved.
-func (m Move) IsZero() bool { return len(m.clean().Names)+len(m.clean().Paths) == 0 }
+func (m Move) IsZero() bool {
+	c := m.clean()
+	return len(c.Names)+len(c.Paths)+len(c.Relative) == 0
+}
 
 // clean leaves out pairs that change nothing, and puts the longest paths first:
 // of two directories of which one holds the other, the inner one counts.
 func (m Move) clean() Move {
 	same := func(p Pair) bool { return p.Old == "" || p.New == "" || p.Old == p.New }
-	out := Move{Names: slices.DeleteFunc(slices.Clone(m.Names), same), Paths: slices.DeleteFunc(slices.Clone(m.Paths), same), Again: m.Again}
+	kept := func(list []Pair) []Pair { return slices.DeleteFunc(slices.Clone(list), same) }
+	out := Move{Names: kept(m.Names), Paths: kept(m.Paths), Relative: kept(m.Relative), Again: m.Again}
 	slices.SortStableFunc(out.Paths, func(a, b Pair) int { return cmp.Compare(len(b.Old), len(a.Old)) })
 	return out
 }
@@ -59,7 +66,7 @@ func (m Move) Needles() []string {
 	for _, p := range c.Names {
 		out = append(out, p.Old)
 	}
-	for _, p := range c.Paths { // JSON may escape slashes, so that only what is between them is the same everywhere
+	for _, p := range append(c.Paths, c.Relative...) { // JSON may escape slashes, so that only what is between them is the same everywhere
 		out = append(out, p.Old[strings.LastIndexByte(p.Old, '/')+1:])
 	}
 	slices.Sort(out)

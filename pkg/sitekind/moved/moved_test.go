@@ -99,6 +99,26 @@ func TestAgain(t *testing.T) {
 	}
 }
 
+// TestRelative is for sites of one code base, as Drupal's.
+func TestRelative(t *testing.T) {
+	m := Move{Names: []Pair{{"old.example", "new.example"}}, Paths: []Pair{{"/srv/p/sites/old.example", "/srv/p/sites/new.example"}},
+		Relative: []Pair{{"sites/old.example", "sites/new.example"}}}
+	for before, want := range map[string]string{
+		"sites/old.example/files":                            "sites/new.example/files",
+		`<img src="/sites/old.example/files/a.png">`:         `<img src="/sites/new.example/files/a.png">`,
+		"http://old.example/sites/old.example/files":         "http://new.example/sites/new.example/files",
+		"/srv/p/sites/old.example/private":                   "/srv/p/sites/new.example/private",
+		`"\/sites\/old.example\/files"`:                      `"\/sites\/new.example\/files"`,
+		`a:1:{i:0;` + str("sites/old.example/files") + `}`:   `a:1:{i:0;` + str("sites/new.example/files") + `}`,
+		"sites/old.example.org/files websites/old.example/x": "sites/old.example.org/files websites/old.example/x",
+		"sites/sub.old.example/files":                        "sites/sub.old.example/files",
+	} {
+		if got, _ := m.Rewriter().Rewrite(before); got != want {
+			t.Errorf("%q\ngot  %q\nwant %q", before, got, want)
+		}
+	}
+}
+
 func TestNothingMoved(t *testing.T) {
 	m := Move{Names: []Pair{{"a.example", "a.example"}, {"", "b"}}, Paths: []Pair{{"/a", ""}}}
 	if !m.IsZero() || example().IsZero() {

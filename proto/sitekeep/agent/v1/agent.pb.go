@@ -363,7 +363,9 @@ type Move struct {
 	// Host names, without a port.
 	Names []*Replacement `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
 	// Absolute directories.
-	Paths         []*Replacement `protobuf:"bytes,2,rep,name=paths,proto3" json:"paths,omitempty"`
+	Paths []*Replacement `protobuf:"bytes,2,rep,name=paths,proto3" json:"paths,omitempty"`
+	// Directories below the docroot, as "sites/example.com".
+	Relative      []*Replacement `protobuf:"bytes,3,rep,name=relative,proto3" json:"relative,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -408,6 +410,13 @@ func (x *Move) GetNames() []*Replacement {
 func (x *Move) GetPaths() []*Replacement {
 	if x != nil {
 		return x.Paths
+	}
+	return nil
+}
+
+func (x *Move) GetRelative() []*Replacement {
+	if x != nil {
+		return x.Relative
 	}
 	return nil
 }
@@ -497,10 +506,11 @@ const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
 	"\x04root\x18\x03 \x01(\tR\x04root\x12\x18\n" +
 	"\adocroot\x18\x04 \x01(\tR\adocroot\x12\x18\n" +
 	"\aaliases\x18\x05 \x03(\tR\aaliases\x12\x1a\n" +
-	"\bexternal\x18\x06 \x01(\bR\bexternal\"r\n" +
+	"\bexternal\x18\x06 \x01(\bR\bexternal\"\xae\x01\n" +
 	"\x04Move\x124\n" +
 	"\x05names\x18\x01 \x03(\v2\x1e.sitekeep.agent.v1.ReplacementR\x05names\x124\n" +
-	"\x05paths\x18\x02 \x03(\v2\x1e.sitekeep.agent.v1.ReplacementR\x05paths\"1\n" +
+	"\x05paths\x18\x02 \x03(\v2\x1e.sitekeep.agent.v1.ReplacementR\x05paths\x12:\n" +
+	"\brelative\x18\x03 \x03(\v2\x1e.sitekeep.agent.v1.ReplacementR\brelative\"1\n" +
 	"\vReplacement\x12\x10\n" +
 	"\x03old\x18\x01 \x01(\tR\x03old\x12\x10\n" +
 	"\x03new\x18\x02 \x01(\tR\x03new2`\n" +
@@ -535,13 +545,14 @@ var file_sitekeep_agent_v1_agent_proto_depIdxs = []int32{
 	6, // 2: sitekeep.agent.v1.GetInfoResponse.certificate_not_after:type_name -> google.protobuf.Timestamp
 	5, // 3: sitekeep.agent.v1.Move.names:type_name -> sitekeep.agent.v1.Replacement
 	5, // 4: sitekeep.agent.v1.Move.paths:type_name -> sitekeep.agent.v1.Replacement
-	0, // 5: sitekeep.agent.v1.AgentService.GetInfo:input_type -> sitekeep.agent.v1.GetInfoRequest
-	1, // 6: sitekeep.agent.v1.AgentService.GetInfo:output_type -> sitekeep.agent.v1.GetInfoResponse
-	6, // [6:7] is the sub-list for method output_type
-	5, // [5:6] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	5, // 5: sitekeep.agent.v1.Move.relative:type_name -> sitekeep.agent.v1.Replacement
+	0, // 6: sitekeep.agent.v1.AgentService.GetInfo:input_type -> sitekeep.agent.v1.GetInfoRequest
+	1, // 7: sitekeep.agent.v1.AgentService.GetInfo:output_type -> sitekeep.agent.v1.GetInfoResponse
+	7, // [7:8] is the sub-list for method output_type
+	6, // [6:7] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_agent_proto_init() }
