@@ -104,6 +104,14 @@ func siteCalls() []call {
 				Settings: &agentv1.DatabaseSettings{Host: "h", Name: "n", User: "u"}, Password: "p"})
 			return err
 		}},
+		{"RewriteSettings", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
+			_, err := r.settings.RewriteSettings(ctx, &agentv1.RewriteSettingsRequest{Site: s, Task: task, Move: someMove()})
+			return err
+		}},
+		{"InspectVhost", false, func(ctx context.Context, r *rig, s *agentv1.SiteRef, _ string) error {
+			_, err := r.vhost.InspectVhost(ctx, &agentv1.InspectVhostRequest{Site: s})
+			return err
+		}},
 		{"CarrySettings", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
 			_, err := r.settings.CarrySettings(ctx, &agentv1.CarrySettingsRequest{Site: s, Task: task})
 			return err
@@ -233,6 +241,10 @@ func TestNoCallLeavesTheAllowedDirectories(t *testing.T) {
 // databaseCalls are all calls that name a database.
 func databaseCalls() map[string]func(ctx context.Context, r *rig, name string) error {
 	return map[string]func(ctx context.Context, r *rig, name string) error{
+		"RewriteTables": func(ctx context.Context, r *rig, name string) error {
+			_, err := r.database.RewriteTables(ctx, &agentv1.RewriteTablesRequest{Name: name, User: "u", Password: "p", Move: someMove()})
+			return err
+		},
 		"InspectDatabase": func(ctx context.Context, r *rig, name string) error {
 			_, err := r.database.InspectDatabase(ctx, &agentv1.InspectDatabaseRequest{Name: name})
 			return err
