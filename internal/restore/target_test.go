@@ -107,6 +107,14 @@ func TestNewSiteAndItsRecordAreOne(t *testing.T) {
 	if record != "[www.ab.example] [web1 web2] db1 /var/www/ab.example db1:3306 true true" {
 		t.Errorf("recorded: %s", record)
 	}
+	near := model.Site{Name: "near.example", WebServers: []string{"web2"}, Root: "/var/www/ab.example/in", Docroot: "/var/www", CreatedAt: time.Unix(1e9, 0)}
+	must(t, r.book.CreateSite(t.Context(), quirks{}.site()))
+	must(t, r.book.CreateSite(t.Context(), near)) // after the request was looked at
+	g = start()
+	if err := play(g); !errs.Is(err, errs.Exists) || g.nameless(g.Snapshot()) != g.nameless(before) || recorded() != "no site" {
+		t.Errorf("with a site in its directory: %v\n%s", err, g.Snapshot())
+	}
+	must(t, r.book.DeleteSite(t.Context(), near.Name))
 	must(t, r.book.CreateSite(t.Context(), quirks{}.site()))
 	for i, v := range places {
 		modes := []sagatest.Mode{sagatest.Crash}
