@@ -41,9 +41,3 @@ func (a *Agent) InspectVhost(ctx context.Context, site model.SiteRef) (model.Vho
 	p, err := call(ctx, a, a.vhost.InspectVhost, &agentv1.InspectVhostRequest{Site: ref(site)})
 	return model.VhostState{Exists: p.GetExists(), Managed: p.GetManaged()}, err
 }
-
-// RemoveVhost removes a site's managed virtual host for good.
-func (a *Agent) RemoveVhost(ctx context.Context, site model.SiteRef) error {
-	_, err := call(ctx, a, a.vhost.RemoveVhost, &agentv1.RemoveVhostRequest{Site: ref(site)})
-	return err
-}
