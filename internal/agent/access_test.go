@@ -108,6 +108,10 @@ func siteCalls() []call {
 			_, err := r.settings.RewriteSettings(ctx, &agentv1.RewriteSettingsRequest{Site: s, Task: task, Move: someMove()})
 			return err
 		}},
+		{"CompareVhost", false, func(ctx context.Context, r *rig, s *agentv1.SiteRef, _ string) error {
+			_, err := r.vhost.CompareVhost(ctx, &agentv1.CompareVhostRequest{Site: s})
+			return err
+		}},
 		{"InspectVhost", false, func(ctx context.Context, r *rig, s *agentv1.SiteRef, _ string) error {
 			_, err := r.vhost.InspectVhost(ctx, &agentv1.InspectVhostRequest{Site: s})
 			return err
