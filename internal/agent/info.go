@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -34,6 +36,9 @@ func (s *infoService) GetInfo(ctx context.Context, _ *agentv1.GetInfoRequest) (*
 	var err error
 	reply.Hostname, err = os.Hostname()
 	p.add(err)
+	reply.Load, err = load()
+	p.add(err)
+	reply.Processors = int32(runtime.NumCPU())
 	s.lookAtRoots(reply, p)
 	if s.hasRole(model.RoleWeb) {
 		s.lookAtWeb(ctx, reply, p)
@@ -42,6 +47,23 @@ func (s *infoService) GetInfo(ctx context.Context, _ *agentv1.GetInfoRequest) (*
 		s.lookAtDatabase(ctx, reply, p)
 	}
 	return reply, nil
+}
+
+// load is how many processes ran or waited for the disk, on average over the last five minutes: proc_loadavg(5).
+func load() (float64, error) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0, fmt.Errorf("load of the machine: %w", err)
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("load of the machine: /proc/loadavg is %q", text)
+	}
+	average, err := strconv.ParseFloat(fields[1], 64)
+	if err != nil {
+		return 0, fmt.Errorf("load of the machine: %w", err)
+	}
+	return average, nil
 }
 
 // problems collects sentences with the next action.

@@ -86,7 +86,11 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 			return err
 		}
 	}
-	plan, err := s.Pruner.Plan(ctx)
+	proposed, err := s.proposed(ctx, q.Proposed)
+	if err != nil {
+		return err
+	}
+	plan, err := s.Pruner.PlanAs(ctx, proposed)
 	if err != nil {
 		return err
 	}
@@ -114,6 +118,23 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 		}
 	}
 	return stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk, Summary: summary})
+}
+
+// proposed is what a caller who may set it proposes to set; nil for nothing.
+func (s *retentionService) proposed(ctx context.Context, p *sitekeepv1.Retention) (*model.Retention, error) {
+	if p == nil {
+		return nil, nil
+	}
+	if err := unscoped(ctx); err != nil {
+		return nil, err
+	}
+	m := retentionFromProto(p)
+	if m.Site != "" {
+		if _, err := s.site(ctx, m.Site); err != nil {
+			return nil, err
+		}
+	}
+	return &m, nil
 }
 
 func count(summary *sitekeepv1.PruneSummary, d retention.Decision) {

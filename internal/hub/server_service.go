@@ -107,7 +107,7 @@ func (s *serverService) CheckServer(ctx context.Context, q *sitekeepv1.CheckServ
 	out := &sitekeepv1.CheckServerResponse{
 		Server: serverToProto(&server), Version: info.Version, Hostname: info.Hostname, Webserver: info.Webserver,
 		DatabaseServer: info.DatabaseServer, DatabaseAddress: info.DatabaseAddress, DumpProgram: info.DumpProgram,
-		Problems: append(info.Problems, s.clockProblem(info.Now)...),
+		Problems: append(info.Problems, s.clockProblem(info.Now)...), Load: info.Load, Processors: info.Processors,
 	}
 	for _, r := range info.Roots {
 		out.Roots = append(out.Roots, &sitekeepv1.AllowedRoot{Path: r.Path, FreeBytes: r.FreeBytes})

@@ -35,6 +35,8 @@ type AgentInfo struct {
 	DumpProgram     string
 	CertNotAfter    time.Time
 	Problems        []string
+	Load            float64 // processes that ran or waited, on average over five minutes
+	Processors      int32
 }
 
 // AllowedRoot is a directory below which an agent reads and writes.

@@ -57,10 +57,20 @@ type PruneResult struct {
 }
 
 // Plan says what becomes of each backup now. It is the very plan that Handle carries out.
-func (p *Pruner) Plan(ctx context.Context) (retention.Plan, error) {
+func (p *Pruner) Plan(ctx context.Context) (retention.Plan, error) { return p.PlanAs(ctx, nil) }
+
+// PlanAs is the plan as if proposed was set in place of what is set for the same sites; nil proposes nothing. What
+// cannot be set is errs.Usage.
+func (p *Pruner) PlanAs(ctx context.Context, proposed *model.Retention) (retention.Plan, error) {
 	list, err := p.Shelf.Retentions(ctx)
 	if err != nil {
 		return retention.Plan{}, err
+	}
+	if proposed != nil {
+		if err := CheckRetention(proposed); err != nil {
+			return retention.Plan{}, err
+		}
+		list = append(list, *proposed) // the later one holds
 	}
 	rules, err := rulesOf(list)
 	if err != nil {

@@ -73,6 +73,7 @@ func (a *Agent) Info(ctx context.Context) (model.AgentInfo, error) {
 		Version: p.Version, Hostname: p.Hostname, Roles: p.Roles, Now: p.Now.AsTime(), Databases: p.Databases,
 		Webserver: p.Webserver, DatabaseServer: p.DatabaseServer, DatabaseAddress: p.DatabaseAddress,
 		DumpProgram: p.DumpProgram, CertNotAfter: p.CertificateNotAfter.AsTime(), Problems: p.Problems,
+		Load: p.Load, Processors: p.Processors,
 	}
 	for _, r := range p.Roots {
 		info.Roots = append(info.Roots, model.AllowedRoot{Path: r.Path, FreeBytes: r.FreeBytes, FreeInodes: r.FreeInodes})

@@ -424,8 +424,10 @@ func (*DeleteRetentionResponse) Descriptor() ([]byte, []int) {
 type PlanPruneRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only what is said of this site, or of this client's sites. The plan is made for all, because budgets are.
-	Site          string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
-	Client        string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
+	Site   string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Client string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
+	// Plan as if this were set, in place of what is set for the same sites.
+	Proposed      *Retention `protobuf:"bytes,3,opt,name=proposed,proto3" json:"proposed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -472,6 +474,13 @@ func (x *PlanPruneRequest) GetClient() string {
 		return x.Client
 	}
 	return ""
+}
+
+func (x *PlanPruneRequest) GetProposed() *Retention {
+	if x != nil {
+		return x.Proposed
+	}
+	return nil
 }
 
 // PlanPruneResponse is some of the decisions; the last one has the summary.
@@ -816,10 +825,11 @@ const file_sitekeep_v1_retention_proto_rawDesc = "" +
 	"\x16DeleteRetentionRequest\x12\x16\n" +
 	"\x06client\x18\x01 \x01(\tR\x06client\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\"\x19\n" +
-	"\x17DeleteRetentionResponse\">\n" +
+	"\x17DeleteRetentionResponse\"r\n" +
 	"\x10PlanPruneRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x16\n" +
-	"\x06client\x18\x02 \x01(\tR\x06client\"\x82\x01\n" +
+	"\x06client\x18\x02 \x01(\tR\x06client\x122\n" +
+	"\bproposed\x18\x03 \x01(\v2\x16.sitekeep.v1.RetentionR\bproposed\"\x82\x01\n" +
 	"\x11PlanPruneResponse\x128\n" +
 	"\tdecisions\x18\x01 \x03(\v2\x1a.sitekeep.v1.PruneDecisionR\tdecisions\x123\n" +
 	"\asummary\x18\x02 \x01(\v2\x19.sitekeep.v1.PruneSummaryR\asummary\"\xb0\x01\n" +
@@ -887,25 +897,26 @@ var file_sitekeep_v1_retention_proto_depIdxs = []int32{
 	0,  // 2: sitekeep.v1.ListRetentionsResponse.retentions:type_name -> sitekeep.v1.Retention
 	0,  // 3: sitekeep.v1.SetRetentionRequest.retention:type_name -> sitekeep.v1.Retention
 	0,  // 4: sitekeep.v1.SetRetentionResponse.retention:type_name -> sitekeep.v1.Retention
-	9,  // 5: sitekeep.v1.PlanPruneResponse.decisions:type_name -> sitekeep.v1.PruneDecision
-	10, // 6: sitekeep.v1.PlanPruneResponse.summary:type_name -> sitekeep.v1.PruneSummary
-	14, // 7: sitekeep.v1.PruneDecision.created_at:type_name -> google.protobuf.Timestamp
-	15, // 8: sitekeep.v1.PruneResponse.task:type_name -> sitekeep.v1.Task
-	1,  // 9: sitekeep.v1.RetentionService.ListRetentions:input_type -> sitekeep.v1.ListRetentionsRequest
-	3,  // 10: sitekeep.v1.RetentionService.SetRetention:input_type -> sitekeep.v1.SetRetentionRequest
-	5,  // 11: sitekeep.v1.RetentionService.DeleteRetention:input_type -> sitekeep.v1.DeleteRetentionRequest
-	7,  // 12: sitekeep.v1.RetentionService.PlanPrune:input_type -> sitekeep.v1.PlanPruneRequest
-	11, // 13: sitekeep.v1.RetentionService.Prune:input_type -> sitekeep.v1.PruneRequest
-	2,  // 14: sitekeep.v1.RetentionService.ListRetentions:output_type -> sitekeep.v1.ListRetentionsResponse
-	4,  // 15: sitekeep.v1.RetentionService.SetRetention:output_type -> sitekeep.v1.SetRetentionResponse
-	6,  // 16: sitekeep.v1.RetentionService.DeleteRetention:output_type -> sitekeep.v1.DeleteRetentionResponse
-	8,  // 17: sitekeep.v1.RetentionService.PlanPrune:output_type -> sitekeep.v1.PlanPruneResponse
-	12, // 18: sitekeep.v1.RetentionService.Prune:output_type -> sitekeep.v1.PruneResponse
-	14, // [14:19] is the sub-list for method output_type
-	9,  // [9:14] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	0,  // 5: sitekeep.v1.PlanPruneRequest.proposed:type_name -> sitekeep.v1.Retention
+	9,  // 6: sitekeep.v1.PlanPruneResponse.decisions:type_name -> sitekeep.v1.PruneDecision
+	10, // 7: sitekeep.v1.PlanPruneResponse.summary:type_name -> sitekeep.v1.PruneSummary
+	14, // 8: sitekeep.v1.PruneDecision.created_at:type_name -> google.protobuf.Timestamp
+	15, // 9: sitekeep.v1.PruneResponse.task:type_name -> sitekeep.v1.Task
+	1,  // 10: sitekeep.v1.RetentionService.ListRetentions:input_type -> sitekeep.v1.ListRetentionsRequest
+	3,  // 11: sitekeep.v1.RetentionService.SetRetention:input_type -> sitekeep.v1.SetRetentionRequest
+	5,  // 12: sitekeep.v1.RetentionService.DeleteRetention:input_type -> sitekeep.v1.DeleteRetentionRequest
+	7,  // 13: sitekeep.v1.RetentionService.PlanPrune:input_type -> sitekeep.v1.PlanPruneRequest
+	11, // 14: sitekeep.v1.RetentionService.Prune:input_type -> sitekeep.v1.PruneRequest
+	2,  // 15: sitekeep.v1.RetentionService.ListRetentions:output_type -> sitekeep.v1.ListRetentionsResponse
+	4,  // 16: sitekeep.v1.RetentionService.SetRetention:output_type -> sitekeep.v1.SetRetentionResponse
+	6,  // 17: sitekeep.v1.RetentionService.DeleteRetention:output_type -> sitekeep.v1.DeleteRetentionResponse
+	8,  // 18: sitekeep.v1.RetentionService.PlanPrune:output_type -> sitekeep.v1.PlanPruneResponse
+	12, // 19: sitekeep.v1.RetentionService.Prune:output_type -> sitekeep.v1.PruneResponse
+	15, // [15:20] is the sub-list for method output_type
+	10, // [10:15] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_retention_proto_init() }

@@ -454,7 +454,11 @@ type CheckServerResponse struct {
 	// Allowed directories with their free bytes.
 	Roots []*AllowedRoot `protobuf:"bytes,8,rep,name=roots,proto3" json:"roots,omitempty"`
 	// What is wrong, a sentence each; empty when all is well.
-	Problems      []string `protobuf:"bytes,9,rep,name=problems,proto3" json:"problems,omitempty"`
+	Problems []string `protobuf:"bytes,9,rep,name=problems,proto3" json:"problems,omitempty"`
+	// Processes that ran or waited for the disk, on average over the last five minutes, and the processors there are for
+	// them; 0 processors if an old agent does not say.
+	Load          float64 `protobuf:"fixed64,10,opt,name=load,proto3" json:"load,omitempty"`
+	Processors    int32   `protobuf:"varint,11,opt,name=processors,proto3" json:"processors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -550,6 +554,20 @@ func (x *CheckServerResponse) GetProblems() []string {
 		return x.Problems
 	}
 	return nil
+}
+
+func (x *CheckServerResponse) GetLoad() float64 {
+	if x != nil {
+		return x.Load
+	}
+	return 0
+}
+
+func (x *CheckServerResponse) GetProcessors() int32 {
+	if x != nil {
+		return x.Processors
+	}
+	return 0
 }
 
 // AllowedRoot is a directory below which an agent reads and writes.
@@ -721,7 +739,7 @@ const file_sitekeep_v1_server_proto_rawDesc = "" +
 	"\x11GetServerResponse\x12+\n" +
 	"\x06server\x18\x01 \x01(\v2\x13.sitekeep.v1.ServerR\x06server\"(\n" +
 	"\x12CheckServerRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\xd9\x02\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x8d\x03\n" +
 	"\x13CheckServerResponse\x12+\n" +
 	"\x06server\x18\x01 \x01(\v2\x13.sitekeep.v1.ServerR\x06server\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1a\n" +
@@ -731,7 +749,12 @@ const file_sitekeep_v1_server_proto_rawDesc = "" +
 	"\x10database_address\x18\x06 \x01(\tR\x0fdatabaseAddress\x12!\n" +
 	"\fdump_program\x18\a \x01(\tR\vdumpProgram\x12.\n" +
 	"\x05roots\x18\b \x03(\v2\x18.sitekeep.v1.AllowedRootR\x05roots\x12\x1a\n" +
-	"\bproblems\x18\t \x03(\tR\bproblems\"@\n" +
+	"\bproblems\x18\t \x03(\tR\bproblems\x12\x12\n" +
+	"\x04load\x18\n" +
+	" \x01(\x01R\x04load\x12\x1e\n" +
+	"\n" +
+	"processors\x18\v \x01(\x05R\n" +
+	"processors\"@\n" +
 	"\vAllowedRoot\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1d\n" +
 	"\n" +

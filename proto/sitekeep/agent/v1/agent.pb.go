@@ -83,7 +83,10 @@ type GetInfoResponse struct {
 	// End of the agent's certificate.
 	CertificateNotAfter *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=certificate_not_after,json=certificateNotAfter,proto3" json:"certificate_not_after,omitempty"`
 	// What is wrong, a sentence each, with the next action.
-	Problems      []string `protobuf:"bytes,12,rep,name=problems,proto3" json:"problems,omitempty"`
+	Problems []string `protobuf:"bytes,12,rep,name=problems,proto3" json:"problems,omitempty"`
+	// Processes that ran or waited for the disk, on average over the last five minutes, and the processors there are.
+	Load          float64 `protobuf:"fixed64,13,opt,name=load,proto3" json:"load,omitempty"`
+	Processors    int32   `protobuf:"varint,14,opt,name=processors,proto3" json:"processors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -200,6 +203,20 @@ func (x *GetInfoResponse) GetProblems() []string {
 		return x.Problems
 	}
 	return nil
+}
+
+func (x *GetInfoResponse) GetLoad() float64 {
+	if x != nil {
+		return x.Load
+	}
+	return 0
+}
+
+func (x *GetInfoResponse) GetProcessors() int32 {
+	if x != nil {
+		return x.Processors
+	}
+	return 0
 }
 
 // Root is one allowed directory and the room on its file system.
@@ -479,7 +496,7 @@ var File_sitekeep_agent_v1_agent_proto protoreflect.FileDescriptor
 const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"\x1dsitekeep/agent/v1/agent.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n" +
-	"\x0eGetInfoRequest\"\xd9\x03\n" +
+	"\x0eGetInfoRequest\"\x8d\x04\n" +
 	"\x0fGetInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x14\n" +
@@ -493,7 +510,11 @@ const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
 	"\fdump_program\x18\n" +
 	" \x01(\tR\vdumpProgram\x12N\n" +
 	"\x15certificate_not_after\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x13certificateNotAfter\x12\x1a\n" +
-	"\bproblems\x18\f \x03(\tR\bproblems\"Z\n" +
+	"\bproblems\x18\f \x03(\tR\bproblems\x12\x12\n" +
+	"\x04load\x18\r \x01(\x01R\x04load\x12\x1e\n" +
+	"\n" +
+	"processors\x18\x0e \x01(\x05R\n" +
+	"processors\"Z\n" +
 	"\x04Root\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1d\n" +
 	"\n" +
