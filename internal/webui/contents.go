@@ -186,6 +186,15 @@ func (u *UI) pin(r *request) error {
 	return r.redirect("sites", got.GetBackup().GetSite())
 }
 
+// checkBackup starts a task that reads all of a backup and compares every hash.
+func (u *UI) checkBackup(r *request) error {
+	got, err := u.backups.CheckBackups(r.ctx, &sitekeepv1.CheckBackupsRequest{Ids: []string{r.PathValue("backup")}, ReadData: true})
+	if err != nil {
+		return err
+	}
+	return r.redirect("tasks", got.GetTask().GetId())
+}
+
 func (u *UI) deleteBackup(r *request) error {
 	got, err := u.backups.GetBackup(r.ctx, &sitekeepv1.GetBackupRequest{Id: r.PathValue("backup")})
 	if err != nil {

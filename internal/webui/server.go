@@ -2,6 +2,7 @@ package webui
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ type serverListData struct {
 	Servers []serverData
 	Name    string
 	Token   string // a secret
+	DialOut bool   // the new one dials the master
 	Expires *timestamppb.Timestamp
 }
 
@@ -81,5 +83,26 @@ func (u *UI) joinServer(r *request) error {
 	if err != nil {
 		return err
 	}
-	return u.render(r, "servers", "Servers", serverListData{Servers: list, Name: name, Token: token.GetToken(), Expires: token.GetExpiresAt()})
+	return u.render(r, "servers", "Servers", serverListData{Servers: list, Name: name, Token: token.GetToken(),
+		DialOut: r.PostFormValue("dial_out") != "", Expires: token.GetExpiresAt()})
+}
+
+// revokeServer refuses a server from now on. Its name must be typed: nothing can be backed up or restored there then.
+func (u *UI) revokeServer(r *request) error {
+	name := r.PathValue("server")
+	if r.PostFormValue("confirm") != name {
+		return errs.New(errs.Usage, "go back and type "+name, "the name that was typed is not that of the server; nothing was done")
+	}
+	if _, err := u.servers.RevokeServer(r.ctx, &sitekeepv1.RevokeServerRequest{Name: name}); err != nil {
+		return err
+	}
+	return r.redirect("servers")
+}
+
+// loadText is how busy a machine is: its load over five minutes by what its processors can do at once.
+func loadText(c *sitekeepv1.CheckServerResponse) string {
+	if c.GetProcessors() == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.0f %%", 100*c.GetLoad()/float64(c.GetProcessors()))
 }

@@ -34,7 +34,12 @@ func (r *request) may(method string) bool {
 }
 
 func (r *request) redirect(to ...string) error {
-	http.Redirect(r.w, r.Request, path(to...), http.StatusSeeOther)
+	return r.redirectTo(path(to...))
+}
+
+// redirectTo leads to an address of ours.
+func (r *request) redirectTo(address string) error {
+	http.Redirect(r.w, r.Request, address, http.StatusSeeOther)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package webui
 import (
 	"errors"
 	"io"
+	"net/url"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -15,13 +16,14 @@ type siteData struct {
 	Site    *sitekeepv1.Site
 	Undo    *timestamppb.Timestamp // until when the last restore can be taken back
 	Backups []*sitekeepv1.Backup
-	More    bool // there are older ones
+	Older   string // the address of older ones; empty if there are none
+	Newest  bool   // these are the newest ones
 	Tasks   []*sitekeepv1.Task
 	Plot    *plot
 }
 
 const (
-	backupsOfPage = 200
+	backupsOfPage = 100
 	tasksOfPage   = 10
 )
 
@@ -31,7 +33,8 @@ func (u *UI) site(r *request) error {
 	if err != nil {
 		return err
 	}
-	backups, err := u.backups.ListBackups(r.ctx, &sitekeepv1.ListBackupsRequest{Site: name, PageSize: backupsOfPage})
+	before := r.FormValue("before")
+	backups, err := u.backups.ListBackups(r.ctx, &sitekeepv1.ListBackupsRequest{Site: name, PageSize: backupsOfPage, PageToken: before})
 	if err != nil {
 		return err
 	}
@@ -39,10 +42,14 @@ func (u *UI) site(r *request) error {
 	if err != nil {
 		return err
 	}
-	return u.render(r, "site", name, siteData{
-		Site: got.GetSite(), Undo: got.GetUndoUntil(), Backups: backups.GetBackups(), More: backups.GetNextPageToken() != "",
+	d := siteData{
+		Site: got.GetSite(), Undo: got.GetUndoUntil(), Backups: backups.GetBackups(), Newest: before == "",
 		Tasks: tasks.GetTasks(), Plot: newPlot(backups.GetBackups()),
-	})
+	}
+	if next := backups.GetNextPageToken(); next != "" {
+		d.Older = path("sites", name) + "?before=" + url.QueryEscape(next)
+	}
+	return u.render(r, "site", name, d)
 }
 
 func (u *UI) backupForm(r *request) error {
@@ -86,45 +93,6 @@ func confirmed(r *request) error {
 		return errs.New(errs.Usage, "go back and type "+name, "the name that was typed is not that of the site; nothing was done")
 	}
 	return nil
-}
-
-// retentionData is what retention would do with a site's backups now.
-type retentionData struct {
-	Site      string
-	Schedules []*sitekeepv1.Schedule
-	Decisions []*sitekeepv1.PruneDecision
-	Summary   *sitekeepv1.PruneSummary
-}
-
-func (u *UI) retention(r *request) error {
-	d := retentionData{Site: r.PathValue("site")}
-	stream, err := u.policy.PlanPrune(r.ctx, &sitekeepv1.PlanPruneRequest{Site: d.Site})
-	if err != nil {
-		return err
-	}
-	err = each(stream.Recv, func(m *sitekeepv1.PlanPruneResponse) error {
-		d.Decisions = append(d.Decisions, m.GetDecisions()...)
-		if m.GetSummary() != nil {
-			d.Summary = m.GetSummary()
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	schedules, err := u.runs.ListSchedules(r.ctx, &sitekeepv1.ListSchedulesRequest{Sites: true})
-	if err != nil {
-		return err
-	}
-	for _, s := range schedules.GetSchedules() {
-		for _, one := range s.GetStatus().GetBySite() {
-			if one.GetSite() == d.Site {
-				s.Status = &sitekeepv1.ScheduleStatus{NextAt: one.GetNextAt(), LastAt: one.GetLastAt(), Missed: one.GetMissed(), MissedWhy: one.GetMissedWhy()}
-				d.Schedules = append(d.Schedules, s)
-			}
-		}
-	}
-	return u.render(r, "retention", "Schedule and retention of "+d.Site, d)
 }
 
 // each reads a stream of the API to its end.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,6 +36,32 @@ type taskData struct {
 	Log        []*sitekeepv1.LogLine
 	FirstError int64 // its line; 0 for none
 	Last       int64
+	Hidden     int // lines that the filter leaves out
+	Levels     []filter
+}
+
+// levels are those of log lines, from the one that shows all.
+var levels = []string{"info", "warning", "error"}
+
+// filterBy leaves out lines below a level. The whole log is shown while a task runs: what comes is not filtered here.
+func (d *taskData) filterBy(level string) {
+	chosen := max(slices.Index(levels, level), 0)
+	have := make([]int64, len(levels))
+	var kept []*sitekeepv1.LogLine
+	for _, l := range d.Log {
+		rank := max(slices.Index(levels, l.GetLevel()), 0)
+		for i := range rank + 1 {
+			have[i]++
+		}
+		if rank >= chosen {
+			kept = append(kept, l)
+		}
+	}
+	d.Hidden, d.Log = len(d.Log)-len(kept), kept
+	for i, name := range []string{"All", "Warnings and errors", "Errors"} {
+		address := query(path("tasks", d.Task.GetId()), "level", map[bool]string{false: levels[i]}[i == 0])
+		d.Levels = append(d.Levels, filter{Name: name, Count: have[i], Address: address + "#log", Chosen: i == chosen})
+	}
 }
 
 func (u *UI) task(r *request) error {
@@ -58,6 +85,11 @@ func (u *UI) task(r *request) error {
 	if err != nil {
 		return err
 	}
+	level := r.FormValue("level")
+	if !final(d.Task.GetState()) {
+		level = ""
+	}
+	d.filterBy(level)
 	return u.render(r, "task", taskTitle(d.Task), d)
 }
 
@@ -150,7 +182,7 @@ func writeEvent(w http.ResponseWriter, m *sitekeepv1.WatchTaskResponse) error {
 	}
 	t, p := m.GetTask(), m.GetTask().GetProgress()
 	text, err := json.Marshal(taskEvent{stateText(t.GetState()), stateClass(t.GetState()), final(t.GetState()),
-		clean(p.GetStep()), p.GetDoneBytes(), p.GetTotalBytes(), p.GetFiles()})
+		words(clean(p.GetStep())), p.GetDoneBytes(), p.GetTotalBytes(), p.GetFiles()})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net/http"
 	gopath "path"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -63,13 +64,15 @@ type views map[string]*template.Template
 
 func loadViews(assetPath func(string) string, now func() time.Time) (views, error) {
 	funcs := template.FuncMap{
-		"asset": assetPath, "bytes": sizeText, "when": when, "ago": func(t *timestamppb.Timestamp) string { return ago(now(), t) },
+		"asset": assetPath, "bytes": sizeText, "ago": func(t *timestamppb.Timestamp) string { return ago(now(), t) },
 		"path": path, "state": stateText, "stateClass": stateClass, "trouble": troubleText, "join": strings.Join, "count": groupDigits,
-		"clean": clean, "took": took, "final": final, "sentence": sentence,
+		"clean": clean, "took": took, "rate": rate, "final": final, "sentence": sentence,
 		"millis": func(n int64) string {
 			return (time.Duration(n) * time.Millisecond).Round(100 * time.Millisecond).String()
 		},
-		"dict": dict, "words": words, "signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
+		"dict": dict, "words": words, "length": lengthText, "scope": scopeText, "load": loadText, "query": query, "excerpt": excerpt, "list": func(items ...string) []string { return items },
+		"lines": func(list []string) string { return strings.Join(list, "\n") }, "has": slices.Contains[[]string],
+		"signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
 	}
 	out := views{}
 	pages, err := fs.Glob(files, "templates/*.html")
@@ -93,8 +96,10 @@ type page struct {
 	User  *sitekeepv1.GetCallerResponse // nil: nobody is signed in
 	CSRF  string
 	Here  string // the path, for the navigation
+	Zone  string // in which times are shown
 	Data  any
 	r     *request
+	zone  *time.Location
 }
 
 // May reports whether the user may call a method, such as "BackupService/CreateBackup".
@@ -107,10 +112,11 @@ func (u *UI) render(r *request, view, title string, data any) error {
 }
 
 func (u *UI) show(w http.ResponseWriter, r *request, status int, view, title string, data any) {
-	p := &page{Title: title, Data: data, r: r}
+	p := &page{Title: title, Data: data, r: r, zone: time.UTC}
 	if r != nil {
-		p.User, p.CSRF, p.Here = r.caller, csrfOf(r.token), r.URL.Path
+		p.User, p.CSRF, p.Here, p.zone = r.caller, csrfOf(r.token), r.URL.Path, zoneOf(r.Request)
 	}
+	p.Zone = p.zone.String()
 	var out bytes.Buffer // a template that fails must not leave half a page
 	if err := u.views[view].Execute(&out, p); err != nil {
 		u.o.Log.Error("page", "view", view, "error", err)
@@ -173,6 +179,17 @@ func sentence(text string) string {
 	return text + "."
 }
 
+// mostExcerpt is what fits into a line of a list to choose from, in characters.
+const mostExcerpt = 80
+
+// excerpt is the beginning of a long text.
+func excerpt(text string) string {
+	if r := []rune(text); len(r) > mostExcerpt {
+		return string(r[:mostExcerpt-1]) + "…"
+	}
+	return text
+}
+
 // words is the name of a step as a reader wants it: "push_files" is "Push files".
 func words(name string) string {
 	return strings.TrimSuffix(sentence(strings.ReplaceAll(name, "_", " ")), ".")
@@ -186,46 +203,6 @@ func clean(text string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(text, string(utf8.RuneError)))
-}
-
-// when is a moment: in UTC here, in the reader's zone once the script has run.
-func when(t *timestamppb.Timestamp) template.HTML {
-	if t == nil {
-		return "–"
-	}
-	at := t.AsTime().UTC()
-	return template.HTML(fmt.Sprintf(`<time datetime="%s">%s</time>`, at.Format(time.RFC3339), at.Format("2006-01-02 15:04 UTC")))
-}
-
-// ago is how long a moment is over, or how far off.
-func ago(now time.Time, t *timestamppb.Timestamp) string {
-	if t == nil {
-		return ""
-	}
-	d := now.Sub(t.AsTime())
-	if d < 0 {
-		return "in " + span(-d)
-	}
-	return span(d) + " ago"
-}
-
-func span(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return "less than a minute"
-	case d < time.Hour:
-		return plural(int(d/time.Minute), "minute")
-	case d < 48*time.Hour:
-		return plural(int(d/time.Hour), "hour")
-	}
-	return plural(int(d/(24*time.Hour)), "day")
-}
-
-func plural(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
-	}
-	return fmt.Sprintf("%d %ss", n, unit)
 }
 
 func sizeText(n int64) string {
@@ -249,14 +226,26 @@ func groupDigits(n int64) string {
 	return text
 }
 
+// stateText is a state in words, such as "Needs operator".
 func stateText(s sitekeepv1.TaskState) string {
-	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(s.String(), "TASK_STATE_")), "_", " ")
+	return words(strings.ToLower(strings.TrimPrefix(s.String(), "TASK_STATE_")))
 }
 
-func stateClass(s sitekeepv1.TaskState) string { return strings.ReplaceAll(stateText(s), " ", "-") }
+func stateClass(s sitekeepv1.TaskState) string {
+	return strings.ReplaceAll(strings.ToLower(stateText(s)), " ", "-")
+}
 
 func final(s sitekeepv1.TaskState) bool {
 	return s != sitekeepv1.TaskState_TASK_STATE_QUEUED && s != sitekeepv1.TaskState_TASK_STATE_RUNNING
+}
+
+// rate is how many bytes a second a task that has ended has moved, in words.
+func rate(t *sitekeepv1.Task) string {
+	seconds := t.GetFinishedAt().AsTime().Sub(t.GetStartedAt().AsTime()).Seconds()
+	if t.GetFinishedAt() == nil || t.GetStartedAt() == nil || seconds <= 0 || t.GetProgress().GetDoneBytes() == 0 {
+		return ""
+	}
+	return sizeText(int64(float64(t.GetProgress().GetDoneBytes())/seconds)) + "/s"
 }
 
 func took(t *sitekeepv1.Task) string {

@@ -1,0 +1,56 @@
+package webui
+
+import (
+	"strings"
+
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
+	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+)
+
+// settingsData is what is recorded of a site, in a form.
+type settingsData struct{ Site *sitekeepv1.Site }
+
+func (u *UI) settingsForm(r *request) error {
+	got, err := u.sites.GetSite(r.ctx, &sitekeepv1.GetSiteRequest{Name: r.PathValue("site")})
+	if err != nil {
+		return err
+	}
+	return u.render(r, "settings", "Settings of "+got.GetSite().GetName(), settingsData{got.GetSite()})
+}
+
+// setSettings records what the form has. What is on the servers stays; where a site is moved to is a migration.
+func (u *UI) setSettings(r *request) error {
+	s := &sitekeepv1.Site{
+		Name: r.PathValue("site"), Aliases: strings.Fields(r.PostFormValue("aliases")), Client: strings.TrimSpace(r.PostFormValue("client")),
+		Excludes: filledLines(r.PostFormValue("excludes")), ExcludeCaches: r.PostFormValue("exclude_caches") != "", Disabled: r.PostFormValue("disabled") != "",
+	}
+	_, err := u.sites.UpdateSite(r.ctx, &sitekeepv1.UpdateSiteRequest{
+		Site: s, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"aliases", "client", "excludes", "exclude_caches", "disabled"}},
+	})
+	if err != nil {
+		return err
+	}
+	return r.redirect("sites", s.GetName())
+}
+
+// filledLines are the lines that have something on them: patterns may hold spaces.
+func filledLines(text string) (out []string) {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); line != "" {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// removeSite takes a site out of care.
+func (u *UI) removeSite(r *request) error {
+	if err := confirmed(r); err != nil {
+		return err
+	}
+	if _, err := u.sites.DeleteSite(r.ctx, &sitekeepv1.DeleteSiteRequest{Name: r.PathValue("site")}); err != nil {
+		return err
+	}
+	return r.redirect()
+}
