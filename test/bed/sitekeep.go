@@ -175,11 +175,13 @@ type Agent struct {
 }
 
 // AgentOptions say what an agent is for; a web server, a database server, or
-// both. DialOut has it dial the master in place of listening.
+// both. DialOut has it dial the master in place of listening. Command is a shell command that somebody was given to join
+// the server with; without one the master's command line is asked for a token.
 type AgentOptions struct {
 	Web     *Web
 	DB      *MariaDB
 	DialOut bool
+	Command string
 }
 
 // Agent joins a server of the given name to the master and starts its agent.
@@ -207,6 +209,9 @@ func (b *Bed) Agent(ctx context.Context, m *Master, name string, o AgentOptions)
 }
 
 func (a *Agent) join(ctx context.Context, m *Master, program, name string, o AgentOptions) error {
+	if o.Command != "" {
+		return a.joinBy(ctx, program, o.Command)
+	}
 	ask := []string{"server", "token", name}
 	if o.Web != nil {
 		ask = append(ask, "--role", "web")
@@ -228,6 +233,21 @@ func (a *Agent) join(ctx context.Context, m *Master, program, name string, o Age
 		args = append(args, "--listen", a.Addr.String())
 	}
 	_, err = run(ctx, exec.CommandContext(ctx, program, args...))
+	return err
+}
+
+// joinBy runs a command as an operator pastes it, but for what a bed must have elsewhere.
+func (a *Agent) joinBy(ctx context.Context, program, command string) error {
+	bin, err := os.MkdirTemp(filepath.Dir(a.DataDir), "bin-")
+	if err != nil {
+		return err
+	}
+	if err := os.Symlink(program, filepath.Join(bin, "sitekeep-agent")); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command+` --data-dir "$1" --listen "$2"`, "sh", a.DataDir, a.Addr.String())
+	cmd.Env = []string{"PATH=" + bin + ":/usr/bin:/bin"}
+	_, err = run(ctx, cmd)
 	return err
 }
 
