@@ -240,7 +240,7 @@ func (s *stage) inspect(name string) {
 }
 
 // pictured are the pages whose pictures the documentation has.
-var pictured = []string{"overview", "site", "running", "failed", "restore", "plan", "contents", "retention", "servers"}
+var pictured = []string{"overview", "site", "running", "failed", "restore", "plan", "contents", "retention", "servers", "discover"}
 
 // tallest is what is shown of a page, in CSS pixels.
 const tallest = 1400

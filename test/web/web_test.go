@@ -20,6 +20,7 @@ func TestPages(t *testing.T) {
 	s.step("the first sign-in", s.firstSignIn)
 	s.step("servers join", s.serversJoin)
 	s.step("sites are put under care", s.addSites)
+	s.step("a site is discovered", s.discoverSite)
 	s.step("a backup, its log watched", s.backUp)
 	s.step("a wreck, a restore and its undo", s.wreckAndRestore)
 	s.step("all pages", s.everyPage)
@@ -82,6 +83,28 @@ func (s *stage) addSites() {
 	s.signOut()
 	s.signIn("ada")
 	s.sees(siteName, "No good backup", "Last task failed", longName)
+}
+
+// discoverSite finds one that a virtual host leads to, and puts it under care.
+func (s *stage) discoverSite() {
+	const name = "florist.example"
+	root := filepath.Join(s.web.Root, name)
+	s.must(os.MkdirAll(root, 0o755))
+	s.must(os.WriteFile(filepath.Join(root, "index.php"), []byte("<?php echo 'roses';"), 0o644))
+	s.must(bed.Vhost{Web: s.web, Name: name, Docroot: root}.Publish(s.t.Context()))
+	s.signOut()
+	s.signIn("root")
+	s.open("/servers")
+	s.click(`a[href="/servers/web1/sites"]`)
+	s.sees(name, "Under care as "+siteName)
+	s.inspect("discover")
+	s.click(`input[value="` + name + `"]`)
+	s.click(`main form button.primary`)
+	s.sees("Under care", name)
+	s.click(`.note a`)
+	s.sees("No backups yet", "external", root)
+	s.signOut()
+	s.signIn("ada")
 }
 
 // backUp is by keyboard alone. The agent stands still for a while, so that there is a live page to look at.
