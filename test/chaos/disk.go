@@ -55,7 +55,7 @@ func full(name string) func(context.Context, *rig) (func() error, error) {
 // on a full disk, and after a crash refuses to start over them: that is the
 // server's, and must not meet the next fault.
 func restartDatabase(ctx context.Context, r *rig) error {
-	return errors.Join(r.db.Process.Stop(), r.db.Process.Start(ctx))
+	return errors.Join(r.db.Stop(), r.db.Start(ctx))
 }
 
 // noInodes takes the inodes of a file system away that are not used.
