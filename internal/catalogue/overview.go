@@ -17,6 +17,7 @@ const (
 	TroubleOperator Trouble = "needs_operator" // a task needs an operator
 	TroubleFailed   Trouble = "failed"         // the last task that ended has failed
 	TroubleNoBackup Trouble = "no_backup"      // there is no good backup
+	TroubleDrill    Trouble = "drill_failed"   // the last drill could not restore its backup
 	TroubleStale    Trouble = "stale"          // the last good one is too old
 	TroubleNone     Trouble = "none"
 	TroubleDisabled Trouble = "disabled" // and no task needs an operator
@@ -28,8 +29,10 @@ type Standing struct {
 	Trouble Trouble
 }
 
-// selectStandings says of each site whether a task needs an operator, and how the last task that ended has ended.
+// selectStandings says of each site whether a task needs an operator, whether its last drill has failed, and how the last
+// task that ended has ended.
 const selectStandings = `SELECT s.name, s.disabled, s.name IN (SELECT site FROM tasks WHERE state = 'needs_operator'),
+	s.name IN (SELECT site FROM drills WHERE problem <> ''),
 	coalesce((SELECT t.state FROM tasks AS t WHERE t.site = s.name AND t.finished_at <> 0 ORDER BY t.seq DESC LIMIT 1), '')
 	FROM sites AS s WHERE (?1 = '' OR s.client = ?1) AND (?2 = '' OR instr(s.name, ?2) OR instr(lower(s.client), ?2)
 	OR s.name IN (SELECT site FROM site_names WHERE instr(name, ?2))) ORDER BY s.name`
@@ -38,6 +41,7 @@ const selectStandings = `SELECT s.name, s.disabled, s.name IN (SELECT site FROM 
 type fate struct {
 	site            string
 	disabled, stuck bool
+	failedDrill     bool // the last drill has failed
 	ended           model.TaskState
 	good            time.Time // the last good backup; zero if there is none
 }
@@ -52,6 +56,8 @@ func (f *fate) trouble(staleBefore time.Time) Trouble {
 		return TroubleFailed
 	case f.good.IsZero():
 		return TroubleNoBackup
+	case f.failedDrill:
+		return TroubleDrill
 	case f.good.Before(staleBefore):
 		return TroubleStale
 	}
@@ -60,7 +66,7 @@ func (f *fate) trouble(staleBefore time.Time) Trouble {
 
 // worstFirst is the order of the troubles.
 func worstFirst() []Trouble {
-	return []Trouble{TroubleOperator, TroubleFailed, TroubleNoBackup, TroubleStale, TroubleNone, TroubleDisabled}
+	return []Trouble{TroubleOperator, TroubleFailed, TroubleNoBackup, TroubleDrill, TroubleStale, TroubleNone, TroubleDisabled}
 }
 
 // Standings returns how each site fares, those in trouble first and then by name. An empty client is all; search is
@@ -71,7 +77,7 @@ func (c *Catalogue) Standings(ctx context.Context, client, search string, staleB
 		return nil, fmt.Errorf("overview of sites: %w", err)
 	}
 	fates, err := collect(ctx, c.read, func(row scanner) (f fate, err error) {
-		err = row.Scan(&f.site, &f.disabled, &f.stuck, &f.ended)
+		err = row.Scan(&f.site, &f.disabled, &f.stuck, &f.failedDrill, &f.ended)
 		f.good = good[f.site]
 		return f, err
 	}, selectStandings, client, strings.ToLower(search))

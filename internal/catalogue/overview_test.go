@@ -43,14 +43,19 @@ func TestStandings(t *testing.T) {
 	one("damaged.example", epoch, model.OriginManual)
 	one("disabled.example", time.Time{}, "", model.TaskFailed)
 	one("stuck.example", epoch, model.OriginManual, model.TaskNeedsOperator, model.TaskSucceeded)
+	one("undrilled.example", stale.Add(-time.Second), model.OriginManual, model.TaskSucceeded)
+	for name, problem := range map[string]string{"fine.example": "", "undrilled.example": "2 tables lack rows"} {
+		ok(t, c.RecordDrill(t.Context(), model.Drill{Site: name, Backup: name + "-1", At: epoch, Problem: problem}))
+	}
 	ok(t, c.MarkChecked(t.Context(), model.BackupID("damaged.example", epoch, 0), epoch, "a frame is gone"))
 	want := []catalogue.Standing{
 		{"stuck.example", catalogue.TroubleOperator}, {"again.example", catalogue.TroubleFailed},
-		{"damaged.example", catalogue.TroubleNoBackup}, {"safety.example", catalogue.TroubleNoBackup}, {"stale.example", catalogue.TroubleStale},
+		{"damaged.example", catalogue.TroubleNoBackup}, {"safety.example", catalogue.TroubleNoBackup},
+		{"undrilled.example", catalogue.TroubleDrill}, {"stale.example", catalogue.TroubleStale},
 		{"exact.example", catalogue.TroubleNone}, {"fine.example", catalogue.TroubleNone}, {"disabled.example", catalogue.TroubleDisabled},
 	}
 	same(t, must(c.Standings(t.Context(), "", "", stale))(t), want)
-	for search, n := range map[string]int{"FINE": 1, "alias.stuck": 1, "acme": 8, "%": 0, "nothing": 0} {
+	for search, n := range map[string]int{"FINE": 1, "alias.stuck": 1, "acme": 9, "%": 0, "nothing": 0} {
 		if got := must(c.Standings(t.Context(), "", search, stale))(t); len(got) != n {
 			t.Errorf("%q: %v", search, got)
 		}

@@ -668,8 +668,8 @@ type SiteOverview struct {
 	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind   string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Client string                 `protobuf:"bytes,3,opt,name=client,proto3" json:"client,omitempty"`
-	// The worst of what is wrong: "needs_operator", "failed" (its last task that ended), "no_backup", "stale" (the last
-	// good backup is older than eight days); "none", or "disabled".
+	// The worst of what is wrong: "needs_operator", "failed" (its last task that ended), "no_backup",
+	// "drill_failed" (the last drill), "stale" (the last good backup is older than eight days); "none", or "disabled".
 	Trouble string `protobuf:"bytes,4,opt,name=trouble,proto3" json:"trouble,omitempty"`
 	// The newest backup in which no check has found damage; absent if there is none.
 	LastGoodBackup string                 `protobuf:"bytes,5,opt,name=last_good_backup,json=lastGoodBackup,proto3" json:"last_good_backup,omitempty"`
