@@ -58,7 +58,7 @@ func filtersOf(list *sitekeepv1.ListOverviewResponse, search, chosen string) []f
 	counts := list.GetTroubles()
 	any := list.GetTotal() - counts["none"] - counts["disabled"]
 	out := []filter{{Name: "All", Count: list.GetTotal()}, {Name: "any", Count: any}}
-	for _, name := range []string{"needs_operator", "failed", "no_backup", "stale", "none", "disabled"} {
+	for _, name := range []string{"needs_operator", "failed", "no_backup", "drill_failed", "stale", "none", "disabled"} {
 		if counts[name] > 0 || name == chosen {
 			out = append(out, filter{Name: name, Count: counts[name]})
 		}

@@ -145,12 +145,6 @@ func TestSettingsOfASite(t *testing.T) {
 			t.Errorf("%s lacks %q", path, want)
 		}
 	}
-	if got := b.post(t, "/sites/acme.example/remove", url.Values{"confirm": {"acme"}}); got.status != http.StatusBadRequest {
-		t.Errorf("removed by a wrong name: %d", got.status)
-	}
-	if got := b.post(t, "/sites/acme.example/remove", url.Values{"confirm": {"acme.example"}}); got.header.Get("Location") != "/" || b.get(t, "/sites/acme.example").status != http.StatusNotFound {
-		t.Errorf("taking it out of care: %d", got.status)
-	}
 }
 
 func TestUsersInPages(t *testing.T) {

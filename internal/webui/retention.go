@@ -2,6 +2,7 @@ package webui
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,18 +13,27 @@ import (
 // mostDecisions bounds a page; the command line has them all.
 const mostDecisions = 500
 
-// retentionData is what is kept of a site's backups, or of all sites', and what that means now.
+// retentionData is what is kept of the backups of a site, of a client's sites, or of all, and what that means now.
 type retentionData struct {
-	Site      string // empty: for all
-	Client    string // the site's
+	Site      string // empty: for a client, or for all
+	Client    string // whose page it is
+	Owner     string // the client whose setting holds where there is none for the site
 	Own       bool   // the setting is of this very scope
 	From      string // whose setting holds, in words
+	rank      int    // how particular that is
 	Shown     *sitekeepv1.Retention
 	Proposed  bool // Shown is not set yet
 	Decisions []*sitekeepv1.PruneDecision
 	More      int64
 	Summary   *sitekeepv1.PruneSummary
 	Schedules []*sitekeepv1.Schedule
+	Clients   []clientRetention // on the page for all
+}
+
+// clientRetention is a client and what is kept of its sites' backups.
+type clientRetention struct {
+	*sitekeepv1.Client
+	Set *sitekeepv1.Retention // nil: nothing of its own
 }
 
 // counts are the numbers of a setting, by their names in forms.
@@ -45,10 +55,32 @@ func (d *retentionData) Counts() []count { return counts(d.Shown) }
 
 // Action is the address of the page and its forms.
 func (d *retentionData) Action() string {
-	if d.Site == "" {
-		return "/retention"
+	switch {
+	case d.Site != "":
+		return path("sites", d.Site, "retention")
+	case d.Client != "":
+		return path("clients", d.Client, "retention")
 	}
-	return path("sites", d.Site, "retention")
+	return "/retention"
+}
+
+// Scope is which sites the page is about, in words.
+func (d *retentionData) Scope() string {
+	switch {
+	case d.Site != "":
+		return "this site"
+	case d.Client != "":
+		return "this client"
+	}
+	return "all sites"
+}
+
+// FromClient reports whether a setting of the site's client holds.
+func (d *retentionData) FromClient() bool { return d.Site != "" && d.rank == rankClient }
+
+// BacksUp reports whether any of the schedules makes backups.
+func (d *retentionData) BacksUp() bool {
+	return slices.ContainsFunc(d.Schedules, func(s *sitekeepv1.Schedule) bool { return !s.GetDisabled() && s.GetKind() != scheduledDrill })
 }
 
 func (u *UI) retention(r *request) error {
@@ -66,51 +98,102 @@ func (u *UI) retention(r *request) error {
 		return err
 	}
 	title := "Schedules and retention"
-	if d.Site != "" {
+	switch {
+	case d.Site != "":
 		title = "Schedule and retention of " + d.Site
+	case d.Client != "":
+		title = "Retention of the client " + d.Client
 	}
 	return u.render(r, "retention", title, d)
 }
 
 // standing is what is set now.
 func (u *UI) standing(r *request) (*retentionData, error) {
-	d := &retentionData{Site: r.PathValue("site")}
-	if d.Site != "" {
-		got, err := u.sites.GetSite(r.ctx, &sitekeepv1.GetSiteRequest{Name: d.Site})
-		if err != nil {
-			return nil, err
-		}
-		d.Client = got.GetSite().GetClient()
+	d := &retentionData{Site: r.PathValue("site"), Client: r.PathValue("client")}
+	if err := u.findOwner(r, d); err != nil {
+		return nil, err
 	}
 	list, err := u.policy.ListRetentions(r.ctx, &sitekeepv1.ListRetentionsRequest{})
 	if err != nil {
 		return nil, err
 	}
+	if d.Action() == "/retention" {
+		if err := u.addClients(r, d, list.GetRetentions()); err != nil {
+			return nil, err
+		}
+	}
 	d.choose(list.GetRetentions())
-	d.Schedules, err = u.schedulesOf(r, d.Site)
+	if d.Client == "" {
+		d.Schedules, err = u.schedulesOf(r, d.Site)
+	}
 	return d, err
 }
 
+// findOwner finds the client whose setting holds; errs.NotFound for a site or a client that is not there.
+func (u *UI) findOwner(r *request, d *retentionData) error {
+	switch {
+	case d.Site != "":
+		got, err := u.sites.GetSite(r.ctx, &sitekeepv1.GetSiteRequest{Name: d.Site})
+		d.Owner = got.GetSite().GetClient()
+		return err
+	case d.Client != "":
+		got, err := u.clients.GetClient(r.ctx, &sitekeepv1.GetClientRequest{Name: d.Client})
+		d.Owner = got.GetClient().GetName()
+		return err
+	}
+	return nil
+}
+
+// addClients lists the clients with what is set for each.
+func (u *UI) addClients(r *request, d *retentionData, set []*sitekeepv1.Retention) error {
+	got, err := u.clients.ListClients(r.ctx, &sitekeepv1.ListClientsRequest{})
+	for _, c := range got.GetClients() {
+		one := clientRetention{Client: c}
+		for _, p := range set {
+			if p.GetSite() == "" && p.GetClient() == c.GetName() && keepsSome(p) {
+				one.Set = p
+			}
+		}
+		d.Clients = append(d.Clients, one)
+	}
+	return err
+}
+
+// How particular a setting is; 0 for none that holds.
+const (
+	rankAll = iota + 1
+	rankClient
+	rankSite
+)
+
 // choose takes the most particular setting, whole, as Retention says.
 func (d *retentionData) choose(list []*sitekeepv1.Retention) {
-	d.Shown = &sitekeepv1.Retention{Site: d.Site}
-	best := 0
+	d.Shown = &sitekeepv1.Retention{Site: d.Site, Client: d.Client}
+	budget := int64(0)
 	for _, one := range list {
 		rank, from := 0, ""
 		switch {
 		case one.GetSite() != "" && one.GetSite() == d.Site:
-			rank, from = 3, "this site"
-		case d.Client != "" && one.GetSite() == "" && one.GetClient() == d.Client && keepsSome(one):
-			rank, from = 2, "the client "+d.Client
+			rank, from = rankSite, "this site"
+		case d.Owner != "" && one.GetSite() == "" && one.GetClient() == d.Owner:
+			if d.Client != "" {
+				budget = one.GetMaxSize()
+			}
+			if keepsSome(one) {
+				rank, from = rankClient, "the client "+d.Owner
+			}
 		case one.GetSite() == "" && one.GetClient() == "":
-			rank, from = 1, "all sites"
+			rank, from = rankAll, "all sites"
 		}
-		if rank <= best {
+		if rank <= d.rank {
 			continue
 		}
-		best, d.From = rank, from
-		d.Own = one.GetSite() == d.Site && one.GetClient() == ""
+		d.rank, d.From = rank, from
+		d.Own = one.GetSite() == d.Site && one.GetClient() == d.Client
 		d.adopt(one)
+	}
+	if d.Client != "" {
+		d.Shown.MaxSize = budget // which stays as it is, whatever is kept
 	}
 }
 
@@ -118,7 +201,7 @@ func (d *retentionData) choose(list []*sitekeepv1.Retention) {
 func (d *retentionData) adopt(one *sitekeepv1.Retention) {
 	d.Shown = one
 	if !d.Own {
-		d.Shown.Site, d.Shown.Client, d.Shown.MaxSize = d.Site, "", 0
+		d.Shown.Site, d.Shown.Client, d.Shown.MaxSize = d.Site, d.Client, 0
 	}
 }
 
@@ -153,7 +236,7 @@ func readRetention(r *request, p *sitekeepv1.Retention) error {
 
 // preview asks what would go.
 func (u *UI) preview(r *request, d *retentionData) error {
-	q := &sitekeepv1.PlanPruneRequest{Site: d.Site}
+	q := &sitekeepv1.PlanPruneRequest{Site: d.Site, Client: d.Client}
 	if d.Proposed {
 		q.Proposed = d.Shown
 	}
@@ -197,12 +280,21 @@ func (u *UI) setRetention(r *request) error {
 	return r.redirectTo(d.Action())
 }
 
+// deleteRetention takes back what is kept. A client's budget is no part of that, and stays.
 func (u *UI) deleteRetention(r *request) error {
-	site := r.PathValue("site")
-	if _, err := u.policy.DeleteRetention(r.ctx, &sitekeepv1.DeleteRetentionRequest{Site: site}); err != nil {
+	d, err := u.standing(r)
+	if err != nil {
 		return err
 	}
-	return r.redirectTo((&retentionData{Site: site}).Action())
+	if d.Client != "" && d.Shown.GetMaxSize() > 0 {
+		_, err = u.policy.SetRetention(r.ctx, &sitekeepv1.SetRetentionRequest{Retention: &sitekeepv1.Retention{Client: d.Client, MaxSize: d.Shown.GetMaxSize()}})
+	} else {
+		_, err = u.policy.DeleteRetention(r.ctx, &sitekeepv1.DeleteRetentionRequest{Site: d.Site, Client: d.Client})
+	}
+	if err != nil {
+		return err
+	}
+	return r.redirectTo(d.Action())
 }
 
 // schedulesOf are the schedules for a site, each with its own next run; all of them for no site.
@@ -223,6 +315,20 @@ func (u *UI) schedulesOf(r *request, site string) ([]*sitekeepv1.Schedule, error
 	}
 	return out, nil
 }
+
+// keptText says what a setting keeps, such as "7 daily, 4 weekly".
+func keptText(p *sitekeepv1.Retention) string {
+	var out []string
+	for _, c := range counts(p) {
+		if *c.Value > 0 {
+			out = append(out, strconv.Itoa(int(*c.Value))+" "+c.Name)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// scheduledDrill is the kind of a schedule that makes no backups but tries them out.
+const scheduledDrill = "drill"
 
 // scopeText says for which sites a schedule is.
 func scopeText(s *sitekeepv1.Schedule) string {

@@ -123,6 +123,8 @@ func seed(t testing.TB, path string) {
 		_, err = c.MoveTask(ctx, model.Task{ID: id, State: model.TaskFailed, Error: markup, FinishedAt: now}, model.TaskQueued)
 		must(t, err)
 	}
+	must(t, c.RecordDrill(ctx, model.Drill{Site: "acme.example", Backup: backupOf("acme.example", 2, "").ID, At: now.Add(-time.Hour), TaskID: failedTask, Problem: markup}))
+	must(t, c.RecordDrill(ctx, model.Drill{Site: "other.example", Backup: backupOf("other.example", 0, "").ID, At: now.Add(-72 * time.Hour), TaskID: otherTask}))
 	hash := account.Hash(password)
 	for _, u := range []catalogue.User{{Name: "admin", Role: catalogue.APIAdmin}, {Name: "operator", Role: catalogue.APIOperator}, {Name: "viewer", Role: catalogue.APIViewer},
 		{Name: "acme", Role: catalogue.APIOperator, Client: "acme"}} {

@@ -83,7 +83,7 @@ func (u *UI) scheduleToSet(r *request, name string, isNew bool) (*sitekeepv1.Sch
 
 func readSchedule(r *request, s *sitekeepv1.Schedule) (err error) {
 	field := func(name string) string { return strings.TrimSpace(r.PostFormValue(name)) }
-	s.Cron, s.Zone, s.Window, s.Format = field("cron"), field("zone"), field("window"), field("format")
+	s.Cron, s.Zone, s.Window, s.Format, s.Kind = field("cron"), field("zone"), field("window"), field("format"), field("kind")
 	s.SkipMissed, s.Disabled = field("skip_missed") != "", field("disabled") != ""
 	s.All, s.Client, s.Sites = false, "", nil
 	switch field("scope") {

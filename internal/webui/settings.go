@@ -24,10 +24,13 @@ func (u *UI) setSettings(r *request) error {
 	s := &sitekeepv1.Site{
 		Name: r.PathValue("site"), Aliases: strings.Fields(r.PostFormValue("aliases")), Client: strings.TrimSpace(r.PostFormValue("client")),
 		Excludes: filledLines(r.PostFormValue("excludes")), ExcludeCaches: r.PostFormValue("exclude_caches") != "", Disabled: r.PostFormValue("disabled") != "",
+		StructureOnly: filledLines(r.PostFormValue("structure_only")), AllRows: r.PostFormValue("all_rows") != "",
 	}
-	_, err := u.sites.UpdateSite(r.ctx, &sitekeepv1.UpdateSiteRequest{
-		Site: s, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"aliases", "client", "excludes", "exclude_caches", "disabled"}},
-	})
+	fields := []string{"aliases", "client", "excludes", "exclude_caches", "disabled"}
+	if r.PostForm.Has("structure_only") { // the form of a site without a database has it not
+		fields = append(fields, "structure_only", "all_rows")
+	}
+	_, err := u.sites.UpdateSite(r.ctx, &sitekeepv1.UpdateSiteRequest{Site: s, UpdateMask: &fieldmaskpb.FieldMask{Paths: fields}})
 	if err != nil {
 		return err
 	}
@@ -42,15 +45,4 @@ func filledLines(text string) (out []string) {
 		}
 	}
 	return out
-}
-
-// removeSite takes a site out of care.
-func (u *UI) removeSite(r *request) error {
-	if err := confirmed(r); err != nil {
-		return err
-	}
-	if _, err := u.sites.DeleteSite(r.ctx, &sitekeepv1.DeleteSiteRequest{Name: r.PathValue("site")}); err != nil {
-		return err
-	}
-	return r.redirect()
 }

@@ -76,6 +76,22 @@ func (u *UI) verify(r *request) error {
 	return r.redirect("tasks", got.GetTask().GetId())
 }
 
+// drill shows that the site's last good backup can be restored. The site is looked up first: the API takes patterns of names.
+func (u *UI) drill(r *request) error {
+	name := r.PathValue("site")
+	if _, err := u.sites.GetSite(r.ctx, &sitekeepv1.GetSiteRequest{Name: name}); err != nil {
+		return err
+	}
+	got, err := u.restores.DrillSites(r.ctx, &sitekeepv1.DrillSitesRequest{Names: []string{name}})
+	if err != nil {
+		return err
+	}
+	for _, no := range got.GetRefused() {
+		return errs.New(errs.ParseKind(no.GetErrorKind()), no.GetHint(), "drill of %s: %s", no.GetSite(), no.GetError())
+	}
+	return r.redirect("tasks", got.GetTasks()[0].GetId())
+}
+
 func (u *UI) undo(r *request) error {
 	if err := confirmed(r); err != nil {
 		return err

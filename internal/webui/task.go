@@ -38,6 +38,7 @@ type taskData struct {
 	Last       int64
 	Hidden     int // lines that the filter leaves out
 	Levels     []filter
+	Removal    bool // of the site comes next, if it has succeeded
 }
 
 // levels are those of log lines, from the one that shows all.
@@ -59,7 +60,7 @@ func (d *taskData) filterBy(level string) {
 	}
 	d.Hidden, d.Log = len(d.Log)-len(kept), kept
 	for i, name := range []string{"All", "Warnings and errors", "Errors"} {
-		address := query(path("tasks", d.Task.GetId()), "level", map[bool]string{false: levels[i]}[i == 0])
+		address := query(path("tasks", d.Task.GetId()), "level", map[bool]string{false: levels[i]}[i == 0], "then", map[bool]string{true: thenRemove}[d.Removal])
 		d.Levels = append(d.Levels, filter{Name: name, Count: have[i], Address: address + "#log", Chosen: i == chosen})
 	}
 }
@@ -89,6 +90,7 @@ func (u *UI) task(r *request) error {
 	if !final(d.Task.GetState()) {
 		level = ""
 	}
+	d.Removal = r.FormValue("then") == thenRemove && d.Task.GetKind() == "backup" && r.may(sitekeepv1.SiteService_DeleteSite_FullMethodName)
 	d.filterBy(level)
 	return u.render(r, "task", taskTitle(d.Task), d)
 }

@@ -70,7 +70,7 @@ func loadViews(assetPath func(string) string, now func() time.Time) (views, erro
 		"millis": func(n int64) string {
 			return (time.Duration(n) * time.Millisecond).Round(100 * time.Millisecond).String()
 		},
-		"dict": dict, "words": words, "length": lengthText, "scope": scopeText, "load": loadText, "query": query, "excerpt": excerpt, "list": func(items ...string) []string { return items },
+		"dict": dict, "words": words, "length": lengthText, "scope": scopeText, "kept": keptText, "load": loadText, "query": query, "excerpt": excerpt, "list": func(items ...string) []string { return items },
 		"lines": func(list []string) string { return strings.Join(list, "\n") }, "has": slices.Contains[[]string],
 		"signed": func(n uint64) int64 { return int64(min(n, math.MaxInt64)) },
 	}
@@ -258,8 +258,9 @@ func took(t *sitekeepv1.Task) string {
 // troubleText is a trouble in words.
 func troubleText(name string) string {
 	return map[string]string{
-		"needs_operator": "Needs an operator", "failed": "Last task failed", "no_backup": "No good backup", "stale": "Backup is old",
-		"none": "Fine", "disabled": "Disabled", "any": "In trouble",
+		"needs_operator": "Needs an operator", "failed": "Last task failed", "no_backup": "No good backup", "drill_failed": "Drill failed",
+		"stale": "Backup is old",
+		"none":  "Fine", "disabled": "Disabled", "any": "In trouble",
 	}[name]
 }
 

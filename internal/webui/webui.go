@@ -54,6 +54,7 @@ type UI struct {
 	policy   sitekeepv1.RetentionServiceClient
 	runs     sitekeepv1.ScheduleServiceClient
 	users    sitekeepv1.UserServiceClient
+	clients  sitekeepv1.ClientServiceClient
 }
 
 // New makes the pages.
@@ -68,7 +69,7 @@ func New(o Options) (*UI, error) {
 		backups: sitekeepv1.NewBackupServiceClient(o.Conn), restores: sitekeepv1.NewRestoreServiceClient(o.Conn),
 		tasks: sitekeepv1.NewTaskServiceClient(o.Conn), servers: sitekeepv1.NewServerServiceClient(o.Conn),
 		policy: sitekeepv1.NewRetentionServiceClient(o.Conn), runs: sitekeepv1.NewScheduleServiceClient(o.Conn),
-		users: sitekeepv1.NewUserServiceClient(o.Conn),
+		users: sitekeepv1.NewUserServiceClient(o.Conn), clients: sitekeepv1.NewClientServiceClient(o.Conn),
 	}
 	if u.views, err = loadViews(u.assetPath, o.Now); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)

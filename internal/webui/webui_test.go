@@ -30,6 +30,7 @@ var routes = []struct {
 	{"GET", "/backups/" + backupID + "/download", "operator", 404, nil},
 	{"GET", "/backups/" + backupID + "/file?at=aW5kZXgucGhw", "operator", 404, nil},
 	{"POST", "/sites/acme.example/restore", "operator", 303, url.Values{"backup": {backupID}, "confirm": {"acme.example"}}},
+	{"POST", "/sites/acme.example/drill", "operator", 303, nil},
 	{"POST", "/sites/acme.example/undo", "operator", 409, url.Values{"confirm": {"acme.example"}}},
 	{"POST", "/backups/" + backupID + "/pin", "operator", 303, url.Values{"pinned": {"yes"}}},
 	{"POST", "/backups/" + backupID + "/delete", "operator", 409, nil}, // it is pinned
@@ -40,13 +41,18 @@ var routes = []struct {
 	{"POST", "/retention/delete", "admin", 303, nil},
 	{"POST", "/sites/acme.example/retention", "admin", 303, url.Values{"daily": {"7"}}},
 	{"POST", "/sites/acme.example/retention/delete", "admin", 303, nil},
+	{"POST", "/clients/acme/retention", "admin", 303, url.Values{"daily": {"7"}}},
+	{"GET", "/clients/acme/retention", "viewer", 200, nil},
+	{"POST", "/clients/acme/retention/delete", "admin", 303, nil},
 	{"GET", "/schedule", "admin", 200, nil},
 	{"POST", "/schedule", "admin", 400, nil},
 	{"POST", "/schedule/delete", "admin", 404, url.Values{"name": {"never"}}},
 	{"GET", "/sites/acme.example/clone", "admin", 200, nil},
 	{"GET", "/sites/acme.example/settings", "admin", 200, nil},
 	{"POST", "/sites/acme.example/settings", "admin", 303, url.Values{"client": {"acme"}}},
+	{"GET", "/sites/acme.example/remove", "admin", 200, nil},
 	{"POST", "/sites/acme.example/remove", "admin", 400, nil},
+	{"POST", "/sites/other.example/remove/backup", "admin", 303, nil},
 	{"POST", "/servers/web1/sites", "admin", 400, nil},
 	{"POST", "/servers/web1/revoke", "admin", 400, nil},
 	{"GET", "/users", "admin", 200, nil},
@@ -77,7 +83,8 @@ func TestEveryPageWithEveryRole(t *testing.T) {
 			} else {
 				got = b.do(t, route.method, route.path, form)
 			}
-			busy := want == http.StatusSeeOther && got.status == http.StatusConflict && strings.HasSuffix(route.path, "/restore") // another user's runs
+			begins := strings.HasSuffix(route.path, "/restore") || strings.HasSuffix(route.path, "/drill")
+			busy := want == http.StatusSeeOther && got.status == http.StatusConflict && begins // another one runs
 			if got.status != want && !busy {
 				t.Errorf("%q %s %s: %d, want %d", user, route.method, route.path, got.status, want)
 			}
@@ -113,6 +120,7 @@ func TestAClientSeesItsSitesAlone(t *testing.T) {
 		"/sites/other.example/backup":                       "/sites/never.example/backup",
 		"/sites/other.example/restore":                      "/sites/never.example/restore",
 		"/sites/other.example/retention":                    "/sites/never.example/retention",
+		"/clients/other/retention":                          "/clients/never/retention",
 		"/backups/" + other:                                 "/backups/never.example-20200101.000000",
 		"/backups/" + other + "/download":                   "/backups/never.example-20200101.000000/download",
 		"/sites/other.example/restore/plan?backup=" + other: "/sites/never.example/restore/plan?backup=" + other,
@@ -125,7 +133,7 @@ func TestAClientSeesItsSitesAlone(t *testing.T) {
 			t.Errorf("%s: %d; %s: %d", theirs, got.status, nobodys, absent.status)
 		}
 	}
-	for _, form := range []string{"/sites/other.example/backup", "/sites/other.example/verify", "/backups/" + other + "/pin", "/backups/" + other + "/delete", "/tasks/" + otherTask + "/retry"} {
+	for _, form := range []string{"/sites/other.example/backup", "/sites/other.example/verify", "/sites/other.example/drill", "/sites/*/drill", "/backups/" + other + "/pin", "/backups/" + other + "/delete", "/tasks/" + otherTask + "/retry"} {
 		if got := b.post(t, form, nil); got.status != http.StatusNotFound {
 			t.Errorf("%s: %d", form, got.status)
 		}
