@@ -35,7 +35,7 @@ func TestDrillsInPages(t *testing.T) {
 		"/sites/acme.example":  {">Failed</span></h2>", "&lt;script&gt;alert(1)", `href="/tasks/` + failedTask + `"`, "1 hour ago", "The site is not touched.", ">Drill</button>"},
 		"/sites/other.example": {">Passed</span></h2>", "3 days ago"},
 		"/sites/fresh.example": {"has not been tried", ">Drill</button>"},
-		"/":                    {`<a class="bad" href="/tasks/` + failedTask + `">Drill failed</a> 1 hour ago`, "Drill passed 3 days ago"},
+		"/":                    {`<a class="bad" href="/tasks/` + failedTask + `">Drill failed</a> 1 hour ago`, `Drill passed <span class="nowrap">3 days ago`},
 		"/?show=drill_failed":  {"1–1 of 1", "doubtful.example", `<span class="tag drill_failed">Drill failed</span>`},
 	} {
 		got := b.get(t, path)

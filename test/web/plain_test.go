@@ -41,6 +41,7 @@ func (s *stage) withoutScript() {
 	b.managesUsers()
 	b.plans()
 	b.backsUpAndRestores()
+	b.clonesAndRemoves()
 	b.cancels()
 }
 
@@ -73,6 +74,11 @@ func (b *reader) plans() {
 	b.follow("Change…")
 	b.submit("Remove nightly")
 	b.lacks("0 4 * * *")
+	b.follow("New schedule…")
+	b.submit("Make the schedule", "name", "trial", "cron", "0 5 * * 0", "kind", "drill")
+	b.has("Drill of "+siteName, "None of these makes backups")
+	b.follow("Change…")
+	b.submit("Remove trial")
 	b.has("Nothing is set: every backup is kept")
 	b.submit("See what it would do", "last", "1", "min_age", "36h")
 	b.has("Not set yet", "Stays")
@@ -82,6 +88,13 @@ func (b *reader) plans() {
 		b.t.Errorf("the form has %q", got)
 	}
 	b.submit("Take back what is set for this site alone")
+	b.has("Nothing is set")
+	b.get("/retention")
+	b.follow("bakers")
+	b.submit("See what it would do", "weekly", "4")
+	b.submit("Set this for this client")
+	b.has("What is set for the client bakers holds here")
+	b.submit("Take back what is set for this client")
 	b.has("Nothing is set")
 }
 
@@ -110,6 +123,35 @@ func (b *reader) backsUpAndRestores() {
 	b.get("/sites/" + siteName)
 	b.submitNear("without a script", "Delete for ever")
 	b.lacks("without a script")
+}
+
+// clonesAndRemoves makes a site of a good backup while the site itself is a wreck, and takes it out of care again.
+func (b *reader) clonesAndRemoves() {
+	b.t.Helper()
+	const name = "orchard.example"
+	b.get("/sites/" + siteName + "/restore")
+	good := b.oldest()
+	b.get("/sites/" + siteName)
+	b.follow("Clone…")
+	b.submit("Clone", "name", name, "backup", good)
+	b.has("Clone of " + name)
+	b.ends("Succeeded")
+	twin := *b.site
+	twin.Name = name
+	b.must(twin.CheckPages(b.t.Context()))
+
+	b.get("/sites/" + name + "/settings")
+	b.follow("Take the site out of care…")
+	b.has("There is no backup of this site")
+	b.submit("Take it out of care", "confirm", name)
+	b.has("it stays under care")
+	b.get("/sites/" + name + "/remove")
+	b.submit("Back up first")
+	b.ends("Succeeded")
+	b.follow("Take " + name + " out of care…")
+	b.has("That will do as the last one")
+	b.submit("Take it out of care", "confirm", name)
+	b.lacks(name)
 }
 
 // cancels ends a task while the agent stands still.
@@ -146,7 +188,7 @@ func (b *reader) load(q *http.Request) {
 func (b *reader) ends(state string) {
 	b.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		b.get(b.at.Path)
+		b.get(b.at.RequestURI())
 		if now := wordsOf(find(b.page, func(n *html.Node) bool { return attr(n, "id") == "state" })); now != "Running" && now != "Queued" {
 			if now != state {
 				b.t.Fatalf("%s is %s, not %s\n%s", b.at.Path, now, state, b.words())

@@ -22,6 +22,7 @@ func TestPages(t *testing.T) {
 	s.step("sites are put under care", s.addSites)
 	s.step("a site is discovered", s.discoverSite)
 	s.step("a backup, its log watched", s.backUp)
+	s.step("a drill", s.drill)
 	s.step("a wreck, a restore and its undo", s.wreckAndRestore)
 	s.step("all pages", s.everyPage)
 	s.step("time zones", s.readersZone)
@@ -139,6 +140,19 @@ func (s *stage) backUp() {
 	}
 }
 
+// drill tries the backup out beside the site, which serves meanwhile and afterwards what it did.
+func (s *stage) drill() {
+	s.open("/sites/" + siteName)
+	s.sees("has not been tried")
+	s.click(`.drill button`)
+	s.sees("Drill of "+siteName, "Succeeded", "Took")
+	s.must(s.site.CheckPages(s.t.Context()))
+	s.open("/sites/" + siteName)
+	s.sees("Passed")
+	s.open("/?q=" + siteName)
+	s.sees("Drill passed")
+}
+
 // wreckAndRestore: the restore is by keyboard, too.
 func (s *stage) wreckAndRestore() {
 	ctx := s.t.Context()
@@ -189,6 +203,7 @@ func (s *stage) everyPage() {
 	for page, path := range map[string]string{
 		"restore": "/sites/" + siteName + "/restore", "clone": "/sites/" + siteName + "/clone", "settings": "/sites/" + siteName + "/settings",
 		"retention": "/sites/" + siteName + "/retention?preview=yes&daily=1&last=1", "schedules": "/retention", "schedule": "/schedule?site=" + siteName,
+		"client": "/clients/bakers/retention?preview=yes&daily=7", "remove": "/sites/" + longName + "/remove",
 		"users": "/users", "servers": "/servers", "tasks": "/tasks", "absent": "/sites/nowhere.example", "none-found": "/?q=nobody",
 	} {
 		s.open(path)
