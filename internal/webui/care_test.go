@@ -11,19 +11,23 @@ import (
 	"github.com/sitekeep/sitekeep/internal/model"
 )
 
-// moreSites are: one that nobody has backed up, one that is backed up at this moment, and one whose backup failed its drill.
+// moreSites are: one that nobody has backed up, one that a restore alone has, one that is backed up at this moment, and one
+// whose backup failed its drill.
 func moreSites(t testing.TB, dir string) {
 	t.Helper()
 	c, err := catalogue.Open(t.Context(), filepath.Join(dir, "catalogue.db"))
 	must(t, err)
 	defer c.Close()
-	for _, name := range []string{"bare.example", "fresh.example", "doubtful.example"} {
+	for _, name := range []string{"bare.example", "replaced.example", "fresh.example", "doubtful.example"} {
 		must(t, c.CreateSite(t.Context(), model.Site{Name: name, Kind: "generic", WebServers: []string{"web1"}, Root: "/var/www/" + name,
 			Docroot: "/var/www/" + name, Vhost: model.VhostManaged, CreatedAt: now}))
 	}
 	for _, name := range []string{"fresh.example", "doubtful.example"} {
 		must(t, c.InsertBackup(t.Context(), backupOf(name, 10, "nightly")))
 	}
+	safety := backupOf("replaced.example", 10, "of what a restore has replaced")
+	safety.Origin = model.OriginSafety
+	must(t, c.InsertBackup(t.Context(), safety))
 	must(t, c.RecordDrill(t.Context(), model.Drill{Site: "doubtful.example", Backup: "x", At: now, TaskID: failedTask, Problem: "2 tables lack rows"}))
 }
 
@@ -117,6 +121,7 @@ func TestRemoval(t *testing.T) {
 		{"acme.example", "acme", "yes", http.StatusBadRequest},
 		{"acme.example", "acme.example", "", http.StatusConflict},
 		{"bare.example", "bare.example", "", http.StatusConflict},
+		{"replaced.example", "replaced.example", "", http.StatusConflict},
 		{"acme.example", "acme.example", "yes", http.StatusSeeOther},
 		{"bare.example", "bare.example", "yes", http.StatusSeeOther},
 		{"fresh.example", "fresh.example", "", http.StatusSeeOther},
