@@ -42,6 +42,9 @@ func (s *infoService) GetInfo(ctx context.Context, _ *agentv1.GetInfoRequest) (*
 	s.lookAtRoots(reply, p)
 	if s.hasRole(model.RoleWeb) {
 		s.lookAtWeb(ctx, reply, p)
+		if hooks := s.hooks(); hooks != nil {
+			p.add(hooks.Check())
+		}
 	}
 	if s.hasRole(model.RoleDB) {
 		s.lookAtDatabase(ctx, reply, p)

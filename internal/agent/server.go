@@ -48,6 +48,7 @@ func (a *Agent) NewServer(creds credentials.TransportCredentials) *grpc.Server {
 	agentv1.RegisterVhostServiceServer(s, &vhostService{Agent: a})
 	agentv1.RegisterDatabaseServiceServer(s, &databaseService{Agent: a})
 	agentv1.RegisterDiscoveryServiceServer(s, &discoveryService{Agent: a})
+	agentv1.RegisterHookServiceServer(s, &hookService{Agent: a})
 	healthv1.RegisterHealthServer(s, health.NewServer())
 	reflection.Register(s)
 	return s
@@ -58,7 +59,7 @@ func roleNeeded(method string) model.Role {
 	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
 	switch service {
 	case agentv1.TreeService_ServiceDesc.ServiceName, agentv1.SettingsService_ServiceDesc.ServiceName, agentv1.VhostService_ServiceDesc.ServiceName,
-		agentv1.DiscoveryService_ServiceDesc.ServiceName:
+		agentv1.DiscoveryService_ServiceDesc.ServiceName, agentv1.HookService_ServiceDesc.ServiceName:
 		return model.RoleWeb
 	case agentv1.DatabaseService_ServiceDesc.ServiceName:
 		return model.RoleDB

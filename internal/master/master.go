@@ -216,7 +216,7 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 	return tasks.New(tasks.Config{
 		Catalogue: m.catalogue, Log: m.o.Log.Named("tasks"), Now: m.o.Now, Urgency: urgency, Owner: m.ownerOf,
 		Limits: tasks.Limits{Total: m.config.Limits.Total, Keys: m.agentsOf, PerKey: m.perAgent},
-		Kinds: map[model.TaskKind]tasks.Kind{
+		Kinds: m.hooks().Around(map[model.TaskKind]tasks.Kind{
 			model.TaskBackup:  {Handler: backup.Handler(maker, m.catalogue), Recovery: tasks.Requeue, Retry: again, Once: true},
 			model.TaskRestore: {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
 			model.TaskDeploy:  {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
@@ -227,7 +227,7 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 			model.TaskVerify:  {Handler: verifier.Handle, Recovery: tasks.Requeue, Priority: 5, Once: true},
 			model.TaskCheck:   {Handler: checker.Handle, Recovery: tasks.Requeue, Reads: true, Once: true},
 			model.TaskPrune:   {Handler: m.pruner.Handle, Recovery: tasks.Requeue, Reads: true, Once: true},
-		},
+		}),
 	})
 }
 

@@ -275,3 +275,11 @@ type VhostState struct {
 	Exists  bool
 	Managed bool // the agent wrote it
 }
+
+// Hook is what a task tells the programs that an operator has put before and after it.
+type Hook struct {
+	Event   string // "before" or "after", a hyphen, and the task's kind
+	Task    string // its id
+	Backup  string // that it makes or uses; empty if there is none, or none yet
+	Outcome string // after it: "succeeded", "failed" or "cancelled"
+}

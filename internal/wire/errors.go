@@ -109,6 +109,9 @@ func classify(st *status.Status) (errs.Kind, string) {
 	return kindOf(st.Code())
 }
 
+// Unimplemented reports whether the other side does not know the call: it is of another version.
+func Unimplemented(err error) bool { return status.Code(err) == codes.Unimplemented }
+
 func codeOf(kind errs.Kind) codes.Code {
 	switch kind {
 	case errs.Usage:

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/pkg/webserver"
@@ -28,6 +29,18 @@ type Config struct {
 	MySQL *MySQL `yaml:"mysql"`
 	// Webserver is the web server; nil for an agent without one.
 	Webserver *webserver.Config `yaml:"webserver"`
+	// Hooks are the programs that run before and after tasks; nil for an agent without them.
+	Hooks *Hooks `yaml:"hooks"`
+}
+
+// Hooks says where programs lie that run before and after tasks, and how they are run.
+type Hooks struct {
+	// Directory holds a directory for each event, such as after-restore; the executables in that are the hooks.
+	Directory string `yaml:"directory"`
+	// Timeout is how long one hook may run; 0: ten minutes.
+	Timeout time.Duration `yaml:"timeout"`
+	// User is the account they run as; empty: the owner of the site's directory.
+	User string `yaml:"user"`
 }
 
 // Allow is what a master may name.

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/sitekeep/sitekeep/pkg/webserver"
 
@@ -42,6 +43,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Webserver != nil {
 		setWebserverDefaults(c.Webserver)
+	}
+	if c.Hooks != nil && c.Hooks.Timeout == 0 {
+		c.Hooks.Timeout = 10 * time.Minute
 	}
 }
 

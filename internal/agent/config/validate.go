@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/pkg/webserver"
@@ -27,6 +29,25 @@ func (d *decoder) validate() {
 	}
 	if w := d.cfg.Webserver; w != nil {
 		d.validateWebserver(w.Validate())
+	}
+	if h := d.cfg.Hooks; h != nil {
+		d.validateHooks(h)
+	}
+}
+
+// maxHookTimeout keeps a typing error from holding a site for ever.
+const maxHookTimeout = 24 * time.Hour
+
+func (d *decoder) validateHooks(h *Hooks) {
+	d.absolute("hooks.directory", h.Directory, "/etc/sitekeep/hooks")
+	if h.Timeout < time.Second || h.Timeout > maxHookTimeout {
+		d.fault("hooks.timeout", "%s is not between 1s and %s; give one such as 10m", h.Timeout, maxHookTimeout)
+	}
+	if h.User == "" {
+		return
+	}
+	if _, err := user.Lookup(h.User); err != nil {
+		d.fault("hooks.user", "%v; name an account of this machine, or leave it empty for the owner of the site's directory", err)
 	}
 }
 

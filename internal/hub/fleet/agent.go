@@ -24,6 +24,7 @@ type Agent struct {
 	vhost    agentv1.VhostServiceClient
 	database agentv1.DatabaseServiceClient
 	finding  agentv1.DiscoveryServiceClient
+	hooks    agentv1.HookServiceClient
 }
 
 func newAgent(server string, conn grpc.ClientConnInterface, brake *rate.Limiter) *Agent {
@@ -31,6 +32,7 @@ func newAgent(server string, conn grpc.ClientConnInterface, brake *rate.Limiter)
 		server: server, brake: brake, info: agentv1.NewAgentServiceClient(conn), tree: agentv1.NewTreeServiceClient(conn),
 		settings: agentv1.NewSettingsServiceClient(conn), vhost: agentv1.NewVhostServiceClient(conn),
 		database: agentv1.NewDatabaseServiceClient(conn), finding: agentv1.NewDiscoveryServiceClient(conn),
+		hooks: agentv1.NewHookServiceClient(conn),
 	}
 }
 
