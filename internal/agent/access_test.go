@@ -28,6 +28,10 @@ type call struct {
 func siteCalls() []call {
 	lease := durationpb.New(time.Minute)
 	return []call{
+		{"RunHooks", true, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
+			_, err := r.runHooks(ctx, s, task, "before-backup")
+			return err
+		}},
 		{"InspectTree", false, func(ctx context.Context, r *rig, s *agentv1.SiteRef, task string) error {
 			_, err := r.tree.InspectTree(ctx, &agentv1.InspectTreeRequest{Site: s, Task: task})
 			return err
@@ -191,6 +195,9 @@ func methods() []string {
 		names = append(names, m.MethodName)
 	}
 	for _, s := range agentv1.TreeService_ServiceDesc.Streams {
+		names = append(names, s.StreamName)
+	}
+	for _, s := range agentv1.HookService_ServiceDesc.Streams {
 		names = append(names, s.StreamName)
 	}
 	for _, m := range append(agentv1.SettingsService_ServiceDesc.Methods, agentv1.VhostService_ServiceDesc.Methods...) {

@@ -95,13 +95,14 @@ func newRig(t *testing.T, change ...func(*agent.Options)) *rig {
 	t.Helper()
 	top := t.TempDir()
 	r := &rig{t: t, www: top + "/www", vhosts: top + "/vhosts", log: &logText{}, now: &clock{}}
-	if err := errors.Join(os.Mkdir(r.www, 0o755), os.Mkdir(r.vhosts, 0o755)); err != nil {
+	if err := errors.Join(os.Mkdir(r.www, 0o755), os.Mkdir(r.vhosts, 0o755), os.Mkdir(r.hooks(), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	o := agent.Options{
 		Config: &config.Config{
 			Allow:     config.Allow{Roots: []string{r.www}, Databases: []string{"site_*"}},
 			Webserver: testWebserver(r.vhosts),
+			Hooks:     &config.Hooks{Directory: r.hooks(), Timeout: soon},
 		},
 		Name: "web1", Roles: []model.Role{model.RoleWeb, model.RoleDB}, Version: "test", Now: r.now.Now,
 		Log: hclog.New(&hclog.LoggerOptions{Output: r.log, Level: hclog.Trace}),

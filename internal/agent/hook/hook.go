@@ -29,10 +29,13 @@ type Options struct {
 }
 
 // Runner runs hooks. Its methods may be called at the same time.
-type Runner struct{ opts Options }
+type Runner struct {
+	opts      Options
+	killAfter time.Duration // what a hook that is told to end (SIGTERM) has for it
+}
 
 // New makes a Runner. Nothing is looked at yet.
-func New(o Options) *Runner { return &Runner{opts: o} }
+func New(o Options) *Runner { return &Runner{opts: o, killAfter: 5 * time.Second} }
 
 // Call asks for the hooks of an event.
 type Call struct {
@@ -74,10 +77,11 @@ func (r *Runner) Run(ctx context.Context, c Call) error {
 			break
 		}
 	}
-	if err := errors.Join(failed...); err != nil {
-		return errs.New(errs.Failed, "look at what it wrote: sitekeep task log "+c.Task, "%w", err)
+	err = errors.Join(failed...)
+	if err == nil || errs.HintOf(err) != "" {
+		return err
 	}
-	return nil
+	return errs.New(errs.Failed, "look at what it wrote: sitekeep task log "+c.Task, "%w", err)
 }
 
 // found is a hook.
@@ -161,7 +165,7 @@ func (r *Runner) top() (string, error) {
 	top, err := filepath.EvalSymlinks(r.opts.Directory)
 	if err != nil {
 		return "", errs.New(errs.Precondition, "create it, or correct hooks.directory in agent.yaml and restart sitekeep-agent",
-			"directory of hooks: %w", err)
+			"directory of hooks %s: %w", r.opts.Directory, err)
 	}
 	return top, nil
 }

@@ -9,14 +9,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sitekeep/sitekeep/internal/errs"
 )
 
-const (
-	// killAfter is what a hook that is told to end (SIGTERM) has for it.
-	killAfter = 5 * time.Second
-	// pipeWait is how long its output is waited for when a process that has left its group keeps it open.
-	pipeWait = time.Second
-)
+// pipeWait is how long a hook's output is waited for when a process that has left its group keeps it open.
+const pipeWait = time.Second
 
 var errTimeout = errors.New("timeout")
 
@@ -35,9 +33,10 @@ func (r *Runner) start(ctx context.Context, c *Call, h found) error {
 	cmd.WaitDelay = pipeWait
 	begun := time.Now()
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("hook %s, as %s in %s: %w", h.name, id.name, c.Dir, err)
+		return errs.New(errs.Failed, "see that "+id.name+" may read and execute it, and enter both directories; is its interpreter (#!) there?",
+			"hook %s, as %s in %s: %w", h.name, id.name, c.Dir, err)
 	}
-	endGroup(limited, cmd.Process.Pid)
+	endGroup(limited, cmd.Process.Pid, r.killAfter)
 	err = cmd.Wait()
 	out.close()
 	switch {
@@ -55,7 +54,7 @@ func (r *Runner) start(ctx context.Context, c *Call, h found) error {
 // endGroup returns when the leader of a process group has ended, of which it
 // makes sure when ctx ends, and all others of the group with it. The leader is
 // not reaped yet, so that its number is nobody else's.
-func endGroup(ctx context.Context, leader int) {
+func endGroup(ctx context.Context, leader int, killAfter time.Duration) {
 	ended := make(chan struct{})
 	go func() { defer close(ended); awaitEnd(leader) }()
 	select {
