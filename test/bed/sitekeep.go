@@ -133,6 +133,13 @@ type AgentConfig struct {
 	} `yaml:"allow"`
 	MySQL     *AgentMySQL     `yaml:"mysql,omitempty"`
 	Webserver *AgentWebserver `yaml:"webserver,omitempty"`
+	Hooks     *AgentHooks     `yaml:"hooks,omitempty"`
+}
+
+// AgentHooks is where programs before and after tasks lie, in agent.yaml.
+type AgentHooks struct {
+	Directory string `yaml:"directory"`
+	Timeout   string `yaml:"timeout,omitempty"`
 }
 
 // AgentMySQL is the part of the db role in agent.yaml.
