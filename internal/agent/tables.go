@@ -15,6 +15,7 @@ func (s *databaseService) InspectTables(ctx context.Context, req *agentv1.Inspec
 		for _, t := range tables {
 			reply.Tables = append(reply.Tables, &agentv1.TableDetail{
 				Name: t.Name, Kind: t.Kind, Related: t.Related, Triggers: triggersToProto(t.Triggers),
+				View: viewToProto(t.View), Broken: t.Broken,
 			})
 		}
 		return err
@@ -33,10 +34,29 @@ func (s *databaseService) ExchangeTables(ctx context.Context, req *agentv1.Excha
 	for _, t := range req.GetTables() {
 		spec.Tables = append(spec.Tables, dbdump.TableSwap{
 			Name: t.GetName(), Existed: t.GetExisted(), Old: triggersFromProto(t.GetOldTriggers()), New: triggersFromProto(t.GetNewTriggers()),
+			OldView: viewFromProto(t.GetOldView()), NewView: viewFromProto(t.GetNewView()),
 		})
 	}
 	err := s.withDatabase(ctx, req.GetName(), func(in *dbdump.Instance) error { return in.ExchangeTables(ctx, spec) })
 	return &agentv1.ExchangeTablesResponse{}, err
+}
+
+func viewToProto(v *dbdump.ViewDefinition) *agentv1.ViewDefinition {
+	if v == nil {
+		return nil
+	}
+	return &agentv1.ViewDefinition{
+		Algorithm: v.Algorithm, Security: v.Security, Definer: v.Definer, Body: v.Body, Charset: v.Charset, Collation: v.Collation,
+	}
+}
+
+func viewFromProto(v *agentv1.ViewDefinition) *dbdump.ViewDefinition {
+	if v == nil {
+		return nil
+	}
+	return &dbdump.ViewDefinition{
+		Algorithm: v.GetAlgorithm(), Security: v.GetSecurity(), Definer: v.GetDefiner(), Body: v.GetBody(), Charset: v.GetCharset(), Collation: v.GetCollation(),
+	}
 }
 
 func triggersToProto(list []dbdump.Trigger) []*agentv1.Trigger {

@@ -120,7 +120,7 @@ func (t *Tarball) Facts() Facts {
 	f.HasDump, f.DumpBytes, f.Charset, f.Collation = true, m.Dump.Bytes, m.Dump.Charset, m.Dump.Collation
 	f.Collations = strings.Fields(m.GetLabels()[LabelCollations])
 	for _, d := range m.Dump.Tables {
-		f.Tables = append(f.Tables, model.Table{Name: d.Name, View: d.Kind == "view", Rows: d.Rows, Checksum: recordedSum(d.Checksum)})
+		f.Tables = append(f.Tables, model.Table{Name: d.Name, View: d.Kind == "view", Rows: d.Rows, Checksum: recordedSum(d.Checksum), StructureOnly: d.StructureOnly})
 	}
 	return f
 }

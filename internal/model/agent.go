@@ -232,6 +232,15 @@ type TableDetail struct {
 	Kind     string // "table", "view" or "sequence"; "": it is not there
 	Triggers []Trigger
 	Related  []string // tables that foreign keys bind it to, but itself
+	View     *ViewDefinition
+	Broken   string // why a view cannot be used; "": it can
+}
+
+// ViewDefinition is what makes a view again. Body is CREATE VIEW from the name on, in bytes of Charset.
+type ViewDefinition struct {
+	Algorithm, Security, Definer string
+	Body                         []byte
+	Charset, Collation           string
 }
 
 // TableSwap is one table of an exchange, as it was before.
@@ -239,6 +248,9 @@ type TableSwap struct {
 	Name     string
 	Existed  bool // there is an old table
 	Old, New []Trigger
+	// Of a view, in place of all that. Without an old one there was no such view.
+	OldView *ViewDefinition `json:",omitempty"`
+	NewView *ViewDefinition `json:",omitempty"`
 }
 
 // TableExchange puts tables of one database in place of those of another.

@@ -131,7 +131,9 @@ func (r *run) chosen(tables []model.Table) []model.Table {
 	if !r.basis.WithTables() {
 		return tables
 	}
-	return slices.DeleteFunc(slices.Clone(tables), func(t model.Table) bool { return !slices.Contains(r.basis.Tables, t.Name) })
+	return slices.DeleteFunc(slices.Clone(tables), func(t model.Table) bool {
+		return !slices.Contains(r.basis.Tables, t.Name) && !slices.Contains(r.basis.ChosenViews, t.Name)
+	})
 }
 
 // tableDifferences are those of a live database from what a backup holds. Rows of views are nobody's.

@@ -13,6 +13,8 @@ func kindsOfRestores() map[string]quirks {
 		"files only":                    {part: FilesOnly},
 		"database only":                 {part: DatabaseOnly},
 		"tables":                        {part: Selected, tables: "post*"},
+		"views":                         {part: Selected, tables: "view*", views: true},
+		"tables and views":              {part: Selected, tables: "*o*", views: true},
 		"paths":                         {part: Selected, paths: "files/*.php"},
 		"paths and tables":              {part: Selected, paths: "files", tables: "users"},
 		"deployed in place":             {deploy: true},
@@ -22,12 +24,20 @@ func kindsOfRestores() map[string]quirks {
 	}
 }
 
+func (q quirks) fixture(t *testing.T) *fixture {
+	t.Helper()
+	if q.views {
+		return newViewFixture(t)
+	}
+	return newFixture(t)
+}
+
 // TestCrashTable breaks every kind of restore at every place, in every way, and then what mends it, on two web servers
 // and with a neighbour. Each time both sites must be wholly what they were or wholly what they should be, and visitors
 // must never have seen anything else.
 func TestCrashTable(t *testing.T) {
-	f := newFixture(t)
 	for name, q := range kindsOfRestores() {
+		f := q.fixture(t)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := sagatest.Config{New: f.worlds(t, q, false), Depth: 2, Budget: 150}
@@ -47,10 +57,10 @@ func TestCrashTable(t *testing.T) {
 
 // TestStepsKeepTheirContract has a row for each step of each plan.
 func TestStepsKeepTheirContract(t *testing.T) {
-	f := newFixture(t)
 	kinds := kindsOfRestores()
 	kinds["no old database"] = quirks{noData: true}
 	for name, q := range kinds {
+		f := q.fixture(t)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sagatest.StepSuite(t, f.worlds(t, q, true))
@@ -60,8 +70,8 @@ func TestStepsKeepTheirContract(t *testing.T) {
 
 // TestADoThatIsRepeatedEndsTheSame looks at what the steps fill that leave the undoing to others.
 func TestADoThatIsRepeatedEndsTheSame(t *testing.T) {
-	f := newFixture(t)
 	for name, q := range kindsOfRestores() {
+		f := q.fixture(t)
 		for _, filling := range []string{"push_files", "import_dump", "push_paths", "import_tables", "write_settings", "carry_settings", "rename_settings"} {
 			want, places := doStep(t, f, q, filling)
 			if places == nil {

@@ -185,14 +185,27 @@ func (s endMaintenance) Describe() PreviewStep {
 
 // Describe says what the step does.
 func (s importTables) Describe() PreviewStep {
+	if len(s.basis.Tables) == 0 {
+		return s.onDB("drop the new database", "import nothing: views have no rows")
+	}
 	return s.onDB("drop the new database", "import the tables %s, %s of SQL, and compare rows with the backup",
 		strings.Join(s.basis.Tables, ", "), size(int64(s.basis.DumpBytes)))
 }
 
 // Describe says what the step does.
 func (s exchangeTables) Describe() PreviewStep {
-	p := s.onDB("exchange them back", "exchange the tables of %s with the restored ones, all by one statement; keep the old ones in %s",
-		s.basis.Site.Database.Name, s.basis.keptDatabase())
+	var what []string
+	undo := "exchange them back"
+	if len(s.basis.Tables) > 0 {
+		what = append(what, fmt.Sprintf("exchange the tables of %s with the restored ones, all by one statement; keep the old ones in %s",
+			s.basis.Site.Database.Name, s.basis.keptDatabase()))
+	}
+	if len(s.basis.ChosenViews) > 0 {
+		what = append(what, fmt.Sprintf("replace the definitions of the views %s in %s; keep the old ones in the journal",
+			strings.Join(s.basis.ChosenViews, ", "), s.basis.Site.Database.Name))
+		undo += "; bring the old definitions of the views back"
+	}
+	p := s.onDB(undo, "%s", strings.Join(what, "; "))
 	p.Downtime = true
 	return p
 }

@@ -50,6 +50,20 @@ func (*list) LatestBase(context.Context, string, string) (model.Backup, error) {
 
 func newFixture(t testing.TB, change ...func(*model.Site)) *fixture {
 	t.Helper()
+	return newFixtureOf(t, []backuptest.Table{{Name: "posts", Rows: []string{"a", "b"}}, {Name: "users", Rows: []string{"c"}}}, change...)
+}
+
+// newViewFixture has a view that is in the live database too, and one that is not.
+func newViewFixture(t testing.TB) *fixture {
+	t.Helper()
+	return newFixtureOf(t, []backuptest.Table{
+		{Name: "posts", Rows: []string{"a", "b"}}, {Name: "users", Rows: []string{"c"}},
+		{Name: "view_old", View: "`view_old` AS SELECT x FROM posts"}, {Name: "view_new", View: "`view_new` AS SELECT x FROM users"},
+	})
+}
+
+func newFixtureOf(t testing.TB, tables []backuptest.Table, change ...func(*model.Site)) *fixture {
+	t.Helper()
 	dir := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(dir, "site", "files"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "site", "files", "a.php"), []byte("<?php"), 0o644))
@@ -58,7 +72,7 @@ func newFixture(t testing.TB, change ...func(*model.Site)) *fixture {
 	l := &list{}
 	maker := backup.New(backup.Deps{
 		Agents: &backuptest.Agents{Dir: filepath.Join(dir, "site"), Page: model.PageProbe{Status: 200},
-			Tables: []backuptest.Table{{Name: "posts", Rows: []string{"a", "b"}}, {Name: "users", Rows: []string{"c"}}}},
+			Tables: tables},
 		Store: shelf, Catalogue: l, Server: hclog.NewNullLogger(), Now: func() time.Time { return time.Date(2026, 11, 23, 0, 13, 36, 0, time.UTC) },
 	})
 	site := quirks{}.site()

@@ -77,8 +77,10 @@ type Basis struct {
 	// With Selected: what the names and globs mean in the backup. TreeBytes, Entries and DumpBytes are theirs then.
 	Paths  [][]byte `json:",omitempty"` // "./a/b"
 	Tables []string `json:",omitempty"`
-	Views  []string `json:",omitempty"` // that globs match; they stay as they are
-	Carry  bool     `json:",omitempty"` // the settings file is among the paths
+	// ChosenViews are those whose definitions are replaced; "Views" was another thing in older journals.
+	ChosenViews []string `json:",omitempty"`
+	Bare        []string `json:",omitempty"` // tables without rows in the backup that globs match; they stay as they are
+	Carry       bool     `json:",omitempty"` // the settings file is among the paths
 	// Of a deployment: New sites are not recorded before the commit, and with MoveTables the database is told of Move.
 	New        bool       `json:",omitempty"`
 	Move       model.Move `json:",omitzero"`
@@ -96,8 +98,8 @@ func (b *Basis) WithFiles() bool { return b.Part != DatabaseOnly && b.Part != Se
 // WithPaths reports whether the restore brings single paths back.
 func (b *Basis) WithPaths() bool { return len(b.Paths) > 0 }
 
-// WithTables reports whether the restore brings single tables back.
-func (b *Basis) WithTables() bool { return len(b.Tables) > 0 }
+// WithTables reports whether the restore brings single tables or views back.
+func (b *Basis) WithTables() bool { return len(b.Tables)+len(b.ChosenViews) > 0 }
 
 // Sites is the inventory as restores need it.
 type Sites interface {

@@ -66,8 +66,8 @@ func textPaths(raw [][]byte) []string {
 	return out
 }
 
-// chooseTables leaves out views that a glob matches: they cannot be renamed into another database. One that is named is
-// an error.
+// chooseTables leaves out tables that a glob matches and whose rows the backup has left out: an empty one must not come in
+// place of a full one. One that is named is an error.
 func (b *Basis) chooseTables(ctx context.Context, q Request, t *backup.Tarball) error {
 	switch {
 	case b.Site.DBServer == "":
@@ -79,22 +79,35 @@ func (b *Basis) chooseTables(ctx context.Context, q Request, t *backup.Tarball) 
 	if err != nil {
 		return err
 	}
+	bare := rowless(t.Facts().Tables)
 	for _, table := range tables {
 		switch {
-		case table.Kind != archive.SectionView:
-			b.Tables = append(b.Tables, table.Name)
-			b.DumpBytes += uint64(table.Bytes)
-		case slices.Contains(q.Tables, table.Name):
-			return errs.New(errs.Precondition, "print its SQL with: sitekeep cat "+b.Backup+" --table "+table.Name+"; or restore the whole database with --db-only",
-				"%s is a view, which cannot be restored by itself", table.Name)
+		case bare[table.Name] && slices.Contains(q.Tables, table.Name):
+			return errs.New(errs.Precondition, "leave it out, or empty the live table by hand; to have its rows in later backups: sitekeep site set "+b.Site.Name+" --no-structure-only",
+				"backup %s holds no rows of %s: they were left out on purpose, and an empty table would come in its place", b.Backup, table.Name)
+		case bare[table.Name]:
+			b.Bare = append(b.Bare, table.Name)
+			continue
+		case table.Kind == archive.SectionView:
+			b.ChosenViews = append(b.ChosenViews, table.Name)
 		default:
-			b.Views = append(b.Views, table.Name)
+			b.Tables = append(b.Tables, table.Name)
 		}
+		b.DumpBytes += uint64(table.Bytes)
 	}
-	if len(b.Tables) == 0 {
-		return errs.New(errs.Precondition, "restore the whole database with --db-only", "%s match views only", strings.Join(q.Tables, ", "))
+	if !b.WithTables() {
+		return errs.New(errs.Precondition, "restore the whole database with --db-only", "of all that %s match, backup %s holds no rows", strings.Join(q.Tables, ", "), b.Backup)
 	}
 	return nil
+}
+
+// rowless are the tables whose rows a backup has left out on purpose.
+func rowless(tables []model.Table) map[string]bool {
+	out := map[string]bool{}
+	for _, t := range tables {
+		out[t.Name] = t.StructureOnly
+	}
+	return out
 }
 
 // carriesSettings reports whether the file that holds the site's settings is among the paths: its credentials stay the
@@ -128,9 +141,21 @@ func (b *Basis) describeSelection() string {
 		parts = append(parts, b.describePaths())
 	}
 	if b.WithTables() {
-		parts = append(parts, fmt.Sprintf("the tables %s (%s of SQL)", strings.Join(b.Tables, ", "), size(int64(b.DumpBytes))))
+		parts = append(parts, fmt.Sprintf("%s (%s of SQL)", b.describeTables(), size(int64(b.DumpBytes))))
 	}
 	return strings.Join(parts, ", ") + "; everything else stays"
+}
+
+// describeTables names tables and views.
+func (b *Basis) describeTables() string {
+	var parts []string
+	if len(b.Tables) > 0 {
+		parts = append(parts, "the tables "+strings.Join(b.Tables, ", "))
+	}
+	if len(b.ChosenViews) > 0 {
+		parts = append(parts, "the views "+strings.Join(b.ChosenViews, ", "))
+	}
+	return strings.Join(parts, " and ")
 }
 
 func (b *Basis) describePaths() string {

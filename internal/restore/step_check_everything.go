@@ -104,8 +104,14 @@ func (s checkEverything) tables(ctx context.Context, db DB) error {
 	if live == "" || !state.Exists {
 		return errs.New(errs.Precondition, "restore the whole database: --db-only", "the live database %q is not there", live)
 	}
-	for _, v := range s.basis.Views {
-		s.log.Warn("the view %s stays as it is: views cannot be exchanged", v)
+	for _, t := range s.basis.Bare {
+		s.log.Warn("the table %s stays as it is: the backup has left its rows out on purpose", t)
+	}
+	if _, err := s.replaceable(ctx, db); err != nil {
+		return err
+	}
+	if _, err := s.dumpedViews(ctx); err != nil {
+		return err
 	}
 	return s.related(ctx, db, live)
 }

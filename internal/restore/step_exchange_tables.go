@@ -10,8 +10,9 @@ import (
 )
 
 // exchangeTables puts the imported tables in place of the live ones, which are
-// kept in a database of their own. All of them move by one statement. The memo
-// has what that cannot keep: their triggers.
+// kept in a database of their own. All of them move by one statement. Then it
+// replaces the definitions of views. The memo has what the kept database cannot
+// hold: triggers, and the definitions of views, old and new.
 type exchangeTables struct{ *run }
 
 func (exchangeTables) Name() string { return "exchange_tables" }
@@ -22,7 +23,7 @@ func (b *Basis) keptDatabase() string { return b.NewDatabase + "_old" }
 func (s exchangeTables) Prepare(ctx context.Context) (saga.Memo, error) {
 	var swaps []model.TableSwap
 	err := s.db(ctx, func(db DB) error {
-		live, err := db.InspectTables(ctx, s.basis.Site.Database.Name, s.basis.Tables)
+		live, err := s.replaceable(ctx, db)
 		if err != nil {
 			return err
 		}
@@ -36,7 +37,9 @@ func (s exchangeTables) Prepare(ctx context.Context) (saga.Memo, error) {
 			}
 			swaps = append(swaps, model.TableSwap{Name: t.Name, Existed: live[i].Kind != "", Old: live[i].Triggers, New: t.Triggers})
 		}
-		return nil
+		views, err := s.swapViews(ctx, live[len(restored):])
+		swaps = append(swaps, views...)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -110,10 +113,10 @@ func (s exchangeTables) Manual(m saga.Memo) []string {
 	}
 	lines := []string{"# on " + s.basis.Site.DBServer + ", as the database's administrator, for each table that is in " + s.basis.keptDatabase() + ":"}
 	for _, t := range swaps {
-		if t.Existed {
+		if t.Existed && t.NewView == nil {
 			lines = append(lines, fmt.Sprintf("mariadb -e 'RENAME TABLE `%s`.`%s` TO `%s`.`%s`, `%s`.`%s` TO `%s`.`%s`'",
 				s.basis.Site.Database.Name, t.Name, s.basis.NewDatabase, t.Name, s.basis.keptDatabase(), t.Name, s.basis.Site.Database.Name, t.Name))
 		}
 	}
-	return lines
+	return append(lines, manualViews(s.basis.Site.Database.Name, swaps)...)
 }

@@ -50,6 +50,7 @@ type quirks struct {
 	part     Part
 	paths    string // with Selected: a glob, or nothing
 	tables   string // the same
+	views    bool   // views are in the backup and in the live database
 	external bool   // the vhost is the operator's
 	noRoot   bool   // the directory is gone on web2
 	noData   bool   // the old database is gone
@@ -58,9 +59,13 @@ type quirks struct {
 	fresh    bool   // with deploy: the site is a new one
 }
 
+// viewsOnly: pages do not show what is replaced.
+func (q quirks) viewsOnly() bool { return q.tables == "view*" }
+
 type database struct {
 	content string
-	bare    bool // its triggers are away
+	bare    bool              // its triggers are away
+	views   map[string]string // bodies of their definitions
 }
 
 type account struct {
@@ -119,6 +124,9 @@ func newWorld(f *sagatest.Faults, q quirks) *world {
 		w.live(s, otherName, w.databaseOf(otherName))
 		s.vhosts[siteName+".old"] = "somebody's own"
 		s.staging[siteName+" 01KACQ4J7XK0VJ7N3YH2OTHER1"] = &staging{tree: &tree{content: "another task's"}}
+	}
+	if q.views {
+		w.dbs[oldDB].views = map[string]string{"view_old": "`view_old` AS SELECT 'as it was'"}
 	}
 	if q.noRoot {
 		delete(w.webs["web2"].live, siteName)
@@ -226,7 +234,7 @@ func (w *world) whole(s *webServer, site, files, data string, err error) bool {
 	if w.quirks.paths != "" {
 		chosen[0] = "restored"
 	}
-	if w.quirks.tables != "" {
+	if w.quirks.tables != "" && !w.quirks.viewsOnly() {
 		chosen[1] = "restored"
 	}
 	want := map[Part][2]string{Selected: chosen, Whole: {"restored", "restored"}, FilesOnly: {"restored", "old " + siteName}, DatabaseOnly: {"old " + siteName, "restored"}}[w.quirks.part]
@@ -324,6 +332,9 @@ func (w *world) snapshot(hidden bool) string {
 			continue
 		}
 		add("database %s: %s", name, d)
+		for view, body := range d.views {
+			add("view %s of %s: %s", view, name, body)
+		}
 	}
 	for name, a := range w.accounts {
 		add("account %s: %s on %v", name, passwordText(a.password), a.rights)

@@ -17,6 +17,9 @@ const (
 // lockWait bounds, in seconds, how long an exchange waits for somebody who still uses one of the tables.
 const lockWait = 30
 
+// kindView is that of views; see TableDetail.
+const kindView = "view"
+
 // Trigger is what makes a trigger again.
 type Trigger struct {
 	Name      string
@@ -36,6 +39,8 @@ type TableDetail struct {
 	// Related are the tables that foreign keys bind it to, in either direction, but itself; "database.table" where it is
 	// another database's.
 	Related []string
+	View    *ViewDefinition // of a view; nil for one that is so broken that it is not shown
+	Broken  string          // why a view cannot be used; "": it can
 }
 
 // InspectTables tells of tables of a database, in the order asked for.
@@ -46,7 +51,7 @@ func (in *Instance) InspectTables(ctx context.Context, database string, names []
 		out[i].Name = name
 		at[name] = &out[i]
 	}
-	for _, look := range []func(context.Context, string, map[string]*TableDetail) error{in.kinds, in.triggers, in.relations} {
+	for _, look := range []func(context.Context, string, map[string]*TableDetail) error{in.kinds, in.triggers, in.relations, in.views} {
 		if err := look(ctx, database, at); err != nil {
 			return nil, fail(opInspectTables, database, err)
 		}
@@ -59,7 +64,7 @@ func (in *Instance) kinds(ctx context.Context, database string, at map[string]*T
 		if t := at[v[0]]; t != nil {
 			switch v[1] {
 			case "VIEW", "SYSTEM VIEW":
-				t.Kind = "view"
+				t.Kind = kindView
 			case "SEQUENCE":
 				t.Kind = "sequence"
 			default:
@@ -126,6 +131,8 @@ type TableSwap struct {
 	Name     string
 	Existed  bool      // there is an old table
 	Old, New []Trigger // of the old table and of the new one, from before the exchange
+	// Of a view, in place of all that: its definitions. Without an old one there was no such view.
+	OldView, NewView *ViewDefinition
 }
 
 // ExchangeSpec is an exchange of tables between two databases of one server.
@@ -144,6 +151,9 @@ type ExchangeSpec struct {
 // a crash may leave some moved. It looks first where each table lies and moves only what is not there yet, so that it may be
 // repeated whatever an earlier call has come to.
 //
+// Views cannot be renamed into another database: their definitions are replaced where they are, each atomically, after
+// the tables have moved.
+//
 // Tables with triggers cannot be renamed into another database: triggers are dropped before and made again after.
 // Between the two the tables have none; the caller keeps writers away. Foreign keys follow a table that is renamed: the
 // caller sees to it that each table that is related to one of these is one of them.
@@ -152,7 +162,7 @@ func (in *Instance) ExchangeTables(ctx context.Context, spec ExchangeSpec) error
 	if err != nil {
 		return fail(opExchangeTables, spec.Live, err)
 	}
-	defer conn.Close()
+	defer discard(conn)
 	x := &exchange{ctx: ctx, in: in, conn: conn, spec: spec}
 	if err := x.run(); err != nil {
 		return fail(opExchangeTables, spec.Live, err)
@@ -196,6 +206,9 @@ func (x *exchange) run() error {
 			return err
 		}
 	}
+	if err := x.replaceViews(definer); err != nil {
+		return err
+	}
 	return x.makeTriggers(definer)
 }
 
@@ -228,6 +241,9 @@ func (x *exchange) moves() ([]string, error) {
 	}
 	var out []string
 	for _, t := range x.spec.Tables {
+		if t.isView() {
+			continue
+		}
 		p := place{live: live[t.Name], next: scratch[t.Name], kept: kept[t.Name]}
 		moves := x.backward
 		if !x.spec.Back {
@@ -350,10 +366,11 @@ func quoteAccount(account string) string {
 	return Account{account[:at], account[at+1:]}.String()
 }
 
-// definer finds an account for triggers that are new. They run with its rights, so it must not be the administrator's.
+// definer finds an account for triggers and views that are new. They run with its rights, so it must not be the administrator's.
 func (x *exchange) definer() (string, error) {
 	needed := false
 	for _, t := range x.spec.Tables {
+		needed = needed || !x.spec.Back && t.NewView != nil && t.OldView == nil
 		for _, n := range t.New {
 			needed = needed || !x.spec.Back && !slices.ContainsFunc(t.Old, func(o Trigger) bool { return o.Name == n.Name })
 		}
@@ -367,7 +384,7 @@ func (x *exchange) definer() (string, error) {
 	}
 	if x.spec.User == "" || slices.Contains(systemUsers, x.spec.User) || len(hosts) == 0 {
 		return "", failAs(KindInvalid, opExchangeTables, x.spec.Live, "restore the whole database: --db-only",
-			"the backup's tables have triggers, and %q is no account of the site as whom they could run", x.spec.User)
+			"the backup's tables have triggers, or views are new, and %q is no account of the site as whom they could run", x.spec.User)
 	}
 	return Account{x.spec.User, hosts[0]}.String(), nil
 }

@@ -25,6 +25,7 @@ import (
 type Table struct {
 	Name string
 	Rows []string
+	View string // what follows CREATE VIEW, if it is one
 }
 
 // Agents are those of one site: its web servers and its database server.
@@ -252,6 +253,12 @@ func (a *agent) write(framer *archive.DumpFramer, bare []string) error {
 		return err
 	}
 	for _, t := range a.Tables {
+		if t.View != "" {
+			if err := section(archive.SectionView, t.Name, "CREATE VIEW "+t.View); err != nil {
+				return err
+			}
+			continue
+		}
 		var inserts []string
 		for _, row := range t.Rows {
 			if structureOnly(bare, t.Name) {
@@ -272,7 +279,7 @@ func (a *agent) write(framer *archive.DumpFramer, bare []string) error {
 func (a *agent) summary(bare []string) model.DumpSummary {
 	out := model.DumpSummary{Charset: "utf8mb4", Collation: "utf8mb4_general_ci", Collations: []string{"utf8mb4_general_ci", "utf8mb4_bin"}, Server: "10.11.6-MariaDB"}
 	for _, t := range a.Tables {
-		table := model.Table{Name: t.Name, Rows: uint64(len(t.Rows)), StructureOnly: structureOnly(bare, t.Name)}
+		table := model.Table{Name: t.Name, Rows: uint64(len(t.Rows)), View: t.View != "", StructureOnly: structureOnly(bare, t.Name)}
 		if table.StructureOnly {
 			table.Rows = 0
 		}

@@ -32,7 +32,7 @@ func (a *Agent) InspectTables(ctx context.Context, database string, tables []str
 	p, err := call(ctx, a, a.database.InspectTables, &agentv1.InspectTablesRequest{Name: database, Tables: tables})
 	var out []model.TableDetail
 	for _, t := range p.GetTables() {
-		d := model.TableDetail{Name: t.Name, Kind: t.Kind, Related: t.Related}
+		d := model.TableDetail{Name: t.Name, Kind: t.Kind, Related: t.Related, View: view(t.View), Broken: t.Broken}
 		for _, g := range t.Triggers {
 			d.Triggers = append(d.Triggers, model.Trigger{
 				Name: g.Name, Timing: g.Timing, Event: g.Event, Statement: g.Statement, SQLMode: g.SqlMode, Collation: g.Collation, Definer: g.Definer,
@@ -49,10 +49,25 @@ func (a *Agent) ExchangeTables(ctx context.Context, x model.TableExchange) error
 	for _, t := range x.Tables {
 		q.Tables = append(q.Tables, &agentv1.TableSwap{
 			Name: t.Name, Existed: t.Existed, OldTriggers: triggers(t.Old), NewTriggers: triggers(t.New),
+			OldView: viewToProto(t.OldView), NewView: viewToProto(t.NewView),
 		})
 	}
 	_, err := call(ctx, a, a.database.ExchangeTables, q)
 	return err
+}
+
+func view(v *agentv1.ViewDefinition) *model.ViewDefinition {
+	if v == nil {
+		return nil
+	}
+	return &model.ViewDefinition{Algorithm: v.Algorithm, Security: v.Security, Definer: v.Definer, Body: v.Body, Charset: v.Charset, Collation: v.Collation}
+}
+
+func viewToProto(v *model.ViewDefinition) *agentv1.ViewDefinition {
+	if v == nil {
+		return nil
+	}
+	return &agentv1.ViewDefinition{Algorithm: v.Algorithm, Security: v.Security, Definer: v.Definer, Body: v.Body, Charset: v.Charset, Collation: v.Collation}
 }
 
 func triggers(list []model.Trigger) []*agentv1.Trigger {

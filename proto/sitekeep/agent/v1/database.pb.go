@@ -1376,7 +1376,11 @@ type TableDetail struct {
 	// In the order in which they fire.
 	Triggers []*Trigger `protobuf:"bytes,3,rep,name=triggers,proto3" json:"triggers,omitempty"`
 	// Tables that foreign keys bind it to, in either direction, but itself. With "database." before those of another one.
-	Related       []string `protobuf:"bytes,4,rep,name=related,proto3" json:"related,omitempty"`
+	Related []string `protobuf:"bytes,4,rep,name=related,proto3" json:"related,omitempty"`
+	// Of a view; not set for one that is so broken that it is not shown.
+	View *ViewDefinition `protobuf:"bytes,5,opt,name=view,proto3" json:"view,omitempty"`
+	// Why a view cannot be used; empty if it can.
+	Broken        string `protobuf:"bytes,6,opt,name=broken,proto3" json:"broken,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1439,6 +1443,110 @@ func (x *TableDetail) GetRelated() []string {
 	return nil
 }
 
+func (x *TableDetail) GetView() *ViewDefinition {
+	if x != nil {
+		return x.View
+	}
+	return nil
+}
+
+func (x *TableDetail) GetBroken() string {
+	if x != nil {
+		return x.Broken
+	}
+	return ""
+}
+
+// ViewDefinition is what makes a view again.
+type ViewDefinition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UNDEFINED, MERGE or TEMPTABLE; empty if it is not said.
+	Algorithm string `protobuf:"bytes,1,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
+	// DEFINER or INVOKER; empty if it is not said.
+	Security string `protobuf:"bytes,2,opt,name=security,proto3" json:"security,omitempty"`
+	// user@host; empty if it is not said.
+	Definer string `protobuf:"bytes,3,opt,name=definer,proto3" json:"definer,omitempty"`
+	// CREATE VIEW from the name on, in the character set.
+	Body []byte `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
+	// character_set_client and collation_connection of who made it. Without a collation it is the default one.
+	Charset       string `protobuf:"bytes,5,opt,name=charset,proto3" json:"charset,omitempty"`
+	Collation     string `protobuf:"bytes,6,opt,name=collation,proto3" json:"collation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ViewDefinition) Reset() {
+	*x = ViewDefinition{}
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ViewDefinition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ViewDefinition) ProtoMessage() {}
+
+func (x *ViewDefinition) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ViewDefinition.ProtoReflect.Descriptor instead.
+func (*ViewDefinition) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ViewDefinition) GetAlgorithm() string {
+	if x != nil {
+		return x.Algorithm
+	}
+	return ""
+}
+
+func (x *ViewDefinition) GetSecurity() string {
+	if x != nil {
+		return x.Security
+	}
+	return ""
+}
+
+func (x *ViewDefinition) GetDefiner() string {
+	if x != nil {
+		return x.Definer
+	}
+	return ""
+}
+
+func (x *ViewDefinition) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *ViewDefinition) GetCharset() string {
+	if x != nil {
+		return x.Charset
+	}
+	return ""
+}
+
+func (x *ViewDefinition) GetCollation() string {
+	if x != nil {
+		return x.Collation
+	}
+	return ""
+}
+
 type InspectTablesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Tables        []*TableDetail         `protobuf:"bytes,1,rep,name=tables,proto3" json:"tables,omitempty"`
@@ -1448,7 +1556,7 @@ type InspectTablesResponse struct {
 
 func (x *InspectTablesResponse) Reset() {
 	*x = InspectTablesResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1568,7 @@ func (x *InspectTablesResponse) String() string {
 func (*InspectTablesResponse) ProtoMessage() {}
 
 func (x *InspectTablesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[18]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1581,7 @@ func (x *InspectTablesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InspectTablesResponse.ProtoReflect.Descriptor instead.
 func (*InspectTablesResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{18}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *InspectTablesResponse) GetTables() []*TableDetail {
@@ -1502,7 +1610,7 @@ type ExchangeTablesRequest struct {
 
 func (x *ExchangeTablesRequest) Reset() {
 	*x = ExchangeTablesRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1622,7 @@ func (x *ExchangeTablesRequest) String() string {
 func (*ExchangeTablesRequest) ProtoMessage() {}
 
 func (x *ExchangeTablesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[19]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1635,7 @@ func (x *ExchangeTablesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeTablesRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeTablesRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{19}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ExchangeTablesRequest) GetName() string {
@@ -1576,16 +1684,19 @@ type TableSwap struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Whether there is an old table.
-	Existed       bool       `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
-	OldTriggers   []*Trigger `protobuf:"bytes,3,rep,name=old_triggers,json=oldTriggers,proto3" json:"old_triggers,omitempty"`
-	NewTriggers   []*Trigger `protobuf:"bytes,4,rep,name=new_triggers,json=newTriggers,proto3" json:"new_triggers,omitempty"`
+	Existed     bool       `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
+	OldTriggers []*Trigger `protobuf:"bytes,3,rep,name=old_triggers,json=oldTriggers,proto3" json:"old_triggers,omitempty"`
+	NewTriggers []*Trigger `protobuf:"bytes,4,rep,name=new_triggers,json=newTriggers,proto3" json:"new_triggers,omitempty"`
+	// Of a view, in place of all that. Its definition is replaced where it is. Without an old one there was no such view.
+	OldView       *ViewDefinition `protobuf:"bytes,5,opt,name=old_view,json=oldView,proto3" json:"old_view,omitempty"`
+	NewView       *ViewDefinition `protobuf:"bytes,6,opt,name=new_view,json=newView,proto3" json:"new_view,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TableSwap) Reset() {
 	*x = TableSwap{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1597,7 +1708,7 @@ func (x *TableSwap) String() string {
 func (*TableSwap) ProtoMessage() {}
 
 func (x *TableSwap) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[20]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1610,7 +1721,7 @@ func (x *TableSwap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableSwap.ProtoReflect.Descriptor instead.
 func (*TableSwap) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{20}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TableSwap) GetName() string {
@@ -1641,6 +1752,20 @@ func (x *TableSwap) GetNewTriggers() []*Trigger {
 	return nil
 }
 
+func (x *TableSwap) GetOldView() *ViewDefinition {
+	if x != nil {
+		return x.OldView
+	}
+	return nil
+}
+
+func (x *TableSwap) GetNewView() *ViewDefinition {
+	if x != nil {
+		return x.NewView
+	}
+	return nil
+}
+
 type ExchangeTablesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1649,7 +1774,7 @@ type ExchangeTablesResponse struct {
 
 func (x *ExchangeTablesResponse) Reset() {
 	*x = ExchangeTablesResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[21]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1786,7 @@ func (x *ExchangeTablesResponse) String() string {
 func (*ExchangeTablesResponse) ProtoMessage() {}
 
 func (x *ExchangeTablesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[21]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1799,7 @@ func (x *ExchangeTablesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeTablesResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeTablesResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{21}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{22}
 }
 
 type RewriteTablesRequest struct {
@@ -1690,7 +1815,7 @@ type RewriteTablesRequest struct {
 
 func (x *RewriteTablesRequest) Reset() {
 	*x = RewriteTablesRequest{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[22]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1702,7 +1827,7 @@ func (x *RewriteTablesRequest) String() string {
 func (*RewriteTablesRequest) ProtoMessage() {}
 
 func (x *RewriteTablesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[22]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1715,7 +1840,7 @@ func (x *RewriteTablesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RewriteTablesRequest.ProtoReflect.Descriptor instead.
 func (*RewriteTablesRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{22}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *RewriteTablesRequest) GetName() string {
@@ -1758,7 +1883,7 @@ type RewriteTablesResponse struct {
 
 func (x *RewriteTablesResponse) Reset() {
 	*x = RewriteTablesResponse{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[23]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +1895,7 @@ func (x *RewriteTablesResponse) String() string {
 func (*RewriteTablesResponse) ProtoMessage() {}
 
 func (x *RewriteTablesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[23]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +1908,7 @@ func (x *RewriteTablesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RewriteTablesResponse.ProtoReflect.Descriptor instead.
 func (*RewriteTablesResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{23}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *RewriteTablesResponse) GetTables() []*RewrittenTable {
@@ -1812,7 +1937,7 @@ type RewrittenTable struct {
 
 func (x *RewrittenTable) Reset() {
 	*x = RewrittenTable{}
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[24]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +1949,7 @@ func (x *RewrittenTable) String() string {
 func (*RewrittenTable) ProtoMessage() {}
 
 func (x *RewrittenTable) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[24]
+	mi := &file_sitekeep_agent_v1_database_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +1962,7 @@ func (x *RewrittenTable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RewrittenTable.ProtoReflect.Descriptor instead.
 func (*RewrittenTable) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{24}
+	return file_sitekeep_agent_v1_database_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RewrittenTable) GetName() string {
@@ -1965,12 +2090,21 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\tstatement\x18\x04 \x01(\tR\tstatement\x12\x19\n" +
 	"\bsql_mode\x18\x05 \x01(\tR\asqlMode\x12\x1c\n" +
 	"\tcollation\x18\x06 \x01(\tR\tcollation\x12\x18\n" +
-	"\adefiner\x18\a \x01(\tR\adefiner\"\x87\x01\n" +
+	"\adefiner\x18\a \x01(\tR\adefiner\"\xd6\x01\n" +
 	"\vTableDetail\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x126\n" +
 	"\btriggers\x18\x03 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\btriggers\x12\x18\n" +
-	"\arelated\x18\x04 \x03(\tR\arelated\"O\n" +
+	"\arelated\x18\x04 \x03(\tR\arelated\x125\n" +
+	"\x04view\x18\x05 \x01(\v2!.sitekeep.agent.v1.ViewDefinitionR\x04view\x12\x16\n" +
+	"\x06broken\x18\x06 \x01(\tR\x06broken\"\xb0\x01\n" +
+	"\x0eViewDefinition\x12\x1c\n" +
+	"\talgorithm\x18\x01 \x01(\tR\talgorithm\x12\x1a\n" +
+	"\bsecurity\x18\x02 \x01(\tR\bsecurity\x12\x18\n" +
+	"\adefiner\x18\x03 \x01(\tR\adefiner\x12\x12\n" +
+	"\x04body\x18\x04 \x01(\fR\x04body\x12\x18\n" +
+	"\acharset\x18\x05 \x01(\tR\acharset\x12\x1c\n" +
+	"\tcollation\x18\x06 \x01(\tR\tcollation\"O\n" +
 	"\x15InspectTablesResponse\x126\n" +
 	"\x06tables\x18\x01 \x03(\v2\x1e.sitekeep.agent.v1.TableDetailR\x06tables\"\xb7\x01\n" +
 	"\x15ExchangeTablesRequest\x12\x12\n" +
@@ -1979,12 +2113,14 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\x06tables\x18\x03 \x03(\v2\x1c.sitekeep.agent.v1.TableSwapR\x06tables\x12\x12\n" +
 	"\x04back\x18\x04 \x01(\bR\x04back\x12\x12\n" +
 	"\x04user\x18\x05 \x01(\tR\x04user\x12\x12\n" +
-	"\x04kept\x18\x06 \x01(\tR\x04kept\"\xb7\x01\n" +
+	"\x04kept\x18\x06 \x01(\tR\x04kept\"\xb3\x02\n" +
 	"\tTableSwap\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aexisted\x18\x02 \x01(\bR\aexisted\x12=\n" +
 	"\fold_triggers\x18\x03 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\voldTriggers\x12=\n" +
-	"\fnew_triggers\x18\x04 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\vnewTriggers\"\x18\n" +
+	"\fnew_triggers\x18\x04 \x03(\v2\x1a.sitekeep.agent.v1.TriggerR\vnewTriggers\x12<\n" +
+	"\bold_view\x18\x05 \x01(\v2!.sitekeep.agent.v1.ViewDefinitionR\aoldView\x12<\n" +
+	"\bnew_view\x18\x06 \x01(\v2!.sitekeep.agent.v1.ViewDefinitionR\anewView\"\x18\n" +
 	"\x16ExchangeTablesResponse\"\x8c\x01\n" +
 	"\x14RewriteTablesRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -2020,7 +2156,7 @@ func file_sitekeep_agent_v1_database_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_database_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_sitekeep_agent_v1_database_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*InspectDatabaseRequest)(nil),  // 0: sitekeep.agent.v1.InspectDatabaseRequest
 	(*InspectDatabaseResponse)(nil), // 1: sitekeep.agent.v1.InspectDatabaseResponse
@@ -2040,65 +2176,69 @@ var file_sitekeep_agent_v1_database_proto_goTypes = []any{
 	(*InspectTablesRequest)(nil),    // 15: sitekeep.agent.v1.InspectTablesRequest
 	(*Trigger)(nil),                 // 16: sitekeep.agent.v1.Trigger
 	(*TableDetail)(nil),             // 17: sitekeep.agent.v1.TableDetail
-	(*InspectTablesResponse)(nil),   // 18: sitekeep.agent.v1.InspectTablesResponse
-	(*ExchangeTablesRequest)(nil),   // 19: sitekeep.agent.v1.ExchangeTablesRequest
-	(*TableSwap)(nil),               // 20: sitekeep.agent.v1.TableSwap
-	(*ExchangeTablesResponse)(nil),  // 21: sitekeep.agent.v1.ExchangeTablesResponse
-	(*RewriteTablesRequest)(nil),    // 22: sitekeep.agent.v1.RewriteTablesRequest
-	(*RewriteTablesResponse)(nil),   // 23: sitekeep.agent.v1.RewriteTablesResponse
-	(*RewrittenTable)(nil),          // 24: sitekeep.agent.v1.RewrittenTable
-	(*BaseIndex)(nil),               // 25: sitekeep.agent.v1.BaseIndex
-	(*StreamEnd)(nil),               // 26: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),                   // 27: sitekeep.agent.v1.Frame
-	(*Reference)(nil),               // 28: sitekeep.agent.v1.Reference
-	(*Warning)(nil),                 // 29: sitekeep.agent.v1.Warning
-	(*StreamSummary)(nil),           // 30: sitekeep.agent.v1.StreamSummary
-	(*Move)(nil),                    // 31: sitekeep.agent.v1.Move
+	(*ViewDefinition)(nil),          // 18: sitekeep.agent.v1.ViewDefinition
+	(*InspectTablesResponse)(nil),   // 19: sitekeep.agent.v1.InspectTablesResponse
+	(*ExchangeTablesRequest)(nil),   // 20: sitekeep.agent.v1.ExchangeTablesRequest
+	(*TableSwap)(nil),               // 21: sitekeep.agent.v1.TableSwap
+	(*ExchangeTablesResponse)(nil),  // 22: sitekeep.agent.v1.ExchangeTablesResponse
+	(*RewriteTablesRequest)(nil),    // 23: sitekeep.agent.v1.RewriteTablesRequest
+	(*RewriteTablesResponse)(nil),   // 24: sitekeep.agent.v1.RewriteTablesResponse
+	(*RewrittenTable)(nil),          // 25: sitekeep.agent.v1.RewrittenTable
+	(*BaseIndex)(nil),               // 26: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),               // 27: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                   // 28: sitekeep.agent.v1.Frame
+	(*Reference)(nil),               // 29: sitekeep.agent.v1.Reference
+	(*Warning)(nil),                 // 30: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),           // 31: sitekeep.agent.v1.StreamSummary
+	(*Move)(nil),                    // 32: sitekeep.agent.v1.Move
 }
 var file_sitekeep_agent_v1_database_proto_depIdxs = []int32{
 	2,  // 0: sitekeep.agent.v1.InspectDatabaseResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
 	3,  // 1: sitekeep.agent.v1.DumpRequest.header:type_name -> sitekeep.agent.v1.DumpHeader
-	25, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	26, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	27, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	28, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	29, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	26, // 2: sitekeep.agent.v1.DumpRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	27, // 3: sitekeep.agent.v1.DumpRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	28, // 4: sitekeep.agent.v1.DumpResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	29, // 5: sitekeep.agent.v1.DumpResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	30, // 6: sitekeep.agent.v1.DumpResponse.warning:type_name -> sitekeep.agent.v1.Warning
 	7,  // 7: sitekeep.agent.v1.DumpResponse.summary:type_name -> sitekeep.agent.v1.DumpSummary
 	6,  // 8: sitekeep.agent.v1.DumpResponse.start:type_name -> sitekeep.agent.v1.DumpStart
-	30, // 9: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
+	31, // 9: sitekeep.agent.v1.DumpSummary.stream:type_name -> sitekeep.agent.v1.StreamSummary
 	2,  // 10: sitekeep.agent.v1.DumpSummary.tables:type_name -> sitekeep.agent.v1.TableInfo
 	10, // 11: sitekeep.agent.v1.ImportRequest.header:type_name -> sitekeep.agent.v1.ImportHeader
-	27, // 12: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	26, // 13: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	28, // 12: sitekeep.agent.v1.ImportRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	27, // 13: sitekeep.agent.v1.ImportRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
 	2,  // 14: sitekeep.agent.v1.ImportResponse.tables:type_name -> sitekeep.agent.v1.TableInfo
 	16, // 15: sitekeep.agent.v1.TableDetail.triggers:type_name -> sitekeep.agent.v1.Trigger
-	17, // 16: sitekeep.agent.v1.InspectTablesResponse.tables:type_name -> sitekeep.agent.v1.TableDetail
-	20, // 17: sitekeep.agent.v1.ExchangeTablesRequest.tables:type_name -> sitekeep.agent.v1.TableSwap
-	16, // 18: sitekeep.agent.v1.TableSwap.old_triggers:type_name -> sitekeep.agent.v1.Trigger
-	16, // 19: sitekeep.agent.v1.TableSwap.new_triggers:type_name -> sitekeep.agent.v1.Trigger
-	31, // 20: sitekeep.agent.v1.RewriteTablesRequest.move:type_name -> sitekeep.agent.v1.Move
-	24, // 21: sitekeep.agent.v1.RewriteTablesResponse.tables:type_name -> sitekeep.agent.v1.RewrittenTable
-	0,  // 22: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
-	4,  // 23: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
-	8,  // 24: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
-	11, // 25: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
-	13, // 26: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
-	15, // 27: sitekeep.agent.v1.DatabaseService.InspectTables:input_type -> sitekeep.agent.v1.InspectTablesRequest
-	19, // 28: sitekeep.agent.v1.DatabaseService.ExchangeTables:input_type -> sitekeep.agent.v1.ExchangeTablesRequest
-	22, // 29: sitekeep.agent.v1.DatabaseService.RewriteTables:input_type -> sitekeep.agent.v1.RewriteTablesRequest
-	1,  // 30: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
-	5,  // 31: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
-	9,  // 32: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
-	12, // 33: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
-	14, // 34: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
-	18, // 35: sitekeep.agent.v1.DatabaseService.InspectTables:output_type -> sitekeep.agent.v1.InspectTablesResponse
-	21, // 36: sitekeep.agent.v1.DatabaseService.ExchangeTables:output_type -> sitekeep.agent.v1.ExchangeTablesResponse
-	23, // 37: sitekeep.agent.v1.DatabaseService.RewriteTables:output_type -> sitekeep.agent.v1.RewriteTablesResponse
-	30, // [30:38] is the sub-list for method output_type
-	22, // [22:30] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	18, // 16: sitekeep.agent.v1.TableDetail.view:type_name -> sitekeep.agent.v1.ViewDefinition
+	17, // 17: sitekeep.agent.v1.InspectTablesResponse.tables:type_name -> sitekeep.agent.v1.TableDetail
+	21, // 18: sitekeep.agent.v1.ExchangeTablesRequest.tables:type_name -> sitekeep.agent.v1.TableSwap
+	16, // 19: sitekeep.agent.v1.TableSwap.old_triggers:type_name -> sitekeep.agent.v1.Trigger
+	16, // 20: sitekeep.agent.v1.TableSwap.new_triggers:type_name -> sitekeep.agent.v1.Trigger
+	18, // 21: sitekeep.agent.v1.TableSwap.old_view:type_name -> sitekeep.agent.v1.ViewDefinition
+	18, // 22: sitekeep.agent.v1.TableSwap.new_view:type_name -> sitekeep.agent.v1.ViewDefinition
+	32, // 23: sitekeep.agent.v1.RewriteTablesRequest.move:type_name -> sitekeep.agent.v1.Move
+	25, // 24: sitekeep.agent.v1.RewriteTablesResponse.tables:type_name -> sitekeep.agent.v1.RewrittenTable
+	0,  // 25: sitekeep.agent.v1.DatabaseService.InspectDatabase:input_type -> sitekeep.agent.v1.InspectDatabaseRequest
+	4,  // 26: sitekeep.agent.v1.DatabaseService.Dump:input_type -> sitekeep.agent.v1.DumpRequest
+	8,  // 27: sitekeep.agent.v1.DatabaseService.CreateDatabase:input_type -> sitekeep.agent.v1.CreateDatabaseRequest
+	11, // 28: sitekeep.agent.v1.DatabaseService.Import:input_type -> sitekeep.agent.v1.ImportRequest
+	13, // 29: sitekeep.agent.v1.DatabaseService.DropDatabase:input_type -> sitekeep.agent.v1.DropDatabaseRequest
+	15, // 30: sitekeep.agent.v1.DatabaseService.InspectTables:input_type -> sitekeep.agent.v1.InspectTablesRequest
+	20, // 31: sitekeep.agent.v1.DatabaseService.ExchangeTables:input_type -> sitekeep.agent.v1.ExchangeTablesRequest
+	23, // 32: sitekeep.agent.v1.DatabaseService.RewriteTables:input_type -> sitekeep.agent.v1.RewriteTablesRequest
+	1,  // 33: sitekeep.agent.v1.DatabaseService.InspectDatabase:output_type -> sitekeep.agent.v1.InspectDatabaseResponse
+	5,  // 34: sitekeep.agent.v1.DatabaseService.Dump:output_type -> sitekeep.agent.v1.DumpResponse
+	9,  // 35: sitekeep.agent.v1.DatabaseService.CreateDatabase:output_type -> sitekeep.agent.v1.CreateDatabaseResponse
+	12, // 36: sitekeep.agent.v1.DatabaseService.Import:output_type -> sitekeep.agent.v1.ImportResponse
+	14, // 37: sitekeep.agent.v1.DatabaseService.DropDatabase:output_type -> sitekeep.agent.v1.DropDatabaseResponse
+	19, // 38: sitekeep.agent.v1.DatabaseService.InspectTables:output_type -> sitekeep.agent.v1.InspectTablesResponse
+	22, // 39: sitekeep.agent.v1.DatabaseService.ExchangeTables:output_type -> sitekeep.agent.v1.ExchangeTablesResponse
+	24, // 40: sitekeep.agent.v1.DatabaseService.RewriteTables:output_type -> sitekeep.agent.v1.RewriteTablesResponse
+	33, // [33:41] is the sub-list for method output_type
+	25, // [25:33] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_database_proto_init() }
@@ -2131,7 +2271,7 @@ func file_sitekeep_agent_v1_database_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_database_proto_rawDesc), len(file_sitekeep_agent_v1_database_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
