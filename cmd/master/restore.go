@@ -29,7 +29,8 @@ them back.
 
 With --path and --table only what these name comes back, and everything else stays: names or globs as in a shell, given
 several times, and together. A path is made what it was in the backup: files below a named directory that the backup does
-not have go. A name that matches nothing is refused before anything changes. Views stay as they are.
+not have go. Of a view the definition is replaced; a table whose rows the backup has left out stays as it is. A name that
+matches nothing is refused before anything changes.
 
 On a terminal it asks before it begins; elsewhere, or with --yes, it does not.`,
 		Example: `  sitekeep restore example.com latest

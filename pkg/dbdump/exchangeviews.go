@@ -17,18 +17,21 @@ func discard(conn *sql.Conn) {
 
 // views tells how the views among the tables are defined, and which of them cannot be used.
 func (in *Instance) views(ctx context.Context, database string, at map[string]*TableDetail) error {
-	var conn *sql.Conn
+	found := map[string]*TableDetail{}
 	for name, t := range at {
-		if t.Kind != kindView {
-			continue
+		if t.Kind == kindView {
+			found[name] = t
 		}
-		if conn == nil {
-			var err error
-			if conn, err = in.verbatimConn(ctx, database); err != nil {
-				return err
-			}
-			defer discard(conn)
-		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	conn, err := in.verbatimConn(ctx, database)
+	if err != nil {
+		return err
+	}
+	defer discard(conn)
+	for name, t := range found {
 		if err := in.view(ctx, conn, database, name, t); err != nil {
 			return fmt.Errorf("view %s: %w", name, err)
 		}
@@ -180,7 +183,7 @@ func checkView(v *ViewDefinition, statement, name string) error {
 	lex := &scanner{}
 	h := parseHead(lex, []byte(statement))
 	options := slices.Contains([]string{"", "UNDEFINED", "MERGE", "TEMPTABLE"}, v.Algorithm) && slices.Contains([]string{"", "DEFINER", "INVOKER"}, v.Security)
-	if !options || h.verb != "CREATE" || h.object != "VIEW" || h.schema != "" || utf8.ValidString(h.name) && h.name != name {
+	if !options || h.verb != "CREATE" || h.object != "VIEW" || utf8.ValidString(h.name) && h.name != name {
 		return failAs(KindInvalid, opExchangeTables, name, "restore the whole database: --db-only", "this is not the definition of the view: %s", excerpt([]byte(statement)))
 	}
 	if err := (policy{lex: lex}).check([]byte(statement), h); err != nil {
