@@ -125,6 +125,17 @@ func TestTheLastDrillIsRemembered(t *testing.T) {
 	same(t, must(c.LastDrills(t.Context()))(t), []model.Drill{two, other})
 }
 
+func TestADrillEndsWithItsSite(t *testing.T) {
+	c := withSites(t, site("a.example"))
+	for _, name := range []string{"a.example", "b.example"} {
+		ok(t, c.RecordDrill(t.Context(), model.Drill{Site: name, Backup: "b1", At: epoch, TaskID: "T1"}))
+	}
+	ok(t, c.DeleteSite(t.Context(), "a.example"))
+	_, err := c.LastDrill(t.Context(), "a.example")
+	wants(t, err, errs.NotFound)
+	must(c.LastDrill(t.Context(), "b.example"))(t)
+}
+
 func TestMarks(t *testing.T) {
 	c := open(t)
 	if at, err := c.Marked(t.Context(), "clock"); err != nil || !at.IsZero() {

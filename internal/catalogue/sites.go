@@ -191,6 +191,9 @@ func (tx *Tx) DeleteSite(ctx context.Context, name string) error {
 	if err == nil && n == 0 {
 		return noSite(name)
 	}
+	if err == nil {
+		_, err = tx.exec(ctx, `DELETE FROM drills WHERE site = ?`, name)
+	}
 	return err
 }
 

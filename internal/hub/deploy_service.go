@@ -167,5 +167,8 @@ func (s *restoreService) twin(ctx context.Context, source *model.Site, q *siteke
 	if len(q.Excludes) == 0 {
 		q.Excludes, q.ExcludeCaches = source.Excludes, q.ExcludeCaches || source.ExcludeCaches
 	}
+	if len(q.StructureOnly) == 0 && !q.AllRows {
+		q.StructureOnly, q.AllRows = source.StructureOnly, source.AllRows
+	}
 	return s.newTarget(ctx, q)
 }
