@@ -67,6 +67,16 @@ func (m *fakeMaster) CloneSite(_ context.Context, r *pb.CloneSiteRequest) (*pb.C
 	return &pb.CloneSiteResponse{Task: t}, err
 }
 
+func (m *fakeMaster) MigrateSite(_ context.Context, r *pb.MigrateSiteRequest) (*pb.MigrateSiteResponse, error) {
+	m.called("MigrateSite site=%s web=%v db=%s root=%s docroot=%s grace=%s queue=%v", r.Site, r.WebServers, r.DbServer, r.Root, r.Docroot, graceOf(r.Grace), r.Queue)
+	if strings.HasPrefix(r.Site, "missing.") {
+		_, err := m.site(r.Site)
+		return nil, err
+	}
+	t, err := m.start("migrate", r.Site, r.Queue)
+	return &pb.MigrateSiteResponse{Task: t}, err
+}
+
 func (m *fakeMaster) VerifySite(_ context.Context, r *pb.VerifySiteRequest) (*pb.VerifySiteResponse, error) {
 	m.called("VerifySite %s queue=%v dry_run=%v", r.Name, r.Queue, r.DryRun)
 	t, err := m.start("verify", r.Name, r.Queue)

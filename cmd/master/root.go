@@ -114,7 +114,7 @@ func newRootCmd(a *app) *cobra.Command {
 		newInitCmd(a), newServeCmd(a), newServerCmd(a), newSiteCmd(a),
 		newBackupCmd(a), newBackupsCmd(a), newLsCmd(a), newCatCmd(a), newDiffCmd(a), newDownloadCmd(a), newCheckCmd(a),
 		newDeleteCmd(a), newPinCmd(a), newUnpinCmd(a),
-		newRestoreCmd(a), newDeployCmd(a), newImportCmd(a), newCloneCmd(a), newDrillCmd(a),
+		newRestoreCmd(a), newDeployCmd(a), newImportCmd(a), newCloneCmd(a), newMigrateCmd(a), newDrillCmd(a),
 		newScheduleCmd(a), newRetentionCmd(a), newPruneCmd(a), newClientCmd(a), newApplyCmd(a), newExportCmd(a),
 		newCatalogueCmd(a), newTaskCmd(a), newTokenCmd(a), newUserCmd(a), newWhoamiCmd(a), newVersionCmd(a), newManCmd(a),
 	)

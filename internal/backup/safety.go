@@ -32,14 +32,22 @@ func (l *Library) Open(ctx context.Context, b *model.Backup) (*Tarball, error) {
 // until UnpinSafety: that of a restore which fails is for the next one to let go.
 // A second call with the same task returns the first one's backup.
 func (l *Library) Safety(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error) {
-	b, err := l.SafetyOf(ctx, site.Name, task)
+	return l.safety(ctx, Request{Site: *site, Task: task, Description: description, Salvage: true}, log)
+}
+
+// Final backs the site up for a task that goes on with the backup in place of the site: as Safety, but nothing that cannot be
+// read is left out.
+func (l *Library) Final(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error) {
+	return l.safety(ctx, Request{Site: *site, Task: task, Description: description}, log)
+}
+
+func (l *Library) safety(ctx context.Context, q Request, log Log) (*model.Backup, error) {
+	b, err := l.SafetyOf(ctx, q.Site.Name, q.Task)
 	if err != nil || b != nil {
 		return b, err
 	}
-	return l.Maker.Make(ctx, Request{
-		Site: *site, Task: task, Description: description, Format: DefaultFormat, Origin: model.OriginSafety,
-		Salvage: true, PinReason: pinReason(task),
-	}, log)
+	q.Format, q.Origin, q.PinReason = DefaultFormat, model.OriginSafety, pinReason(q.Task)
+	return l.Maker.Make(ctx, q, log)
 }
 
 // Copy backs the site up for another task, such as a clone. A second call with

@@ -172,3 +172,37 @@ func (s *restoreService) twin(ctx context.Context, source *model.Site, q *siteke
 	}
 	return s.newTarget(ctx, q)
 }
+
+// MigrateSite refuses at once what can be known without a look at the new place.
+func (s *restoreService) MigrateSite(ctx context.Context, q *sitekeepv1.MigrateSiteRequest) (*sitekeepv1.MigrateSiteResponse, error) {
+	if err := unscoped(ctx); err != nil {
+		return nil, err
+	}
+	from, err := s.site(ctx, q.Site)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mended(ctx, from.Name); err != nil {
+		return nil, err
+	}
+	place := restore.Place{WebServers: q.WebServers, DBServer: q.DbServer, Root: q.Root, Docroot: q.Docroot}
+	to, err := place.Of(&from)
+	if err != nil {
+		return nil, err
+	}
+	if err := (&siteService{Hub: s.Hub}).checkRoles(ctx, to); err != nil {
+		return nil, err
+	}
+	if err := s.Catalogue.RootFree(ctx, *to); err != nil {
+		return nil, err
+	}
+	r := restore.Request{Site: from.Name, Migrate: &place}
+	if r.Grace, err = graceOf(q.Grace); err != nil {
+		return nil, err
+	}
+	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskMigrate, Site: from.Name, Queue: q.Queue, Spec: r})
+	if err != nil {
+		return nil, err
+	}
+	return &sitekeepv1.MigrateSiteResponse{Task: taskToProto(&t)}, nil
+}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,6 +204,11 @@ func (l library) Safety(ctx context.Context, site *model.Site, task, description
 	return l.Library.Safety(ctx, site, task, description, log)
 }
 
+// Final is backup.Library's.
+func (l library) Final(ctx context.Context, site *model.Site, task, description string, log restore.Log) (*model.Backup, error) {
+	return l.Library.Final(ctx, site, task, description, log)
+}
+
 // Copy is backup.Library's.
 func (l library) Copy(ctx context.Context, site *model.Site, task, description string, log restore.Log) (*model.Backup, error) {
 	return l.Library.Copy(ctx, site, task, description, log)
@@ -220,6 +226,7 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 			model.TaskBackup:  {Handler: backup.Handler(maker, m.catalogue), Recovery: tasks.Requeue, Retry: again, Once: true},
 			model.TaskRestore: {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
 			model.TaskDeploy:  {Handler: restorer.Restore, Recovery: tasks.Resume, Priority: 10},
+			model.TaskMigrate: {Handler: restorer.Migrate, Recovery: tasks.Resume, Priority: 10},
 			model.TaskClone:   {Handler: restorer.Clone, Recovery: tasks.Resume, Priority: 5},
 			model.TaskUndo:    {Handler: restorer.Undo, Recovery: tasks.Resume, Priority: 10},
 			model.TaskDrill:   {Handler: restorer.Drill, Recovery: tasks.Resume, Priority: -5, Once: true},
@@ -254,9 +261,12 @@ func (m *Master) agentsOf(ctx context.Context, t model.Task) []string {
 	if err != nil {
 		return nil
 	}
-	keys := append([]string(nil), site.WebServers...)
-	if site.DBServer != "" {
-		keys = append(keys, databaseKey+site.DBServer)
+	to := restore.Destination(&t)
+	keys := slices.Concat(site.WebServers, to.WebServers)
+	for _, server := range slices.Compact([]string{site.DBServer, to.DBServer}) {
+		if server != "" {
+			keys = append(keys, databaseKey+server)
+		}
 	}
 	if site.Client != "" {
 		keys = append(keys, clientKey+site.Client)

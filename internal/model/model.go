@@ -140,6 +140,8 @@ const (
 	TaskDrill   TaskKind = "drill"  // restores into a scratch place, and removes it
 	TaskDeploy  TaskKind = "deploy" // makes a site out of a backup of any
 	TaskClone   TaskKind = "clone"  // backs a site up and makes another one out of that
+
+	TaskMigrate TaskKind = "migrate" // moves a site to other servers
 )
 
 // Task is one queued piece of work.

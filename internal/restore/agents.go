@@ -71,6 +71,8 @@ type vhosts interface {
 	WriteVhost(ctx context.Context, site model.SiteRef, task string) (warning string, err error)
 	RevertVhost(ctx context.Context, site model.SiteRef, task string) error
 	ForgetVhost(ctx context.Context, site model.SiteRef, task string) error
+	// RemoveVhost removes a managed one for good. One that is gone already is no error.
+	RemoveVhost(ctx context.Context, site model.SiteRef) error
 }
 
 type maintenance interface {

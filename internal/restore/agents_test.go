@@ -255,7 +255,7 @@ func (a *webAgent) WriteSettings(ctx context.Context, site model.SiteRef, task s
 func (a *webAgent) RewriteSettings(ctx context.Context, site model.SiteRef, task string, m model.Move) ([]string, error) {
 	return []string{"WP_HOME"}, a.act(ctx, "rewrite settings", func() error {
 		t, err := a.tree(site, task)
-		if err == nil && len(m.Names) > 0 {
+		if err == nil && len(m.Names)+len(m.Paths) > 0 {
 			t.content = renamedContent
 		}
 		return err
@@ -265,6 +265,7 @@ func (a *webAgent) RewriteSettings(ctx context.Context, site model.SiteRef, task
 func (a *webAgent) InspectVhost(ctx context.Context, site model.SiteRef) (out model.VhostState, err error) {
 	err = a.look(ctx, "inspect vhost", func() error {
 		out.Exists = a.s.vhosts[site.Name] != ""
+		out.Managed = out.Exists
 		return nil
 	})
 	return out, err
@@ -317,7 +318,7 @@ func (a *webAgent) RevertSettings(ctx context.Context, site model.SiteRef, task 
 
 func (a *webAgent) ObserveAddress(ctx context.Context, address string) (host string, err error) {
 	return a.s.host, a.look(ctx, "observe address", func() error {
-		if address != dbHost {
+		if address != dbHost && (address != newDBHost || !a.quirks.migrate) {
 			return errs.New(errs.Usage, "", "%q is no database server", address)
 		}
 		return nil
@@ -359,6 +360,10 @@ func (a *webAgent) RevertVhost(ctx context.Context, site model.SiteRef, task str
 
 func (a *webAgent) ForgetVhost(ctx context.Context, site model.SiteRef, task string) error {
 	return a.act(ctx, "forget vhost", func() error { delete(a.s.saved, key(site, task)); return nil })
+}
+
+func (a *webAgent) RemoveVhost(ctx context.Context, site model.SiteRef) error {
+	return a.act(ctx, "remove vhost", func() error { delete(a.s.vhosts, site.Name); return nil }, a.forgetPHP)
 }
 
 func leaseText(d time.Duration) string {
@@ -421,18 +426,33 @@ func (a *webAgent) CheckPermissions(ctx context.Context, _ model.SiteRef, _ bool
 }
 
 // dbAgent is the agent of the database server.
-type dbAgent struct{ *world }
+type dbAgent struct {
+	*world
+	server string
+}
 
 func (a *dbAgent) act(ctx context.Context, name string, parts ...func() error) error {
-	return a.world.act(ctx, "db1 "+name, parts...)
+	return a.world.act(ctx, a.server+" "+name, parts...)
+}
+
+func (a *dbAgent) look(ctx context.Context, name string, f func() error) error {
+	return a.world.look(ctx, a.server+" "+name, f)
+}
+
+// has refuses a database that is, or would be, on another server.
+func (a *dbAgent) has(database string) error {
+	if a.hostOf(database) != a.server+":3306" {
+		return errs.New(errs.Usage, "", "database %s is not to be on %s", database, a.server)
+	}
+	return nil
 }
 
 func (a *dbAgent) Info(ctx context.Context) (model.AgentInfo, error) {
-	return model.AgentInfo{DatabaseServer: "10.11.6-MariaDB", DatabaseAddress: dbHost}, a.look(ctx, "db1 info", func() error { return nil })
+	return model.AgentInfo{DatabaseServer: "10.11.6-MariaDB", DatabaseAddress: a.server + ":3306"}, a.look(ctx, "info", func() error { return nil })
 }
 
 func (a *dbAgent) InspectDatabase(ctx context.Context, name string, _ []string) (state model.DatabaseState, err error) {
-	err = a.look(ctx, "db1 inspect database", func() error {
+	err = a.look(ctx, "inspect database", func() error {
 		state = model.DatabaseState{Exists: a.dbs[name] != nil, Server: "10.11.6-MariaDB"}
 		return nil
 	})
@@ -441,7 +461,7 @@ func (a *dbAgent) InspectDatabase(ctx context.Context, name string, _ []string) 
 
 // CountRows finds a table less, one more and one changed.
 func (a *dbAgent) CountRows(ctx context.Context, name string) (state model.DatabaseState, err error) {
-	err = a.look(ctx, "db1 count rows", func() error {
+	err = a.look(ctx, "count rows", func() error {
 		if state.Exists = a.dbs[name] != nil; state.Exists {
 			state.Tables = []model.Table{{Name: "posts", Rows: 9}, {Name: "log", Rows: 1000}}
 		}
@@ -453,6 +473,9 @@ func (a *dbAgent) CountRows(ctx context.Context, name string) (state model.Datab
 func (a *dbAgent) CreateDatabase(ctx context.Context, db model.NewDatabase) error {
 	return a.act(ctx, "create database",
 		func() error {
+			if err := a.has(db.Name); err != nil {
+				return err
+			}
 			if a.dbs[db.Name] == nil {
 				a.dbs[db.Name] = &database{}
 			}
@@ -472,6 +495,9 @@ func (a *dbAgent) ensure(db model.NewDatabase, i int) error {
 func (a *dbAgent) DropDatabase(ctx context.Context, name, user string) (warnings []string, err error) {
 	err = a.act(ctx, "drop database",
 		func() error {
+			if err := a.has(name); err != nil {
+				return err
+			}
 			for at, acc := range a.accounts {
 				if user == "" || !strings.HasPrefix(at, user+"@") {
 					continue
@@ -491,7 +517,7 @@ func (a *dbAgent) DropDatabase(ctx context.Context, name, user string) (warnings
 func (a *dbAgent) Import(ctx context.Context, db model.NewDatabase, _ string, frames Frames) (out model.ImportSummary, err error) {
 	err = a.act(ctx, "import",
 		func() error {
-			acc := a.accounts[db.User+"@10.0.0.1"]
+			acc := a.accounts[db.User+"@"+db.Hosts[0]]
 			if a.dbs[db.Name] == nil || acc == nil || acc.password != db.Password {
 				return errs.New(errs.Permission, "", "access denied")
 			}
@@ -530,7 +556,7 @@ func restoredTables() []model.Table {
 }
 
 func (a *dbAgent) InspectTables(ctx context.Context, database string, tables []string) (out []model.TableDetail, err error) {
-	err = a.look(ctx, "db1 inspect tables", func() error {
+	err = a.look(ctx, "inspect tables", func() error {
 		for _, name := range tables {
 			t := model.TableDetail{Name: name}
 			if d := a.dbs[database]; d != nil && d.content != "" {

@@ -76,7 +76,7 @@ func (r *Restorer) copySource(ctx context.Context, task string, q *CloneRequest,
 }
 
 // changing are the kinds of tasks that make a site another one while they run.
-var changing = []model.TaskKind{model.TaskRestore, model.TaskUndo, model.TaskFinish, model.TaskDeploy}
+var changing = []model.TaskKind{model.TaskRestore, model.TaskUndo, model.TaskFinish, model.TaskDeploy, model.TaskMigrate}
 
 // occupied refuses a site that a task changes now, or has changed since a time; zero: only now.
 func (r *Restorer) occupied(ctx context.Context, site string, since time.Time) error {
@@ -105,6 +105,8 @@ func Reading(t *model.Task) (backup, site string) {
 		var q CloneRequest
 		_ = json.Unmarshal(t.Spec, &q)
 		return q.Backup, q.Source
+	case model.TaskMigrate:
+		return "", t.Site // those that it makes
 	}
 	return "", ""
 }

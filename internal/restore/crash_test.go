@@ -20,6 +20,7 @@ func kindsOfRestores() map[string]quirks {
 		"deployed in place":             {deploy: true},
 		"deployed as a new site":        {deploy: true, fresh: true},
 		"deployed as a new site beside": {deploy: true, fresh: true, external: true},
+		"migrated":                      {migrate: true, moved: true},
 		"no root, external vhost, shared database": {noRoot: true, external: true, shared: true},
 	}
 }
@@ -44,7 +45,7 @@ func TestCrashTable(t *testing.T) {
 			switch {
 			case q == (quirks{}):
 				c.Depth, c.Budget = 3, 600
-			case q.part == Selected, q.deploy:
+			case q.part == Selected, q.deploy, q.moved:
 				c.Budget = 60
 			}
 			r := sagatest.CrashTable(t, c)

@@ -39,7 +39,7 @@ func newRig(t *testing.T) *rig {
 	r.book, err = catalogue.Open(t.Context(), filepath.Join(dir, "catalogue.db"))
 	must(t, err)
 	t.Cleanup(func() { must(t, r.book.Close()) })
-	for _, name := range []string{"web1", "web2", "db1"} {
+	for _, name := range []string{"web1", "web2", "web3", "web4", "db1", "db2"} {
 		must(t, r.book.CreateServer(t.Context(), model.Server{Name: name, Roles: []model.Role{model.RoleWeb, model.RoleDB}, JoinedAt: time.Now()}))
 	}
 	must(t, r.book.CreateSite(t.Context(), quirks{}.site()))
@@ -81,6 +81,7 @@ func (r *rig) newGame(q quirks, faults ...sagatest.Fault) *game {
 	}
 	for name, database := range map[string]string{siteName: oldDB, otherName: g.databaseOf(otherName)} {
 		_, err := r.book.UpdateSite(r.Context(), name, func(s *model.Site) error {
+			s.WebServers, s.DBServer = q.site().WebServers, q.site().DBServer
 			s.Database, s.Vhost = model.Database{Name: database, User: database, Host: dbHost}, q.site().Vhost
 			return nil
 		})
@@ -211,8 +212,12 @@ func (g *game) until(call func(*Restorer) (*Outcome, error)) (out *Outcome, err 
 }
 
 func (g *game) restore(task string, grace time.Duration) (*Outcome, error) {
+	q := g.q.request(g.rig.f.backup.ID, grace)
+	if task != g.first() {
+		q.Migrate = nil // what has migrated is restored where it is then
+	}
 	return g.until(func(r *Restorer) (*Outcome, error) {
-		return r.restore(g.Context(), task, g.q.request(g.rig.f.backup.ID, grace), g.log)
+		return r.restore(g.Context(), task, q, g.log)
 	})
 }
 
@@ -230,7 +235,7 @@ func (g *game) now() string {
 	g.Helper()
 	site, err := g.book.Site(g.Context(), siteName)
 	must(g, err)
-	lines := []string{g.Snapshot(), fmt.Sprintf("recorded: %s as %s on %s", site.Database.Name, site.Database.User, site.Database.Host)}
+	lines := []string{g.Snapshot(), fmt.Sprintf("recorded: %s as %s on %s, in %s on %s, %s", site.Database.Name, site.Database.User, site.Database.Host, site.Root, site.WebServers, site.DBServer)}
 	for _, task := range []string{g.first(), g.second()} {
 		grace, err := g.book.Grace(g.Context(), task)
 		if err == nil {

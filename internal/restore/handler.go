@@ -190,7 +190,7 @@ func (r *Restorer) committed(ctx context.Context, w *run) error {
 		return err
 	}
 	w.outcome.Due = g.Due.UTC()
-	w.log.Log(model.LevelInfo, "restored; what was replaced stays until %s; take it back with: sitekeep restore --undo %s",
+	w.log.Log(model.LevelInfo, "%s until %s; take it back with: sitekeep restore --undo %s", w.basis.stays(),
 		w.outcome.Due.Format(time.RFC3339), w.basis.Site.Name)
 	return nil
 }

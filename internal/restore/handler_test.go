@@ -125,7 +125,9 @@ func (r *rig) learn(q quirks) *outcomes {
 // TestHandlersWithTheCatalogue lets masters die, and calls fail and agents go away, at every place of a restore with its
 // ending, with the real catalogue as journal. World and catalogue must say the same, and be wholly the one or the other.
 func TestHandlersWithTheCatalogue(t *testing.T) {
-	for name, q := range map[string]quirks{"files and database": {}, "files only": {part: FilesOnly}, "database only": {part: DatabaseOnly}} {
+	for name, q := range map[string]quirks{
+		"files and database": {}, "files only": {part: FilesOnly}, "database only": {part: DatabaseOnly}, "migrated": {migrate: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
 			o := r.learn(q)

@@ -42,8 +42,11 @@ func (j journal) Append(ctx context.Context, r saga.Record) error {
 	}
 	switch r.Kind {
 	case saga.KindCommitted:
-		if j.basis.New {
+		switch {
+		case j.basis.New:
 			return j.recordSite(ctx, raw)
+		case j.basis.Migrates():
+			return j.recordMove(ctx, raw, r.Due)
 		}
 		commit, err := j.commit(raw, r.Due)
 		if err != nil {
@@ -89,6 +92,9 @@ func (j journal) rolledBack(ctx context.Context, raw []byte) error {
 	for _, r := range before {
 		if r.Kind == saga.KindCommitted {
 			return j.records.AppendJournal(ctx, j.task, raw, func(ctx context.Context, tx *catalogue.Tx) error {
+				if j.basis.Migrates() {
+					return j.moveBack(ctx, tx)
+				}
 				return tx.SetSiteDatabase(ctx, j.basis.Site.Name, j.basis.newDatabase(), j.basis.Site.Database)
 			})
 		}

@@ -23,8 +23,8 @@ const renewTimeout = 15 * time.Second
 func (r *run) renewLease(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), renewTimeout)
 	defer cancel()
-	return r.eachWeb(ctx, func(ctx context.Context, _ string, web Web) error {
-		return web.RenewMaintenance(ctx, r.ref(), r.task, leaseTime)
+	return r.eachWebOf(ctx, r.basis.bothPlaces(), func(ctx context.Context, server string, web Web) error {
+		return web.RenewMaintenance(ctx, r.refOn(server), r.task, leaseTime)
 	})
 }
 

@@ -112,7 +112,7 @@ type cutDB struct {
 }
 
 func (a *cutAgents) DB(context.Context, string) (DB, error) {
-	return &cutDB{&dbAgent{a.world}, &a.cuts}, nil
+	return &cutDB{&dbAgent{a.world, "db1"}, &a.cuts}, nil
 }
 
 func (a *cutDB) Import(ctx context.Context, db model.NewDatabase, format string, frames Frames) (model.ImportSummary, error) {

@@ -14,6 +14,9 @@ func (r *run) stages() [][]option {
 	if b.Part == Drill {
 		return r.drillStages()
 	}
+	if b.Migrates() {
+		return r.migrationStages()
+	}
 	files, database := b.WithFiles(), b.WithDatabase()
 	return [][]option{
 		{{true, checkEverything{run: r}}},

@@ -53,6 +53,8 @@ type Request struct {
 	Tables []string `json:",omitempty"`
 	// Deploy asks for another site than that of the backup.
 	Deploy *Deployment `json:",omitempty"`
+	// Migrate asks for another place. Backup is then only what is looked at before the last one is made.
+	Migrate *Place `json:",omitempty"`
 }
 
 // Basis is everything a plan is made from. It is the memo of the first step, so
@@ -85,6 +87,8 @@ type Basis struct {
 	New        bool       `json:",omitempty"`
 	Move       model.Move `json:",omitzero"`
 	MoveTables bool       `json:",omitempty"`
+	// Of a migration: the site as it was. Site is it as it will be, recorded with the commit.
+	From *model.Site `json:",omitempty"`
 }
 
 // WithDatabase reports whether the restore brings a database back.
@@ -106,6 +110,8 @@ type Sites interface {
 	Site(ctx context.Context, name string) (model.Site, error)
 	// SitesUsingDatabase names the sites that are recorded as using a database.
 	SitesUsingDatabase(ctx context.Context, server, database string) ([]string, error)
+	// RootFree refuses (errs.Exists) a directory that is another site's, lies in it or around it.
+	RootFree(ctx context.Context, site model.Site) error
 }
 
 // Backups are what restores read, and what they make before they touch anything.
@@ -114,7 +120,9 @@ type Backups interface {
 	Open(ctx context.Context, b *model.Backup) (*backup.Tarball, error)
 	// Safety backs up the site as it is, whatever its state, and pins the backup. Calls with the same task give one backup.
 	Safety(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error)
-	// SafetyOf finds the backup that Safety made for a task; nil if there is none.
+	// Final is Safety for a site that goes on with it elsewhere: what cannot be backed up fails it.
+	Final(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error)
+	// SafetyOf finds the backup that Safety or Final made for a task; nil if there is none.
 	SafetyOf(ctx context.Context, site, task string) (*model.Backup, error)
 	UnpinSafety(ctx context.Context, site, task string) error
 }
@@ -186,8 +194,11 @@ func (o *Outcome) setSafety(id string) { o.SafetyBackup = id }
 
 // Plan looks a request up and says what would be done. It changes nothing.
 func (r *Restorer) Plan(ctx context.Context, task string, q Request) (*Basis, error) {
-	if q.Deploy != nil {
+	switch {
+	case q.Deploy != nil:
 		return r.planDeployment(ctx, task, q)
+	case q.Migrate != nil:
+		return r.planMigration(ctx, task, q)
 	}
 	site, err := r.deps.Sites.Site(ctx, q.Site)
 	if err != nil {

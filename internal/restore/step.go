@@ -39,12 +39,16 @@ type onWebServer = func(ctx context.Context, server string, web Web) error
 // waits for all of them: one that is away must not keep the others from their
 // part. With parallel set to 1 they come one after the other.
 func (r *run) eachServer(f func(server string) error) error {
-	found := make([]error, len(r.basis.Site.WebServers))
+	return r.eachOf(r.basis.Site.WebServers, f)
+}
+
+func (r *run) eachOf(servers []string, f func(server string) error) error {
+	found := make([]error, len(servers))
 	var g errgroup.Group
 	if r.parallel > 0 {
 		g.SetLimit(r.parallel)
 	}
-	for i, server := range r.basis.Site.WebServers {
+	for i, server := range servers {
 		g.Go(func() error {
 			if err := f(server); err != nil {
 				found[i] = fmt.Errorf("server %s: %w", server, err)
@@ -66,7 +70,11 @@ func (r *run) onServer(ctx context.Context, server string, f onWebServer) error 
 
 // eachWeb calls f for every web server of the site.
 func (r *run) eachWeb(ctx context.Context, f onWebServer) error {
-	return r.eachServer(func(server string) error { return r.onServer(ctx, server, f) })
+	return r.eachWebOf(ctx, r.basis.Site.WebServers, f)
+}
+
+func (r *run) eachWebOf(ctx context.Context, servers []string, f onWebServer) error {
+	return r.eachOf(servers, func(server string) error { return r.onServer(ctx, server, f) })
 }
 
 // undoEach is eachWeb for undos. It leaves out a server on which a later step
@@ -75,7 +83,11 @@ func (r *run) eachWeb(ctx context.Context, f onWebServer) error {
 // on which the step has been undone, so that they are not disturbed while the
 // others are waited for. Its steps say so by UndoAfter.
 func (r *run) undoEach(ctx context.Context, step string, f onWebServer) error {
-	return r.eachServer(func(server string) error {
+	return r.undoEachOf(ctx, r.basis.Site.WebServers, step, f)
+}
+
+func (r *run) undoEachOf(ctx context.Context, servers []string, step string, f onWebServer) error {
+	return r.eachOf(servers, func(server string) error {
 		waits, done := r.backlog.state(server, step)
 		switch {
 		case done:
@@ -159,21 +171,29 @@ func (p *perServer[T]) servers() []string { return slices.Sorted(maps.Keys(p.m))
 
 // db calls f with the agent of the site's database server.
 func (r *run) db(ctx context.Context, f func(DB) error) error {
-	db, err := r.agents.DB(ctx, r.basis.Site.DBServer)
+	return r.dbOn(ctx, r.basis.Site.DBServer, f)
+}
+
+func (r *run) dbOn(ctx context.Context, server string, f func(DB) error) error {
+	db, err := r.agents.DB(ctx, server)
 	if err == nil {
 		err = f(db)
 	}
 	if err != nil {
-		return fmt.Errorf("server %s: %w", r.basis.Site.DBServer, err)
+		return fmt.Errorf("server %s: %w", server, err)
 	}
 	return nil
 }
 
 // drop drops a database with its user, and says what was left.
 func (r *run) drop(ctx context.Context, db DB, name, user string) error {
+	return r.dropOn(ctx, r.basis.Site.DBServer, db, name, user)
+}
+
+func (r *run) dropOn(ctx context.Context, server string, db DB, name, user string) error {
 	warnings, err := db.DropDatabase(ctx, name, user)
 	for _, w := range warnings {
-		r.log.Warn("%s: %s", r.basis.Site.DBServer, w)
+		r.log.Warn("%s: %s", server, w)
 	}
 	return err
 }

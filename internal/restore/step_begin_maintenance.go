@@ -13,10 +13,14 @@ type beginMaintenance struct{ *run }
 
 func (beginMaintenance) Name() string { return "begin_maintenance" }
 
-// UndoAfter: on each server by itself, see undoEach; but nobody may come in anywhere before all tables are back.
+// UndoAfter: on each server by itself, see undoEach; but nobody may come in anywhere before all tables are back, nor at the
+// old place of a migrated site before the new one is closed.
 func (s beginMaintenance) UndoAfter() []string {
-	if s.basis.WithTables() {
+	switch {
+	case s.basis.WithTables():
 		return []string{exchangeTables{}.Name()}
+	case s.basis.Migrates():
+		return []string{endMaintenance{}.Name()}
 	}
 	return nil
 }
@@ -24,7 +28,7 @@ func (s beginMaintenance) UndoAfter() []string {
 func (beginMaintenance) Prepare(context.Context) (saga.Memo, error) { return nil, nil }
 
 func (s beginMaintenance) Do(ctx context.Context, _ saga.Memo) error {
-	if err := s.eachWeb(ctx, s.begin(leaseTime)); err != nil {
+	if err := s.eachWebOf(ctx, s.basis.bothPlaces(), s.begin(leaseTime)); err != nil {
 		return err
 	}
 	s.lease.Keep(context.WithoutCancel(ctx)) // the handler stops it
@@ -34,8 +38,12 @@ func (s beginMaintenance) Do(ctx context.Context, _ saga.Memo) error {
 // begin lets one web server answer 503 until the lease runs out.
 func (r *run) begin(lease time.Duration) onWebServer {
 	return func(ctx context.Context, server string, web Web) error {
-		warning, err := web.BeginMaintenance(ctx, r.ref(), r.task, lease)
-		if warning != "" && !r.basis.New { // its virtual host comes later, and finds the maintenance begun
+		warning, err := web.BeginMaintenance(ctx, r.refOn(server), r.task, lease)
+		switch {
+		case err != nil || warning == "":
+		case r.basis.leaves(server):
+			return notClosed(r.basis.Site.Name, warning)
+		case !r.basis.fresh(): // its virtual host comes later, and finds the maintenance begun
 			r.log.Warn("%s: %s", server, warning)
 		}
 		return err
@@ -44,17 +52,17 @@ func (r *run) begin(lease time.Duration) onWebServer {
 
 func (s beginMaintenance) Undo(ctx context.Context, _ saga.Memo) error {
 	s.lease.Stop()
-	return s.undoEach(ctx, s.Name(), s.end)
+	return s.undoEachOf(ctx, s.basis.bothPlaces(), s.Name(), s.end)
 }
 
 // end lets visitors of one web server in.
-func (r *run) end(ctx context.Context, _ string, web Web) error {
-	return web.EndMaintenance(ctx, r.ref(), r.task)
+func (r *run) end(ctx context.Context, server string, web Web) error {
+	return web.EndMaintenance(ctx, r.refOn(server), r.task)
 }
 
 func (s beginMaintenance) Manual(saga.Memo) []string {
 	var lines []string
-	for _, server := range s.basis.Site.WebServers {
+	for _, server := range s.basis.bothPlaces() {
 		lines = append(lines, "# on "+server+", in the agent's vhost_dir:", "rm -f "+quote(s.basis.Site.Name+".maintenance"))
 	}
 	return lines

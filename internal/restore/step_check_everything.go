@@ -26,6 +26,9 @@ func (s checkEverything) Do(ctx context.Context, _ saga.Memo) error {
 	if err := s.eachWeb(ctx, s.web); err != nil {
 		return err
 	}
+	if err := s.oldPlace(ctx); err != nil {
+		return err
+	}
 	if !s.basis.WithDatabase() && !s.basis.WithTables() {
 		return nil
 	}
@@ -44,7 +47,7 @@ func (s checkEverything) web(ctx context.Context, server string, web Web) error 
 	if err != nil {
 		return err
 	}
-	if s.basis.New {
+	if s.basis.fresh() {
 		if err := s.vacant(ctx, server, web, state); err != nil {
 			return err
 		}
@@ -62,7 +65,7 @@ func (s checkEverything) web(ctx context.Context, server string, web Web) error 
 }
 
 func (s checkEverything) room(server string, state model.TreeState) error {
-	if state.LiveInode == 0 && !s.basis.New {
+	if state.LiveInode == 0 && !s.basis.fresh() {
 		s.log.Warn("%s: %s is not there; it will be made anew", server, s.basis.Site.Root)
 	}
 	if need := withRoom(s.basis.TreeBytes); state.FreeBytes < need {

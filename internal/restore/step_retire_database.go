@@ -25,14 +25,14 @@ func (retireDatabase) Name() string { return "retire_database" }
 // Prepare runs before any settings are rewritten: what was recorded must be
 // what the live settings say, or, where these are lost, those in the backup.
 func (s retireDatabase) Prepare(ctx context.Context) (saga.Memo, error) {
-	old := s.basis.Site.Database
+	old := s.basis.before().Database
 	m := retireMemo{Name: old.Name, User: old.User}
 	if old.Name == "" {
 		m.Doubt = "no database was recorded for the site"
 		return memo(m)
 	}
 	var found perServer[*model.DatabaseSettings]
-	err := s.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
+	err := s.eachWebOf(ctx, s.basis.before().WebServers, func(ctx context.Context, server string, web Web) error {
 		settings, err := s.anySettings(ctx, web)
 		if err == nil {
 			found.set(server, settings)
@@ -65,7 +65,10 @@ func (m *retireMemo) judge(old model.Database, found *perServer[*model.DatabaseS
 
 // anySettings reads the live settings, and when that fails (the site is broken, so it is being restored) the staged ones.
 func (s retireDatabase) anySettings(ctx context.Context, web Web) (*model.DatabaseSettings, error) {
-	if !s.basis.WithFiles() {
+	switch {
+	case s.basis.Migrates(): // nothing is staged there, and what cannot be read here is not served either
+		return web.ReadSettings(ctx, s.basis.From.Ref(), "")
+	case !s.basis.WithFiles():
 		return s.legible(ctx, web)
 	}
 	live, err := web.ReadSettings(ctx, s.ref(), "")
@@ -103,7 +106,8 @@ func (s retireDatabase) Finish(ctx context.Context, raw saga.Memo) error {
 		s.log.Warn("the old database %q stays: %s", m.Name, m.Doubt)
 		return nil
 	}
-	if err := s.db(ctx, func(db DB) error { return s.drop(ctx, db, m.Name, m.User) }); err != nil {
+	server := s.basis.before().DBServer
+	if err := s.dbOn(ctx, server, func(db DB) error { return s.dropOn(ctx, server, db, m.Name, m.User) }); err != nil {
 		return err
 	}
 	s.log.Log(model.LevelInfo, "dropped the old database %s and its user %s", m.Name, m.User)
@@ -125,7 +129,7 @@ func (s retireDatabase) stillUsed(ctx context.Context, m retireMemo) (doubt stri
 
 // recorded looks at the inventory.
 func (s retireDatabase) recorded(ctx context.Context, database string) (string, error) {
-	users, err := s.sites.SitesUsingDatabase(ctx, s.basis.Site.DBServer, database)
+	users, err := s.sites.SitesUsingDatabase(ctx, s.basis.before().DBServer, database)
 	if err != nil || len(users) == 0 {
 		return "", err
 	}
@@ -146,7 +150,7 @@ func (s retireDatabase) kept(ctx context.Context, database string) (string, erro
 		if err != nil {
 			return "", err
 		}
-		if other.DBServer == s.basis.Site.DBServer && strings.EqualFold(other.Database, database) {
+		if other.DBServer == s.basis.before().DBServer && strings.EqualFold(other.Database, database) {
 			return fmt.Sprintf("restore %s of %s keeps it until its grace time is over", g.TaskID, g.Site), nil
 		}
 	}
@@ -177,9 +181,10 @@ func (s retireDatabase) served(ctx context.Context, _ string) (string, error) {
 	return s.stalePHP(), nil
 }
 
-// stalePHP matters where the old database goes at once; a grace time outlasts every cache that looks at files at all.
+// stalePHP matters where the old database goes at once; a grace time outlasts every cache that looks at files at all. The
+// new place of a migrated site never had the old settings, and the old one is closed.
 func (s retireDatabase) stalePHP() string {
-	if s.basis.Grace > 0 {
+	if s.basis.Grace > 0 || s.basis.Migrates() {
 		return ""
 	}
 	for _, server := range s.stale.servers() {

@@ -216,16 +216,22 @@ func (b *Basis) kept() string {
 
 // verb is what is done with a site.
 func (b *Basis) verb() string {
-	if b.New {
+	switch {
+	case b.New:
 		return "making"
+	case b.Migrates():
+		return "migrating"
 	}
 	return "restoring"
 }
 
 // completed says what there is after the end.
 func (b *Basis) completed() string {
-	if b.New {
+	switch {
+	case b.New:
 		return b.Site.Name + " is made and under care"
+	case b.Migrates():
+		return "migrated; what lay at the old place is gone, but for what is said above to stay"
 	}
 	return "restored; what was replaced is gone"
 }

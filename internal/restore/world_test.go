@@ -57,6 +57,8 @@ type quirks struct {
 	shared   bool   // the other site uses the same database and user
 	deploy   bool   // the backup is that of a site of another name
 	fresh    bool   // with deploy: the site is a new one
+	migrate  bool   // the site moves to web3, web4 and db2
+	moved    bool   // with migrate: to another directory
 }
 
 // viewsOnly: pages do not show what is replaced.
@@ -108,17 +110,24 @@ type staging struct {
 
 const dbHost = "db1:3306"
 
+// newDBHost is where a site migrates to.
+const newDBHost = "db2:3306"
+
 // formerName is that of the site whose backup is deployed, and renamedContent what comes of it.
 const formerName, renamedContent = "former.example", "restored and renamed"
 
 func newWorld(f *sagatest.Faults, q quirks) *world {
 	w := &world{f: f, quirks: q, webs: map[string]*webServer{}, accounts: map[string]*account{}, pinned: map[string]bool{},
 		dbs: map[string]*database{oldDB: {content: "old " + siteName}, otherDB: {content: "old " + otherName}}}
-	for i, name := range []string{"web1", "web2"} {
+	names := []string{"web1", "web2"}
+	if q.migrate {
+		names = append(names, "web3", "web4")
+	}
+	for i, name := range names {
 		s := &webServer{name: name, host: fmt.Sprintf("10.0.0.%d", i+1), live: map[string]*tree{}, staging: map[string]*staging{}, vhosts: map[string]string{},
 			saved: map[string]string{}, flags: map[string]map[string]string{siteName: {}, otherName: {}}, php: map[string]*credentials{}}
 		w.webs[name] = s
-		if !q.fresh {
+		if !q.fresh && i < 2 {
 			w.live(s, siteName, oldDB)
 		}
 		w.live(s, otherName, w.databaseOf(otherName))
@@ -171,7 +180,7 @@ func (w *world) allow(user, host, password, db string) {
 func (w *world) login(s *webServer, c *credentials) (content string, err error) {
 	a := w.accounts[c.user+"@"+s.host]
 	switch {
-	case c.host != dbHost:
+	case c.host != dbHost && !w.quirks.migrate, c.host != w.hostOf(c.name):
 		return "", fmt.Errorf("no database server at %s", c.host)
 	case a == nil || a.password != c.password || !slices.Contains(a.rights, c.name):
 		return "", fmt.Errorf("access denied for %s@%s to %s", c.user, s.host, c.name)
@@ -179,6 +188,14 @@ func (w *world) login(s *webServer, c *credentials) (content string, err error) 
 		return "", fmt.Errorf("no database %s", c.name)
 	}
 	return w.dbs[c.name].String(), nil
+}
+
+// hostOf is the server on which a database is.
+func (w *world) hostOf(database string) string {
+	if w.quirks.migrate && database != oldDB && database != otherDB {
+		return newDBHost
+	}
+	return dbHost
 }
 
 func (d *database) String() string {
@@ -216,6 +233,20 @@ func (w *world) visit() {
 			}
 		}
 	}
+	if w.open("web1", "web2") && w.open("web3", "web4") && !slices.Contains(w.mixed, twoPlaces) {
+		w.mixed = append(w.mixed, twoPlaces)
+	}
+}
+
+// twoPlaces is what a migration must never let happen: what is written at one of them is missing at the other.
+const twoPlaces = "both places open"
+
+// open reports whether one of the servers lets visitors in who can write to the site.
+func (w *world) open(servers ...string) bool {
+	return slices.ContainsFunc(servers, func(name string) bool {
+		s := w.webs[name]
+		return s != nil && s.live[siteName] != nil && len(s.flags[siteName]) == 0
+	})
 }
 
 func (w *world) whole(s *webServer, site, files, data string, err error) bool {
@@ -226,6 +257,9 @@ func (w *world) whole(s *webServer, site, files, data string, err error) bool {
 	}
 	if site != siteName {
 		return err == nil && old
+	}
+	if w.quirks.migrate {
+		return old || s.live[site] == nil || err == nil && files == w.quirks.migrated() && data == w.quirks.migrated()
 	}
 	if w.quirks.noData || w.quirks.noRoot && s.name == "web2" { // it was broken before
 		old = old || err != nil && files != "restored"
@@ -328,7 +362,7 @@ func (w *world) snapshot(hidden bool) string {
 		}
 	}
 	for name, d := range w.dbs {
-		if hidden && name == newDB && !w.usesNew() && w.accounts[newDB+"@10.0.0.2"] != nil {
+		if hidden && name == newDB && !w.usesNew() && w.accounts[newDB+"@"+w.quirks.lastHost()] != nil {
 			continue
 		}
 		add("database %s: %s", name, d)
@@ -382,6 +416,31 @@ func (s *settingsFile) String() string {
 
 // --- what a restore asks of the master's own parts
 
+// migrated is what a migration makes of the site's content.
+func (q quirks) migrated() string {
+	if q.moved {
+		return renamedContent
+	}
+	return "restored"
+}
+
+// lastHost is the address of the last web server that the site is restored to.
+func (q quirks) lastHost() string {
+	if q.migrate {
+		return "10.0.0.4"
+	}
+	return "10.0.0.2"
+}
+
+// place is where the site migrates to.
+func (q quirks) place() *Place {
+	p := &Place{WebServers: []string{"web3", "web4"}, DBServer: "db2"}
+	if q.moved {
+		p.Root = "/srv/" + siteName
+	}
+	return p
+}
+
 // site is the inventory's record of the restored site.
 func (q quirks) site() model.Site {
 	vhost := model.VhostManaged
@@ -410,6 +469,9 @@ func (w *world) SitesUsingDatabase(_ context.Context, _, name string) ([]string,
 	return nil, nil
 }
 
+// RootFree knows of no other site's directory.
+func (w *world) RootFree(context.Context, model.Site) error { return nil }
+
 // Web finds an agent.
 func (w *world) Web(_ context.Context, server string) (Web, error) {
 	s := w.webs[server]
@@ -420,4 +482,4 @@ func (w *world) Web(_ context.Context, server string) (Web, error) {
 }
 
 // DB finds an agent.
-func (w *world) DB(context.Context, string) (DB, error) { return &dbAgent{w}, nil }
+func (w *world) DB(_ context.Context, server string) (DB, error) { return &dbAgent{w, server}, nil }

@@ -179,6 +179,12 @@ func (a *Agent) RevertVhost(ctx context.Context, site model.SiteRef, task string
 	return err
 }
 
+// RemoveVhost removes a managed virtual host for good, and reloads.
+func (a *Agent) RemoveVhost(ctx context.Context, site model.SiteRef) error {
+	_, err := call(ctx, a, a.vhost.RemoveVhost, &agentv1.RemoveVhostRequest{Site: ref(site)})
+	return err
+}
+
 // ForgetVhost removes what WriteVhost has kept.
 func (a *Agent) ForgetVhost(ctx context.Context, site model.SiteRef, task string) error {
 	_, err := call(ctx, a, a.vhost.ForgetVhost, &agentv1.ForgetVhostRequest{Site: ref(site), Task: task})

@@ -1,0 +1,121 @@
+//go:build integration
+
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sitekeep/sitekeep/test/bed"
+)
+
+// TestMigrate moves a site to another web server, another database server and another directory: broken off, taken back
+// with what was written meanwhile kept, and for good.
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	db, web := s.MariaDB("db2"), s.Web("web2")
+	s.Agent(s.master, "web2", bed.AgentOptions{Web: web})
+	s.Agent(s.master, "db2", bed.AgentOptions{DB: db})
+	s.plant(s.site.Database, addresses(siteName, s.site.Root))
+	far := &bed.WordPress{Name: siteName, Web: web, DB: db, Root: filepath.Join(web.Root, "elsewhere")}
+	args := []string{"migrate", siteName, "--yes", "--web", "web2", "--db", "db2", "--root", far.Root}
+	before, inventory, empty := s.fingerprint(), s.inventory(), s.vacancy(far)
+
+	s.refused(2, []string{"is on web1 already"}, "migrate", siteName, "--yes", "--db", "db2")
+	s.brokenOff(args, "import_dump: done", before, inventory)
+	if d := empty.Diff(s.vacancy(far)); d != "" {
+		t.Errorf("after a migration that was broken off there is at the new place:\n%s", d)
+	}
+
+	s.done(args...)
+	s.servesAt(far)
+	s.closed()
+	s.must(db.Exec(t.Context(), fmt.Sprintf("UPDATE %s.wp_posts SET post_title = 'Written there' WHERE post_title = '%s'",
+		bed.Ident(far.Database), bed.FirstPost)))
+	s.done("restore", "--undo", siteName, "--yes")
+	s.isNow(before)
+	s.leftNothing(inventory)
+	if d := empty.Diff(s.vacancy(far)); d != "" {
+		t.Errorf("after the undo there is at the new place:\n%s", d)
+	}
+	if dump := s.ok("cat", s.backups()[0].ID, "database.sql"); !strings.Contains(dump, "Written there") {
+		t.Error("what was written at the new place is not in the backup that the undo has made")
+	}
+
+	s.done(append(args, "--grace", "0s")...)
+	s.servesAt(far)
+	s.cleared()
+	s.ok("backup", siteName)
+}
+
+// vacancy is what lies on the servers that a site moves to.
+func (s *stage) vacancy(far *bed.WordPress) *bed.Inventory {
+	s.t.Helper()
+	return bed.Must(bed.TakeInventory(s.t.Context(), []*bed.MariaDB{far.DB}, []*bed.Web{far.Web}))(s.t)
+}
+
+// brokenOff kills the master after a line of the log, and wants everything as it was when it is back.
+func (s *stage) brokenOff(args []string, line string, before *bed.Fingerprint, inventory *bed.Inventory) {
+	s.t.Helper()
+	task := s.ok(append(args, "--detach")...)
+	s.awaitLine(task, line)
+	s.must(s.master.Kill())
+	s.must(s.master.Start(s.t.Context()))
+	if end := s.ended(task); end.good() {
+		s.t.Fatalf("it was killed before its commit, and is %s", end.State)
+	}
+	s.isNow(before)
+	s.leftNothing(inventory)
+}
+
+func (s *stage) leftNothing(inventory *bed.Inventory) {
+	s.t.Helper()
+	if d := inventory.Diff(s.inventory()); d != "" {
+		s.t.Errorf("on the old servers something came or went:\n%s", d)
+	}
+}
+
+// servesAt fails the test unless the site serves at its new place, with a database and a directory of there.
+func (s *stage) servesAt(far *bed.WordPress) {
+	s.t.Helper()
+	c := bed.Must(far.ReadConfig())(s.t)
+	far.Database, far.User, far.Password = c["DB_NAME"], c["DB_USER"], c["DB_PASSWORD"]
+	s.must(far.CheckPages(s.t.Context()))
+	for name, want := range addresses(siteName, far.Root) {
+		var got string
+		err := far.DB.Root().QueryRowContext(s.t.Context(), "SELECT option_value FROM "+bed.Ident(far.Database)+".wp_options WHERE option_name = ?", name).Scan(&got)
+		if err != nil || got != want {
+			s.t.Errorf("option %s (%v):\ngot  %q\nwant %q", name, err, got, want)
+		}
+	}
+	if show := s.ok("site", "show", siteName); !strings.Contains(show, far.Root) || !strings.Contains(show, "db2") {
+		s.t.Errorf("recorded is:\n%s", show)
+	}
+}
+
+// closed fails the test unless the old place keeps visitors out.
+func (s *stage) closed() {
+	s.t.Helper()
+	page := bed.Must(s.web.Get(s.t.Context(), siteName, "/"))(s.t)
+	if page.Status != 503 {
+		s.t.Errorf("the old place answers %d in place of 503", page.Status)
+	}
+}
+
+// cleared fails the test unless nothing of the site is left at its old place.
+func (s *stage) cleared() {
+	s.t.Helper()
+	if _, err := os.Lstat(s.site.Root); !os.IsNotExist(err) {
+		s.t.Errorf("the old directory is there: %v", err)
+	}
+	left := fmt.Sprintf("%+v", *s.inventory())
+	for _, what := range []string{s.site.Database, siteName} {
+		if strings.Contains(left, what) {
+			s.t.Errorf("on the old servers is %q still:\n%s", what, left)
+		}
+	}
+}
