@@ -265,7 +265,7 @@ func (a *webAgent) RewriteSettings(ctx context.Context, site model.SiteRef, task
 func (a *webAgent) InspectVhost(ctx context.Context, site model.SiteRef) (out model.VhostState, err error) {
 	err = a.look(ctx, "inspect vhost", func() error {
 		out.Exists = a.s.vhosts[site.Name] != ""
-		out.Managed = out.Exists
+		out.Managed = out.Exists && a.s.vhosts[site.Name] != "somebody's own"
 		return nil
 	})
 	return out, err
@@ -374,7 +374,11 @@ func leaseText(d time.Duration) string {
 }
 
 func (a *webAgent) BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (string, error) {
-	return "", a.act(ctx, "begin maintenance", func() error { a.s.flags[site.Name][task] = leaseText(lease); return nil })
+	warning := ""
+	if a.leaky == a.s.name {
+		warning = "visitors get through"
+	}
+	return warning, a.act(ctx, "begin maintenance", func() error { a.s.flags[site.Name][task] = leaseText(lease); return nil })
 }
 
 func (a *webAgent) RenewMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) error {

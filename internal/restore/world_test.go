@@ -42,6 +42,7 @@ type world struct {
 	mixed    []string        // what visitors must not have seen
 	at       func()          // called before everything that happens; may be nil
 	missing  *webServer      // that cannot be reached
+	leaky    string          // web server on which maintenance keeps nobody out
 	dumped   []model.Table   // what a dump of a new database finds; nil: what was restored
 }
 

@@ -1,0 +1,200 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
+)
+
+func TestPlaces(t *testing.T) {
+	from := model.Site{Name: "a.example", WebServers: []string{"web1", "web2"}, DBServer: "db1", Root: "/srv/a", Docroot: "/srv/a/web"}
+	static := from
+	static.DBServer = ""
+	for _, c := range []struct {
+		what string
+		from model.Site
+		to   Place
+		want string // or the error's words
+	}{
+		{"other web servers", from, Place{WebServers: []string{"web3"}}, "[web3] db1 /srv/a /srv/a/web"},
+		{"all else", from, Place{[]string{"web3", "web4"}, "db2", "/www/b", "/www/c"}, "[web3 web4] db2 /www/b /www/c"},
+		{"the docroot lies as it did", from, Place{WebServers: []string{"web3"}, Root: "/www/b"}, "[web3] db1 /www/b /www/b/web"},
+		{"without a database", static, Place{WebServers: []string{"web3"}}, "[web3]  /srv/a /srv/a/web"},
+		{"nothing", from, Place{}, "is on web1 already"},
+		{"a database server alone", from, Place{DBServer: "db2"}, "is on web1 already"},
+		{"a directory alone", from, Place{Root: "/www/b"}, "is on web1 already"},
+		{"one that it is on", from, Place{WebServers: []string{"web3", "web2"}}, "is on web2 already"},
+		{"one twice", from, Place{WebServers: []string{"web3", "web3"}}, "named twice"},
+		{"a database server for none", static, Place{WebServers: []string{"web3"}, DBServer: "db2"}, "has no database"},
+		{"no clean path", from, Place{WebServers: []string{"web3"}, Root: "/srv/../etc"}, "not a clean absolute path"},
+		{"no clean docroot", from, Place{WebServers: []string{"web3"}, Docroot: "web"}, "not a clean absolute path"},
+	} {
+		to, err := c.to.Of(&c.from)
+		if err != nil {
+			if !errs.Is(err, errs.Usage) || errs.HintOf(err) == "" || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", c.what, err)
+			}
+			continue
+		}
+		if got := fmt.Sprintf("%v %s %s %s", to.WebServers, to.DBServer, to.Root, to.Docroot); got != c.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", c.what, got, c.want)
+		}
+	}
+}
+
+// TestTheOldPlaceStaysInDoubt: what is not the migrated site any more is not removed with it, and the log says why.
+func TestTheOldPlaceStaysInDoubt(t *testing.T) {
+	r := newRig(t)
+	set := func(g *game, site string, change func(*model.Site)) {
+		_, err := g.book.UpdateSite(g.Context(), site, func(s *model.Site) error { change(s); return nil })
+		g.must(err)
+	}
+	for what, c := range map[string]struct {
+		between, after func(g *game)
+		vhost          bool // stays too
+		says           string
+	}{
+		"another directory": {func(g *game) {
+			g.inodes++
+			g.webs["web1"].live[siteName] = &tree{inode: g.inodes, content: "somebody's"}
+		}, nil,
+			false, "it is not the directory that was migrated"},
+		"under care as another site": {
+			func(g *game) { set(g, otherName, func(s *model.Site) { s.Root = "/var/www/" + siteName + "/sub" }) },
+			func(g *game) { set(g, otherName, func(s *model.Site) { s.Root = "/var/www/" + otherName }) }, true, "that of site " + otherName},
+		"recorded there again": {func(g *game) { set(g, siteName, func(s *model.Site) { s.WebServers = []string{"web1"} }) }, nil, true, "is recorded to be on this server"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			g := r.newGame(quirks{migrate: true})
+			g.restored(grace)
+			c.between(g)
+			if c.after != nil {
+				defer c.after(g)
+			}
+			g.must(g.finish(g.first()))
+			old := g.webs["web1"]
+			if old.live[siteName] == nil || (old.vhosts[siteName] != "") != c.vhost || len(old.flags[siteName]) > 0 {
+				t.Errorf("web1 has %v, %q, %v", old.live[siteName], old.vhosts[siteName], old.flags[siteName])
+			}
+			if log := g.log.String(); !strings.Contains(log, "WARNED: web1: /var/www/"+siteName+" stays: ") || !strings.Contains(log, c.says) {
+				t.Errorf("log:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestAForeignVhostStays(t *testing.T) {
+	r := newRig(t)
+	g := r.newGame(quirks{migrate: true})
+	g.restored(grace)
+	g.webs["web2"].vhosts[siteName] = "somebody's own"
+	g.must(g.finish(g.first()))
+	if g.webs["web2"].vhosts[siteName] == "" || g.webs["web1"].vhosts[siteName] != "" || g.webs["web2"].live[siteName] != nil {
+		t.Errorf("there is\n%s", g.now())
+	}
+}
+
+// TestAPlaceThatCannotBeClosedIsNotLeft: its visitors would go on to write to it.
+func TestAPlaceThatCannotBeClosedIsNotLeft(t *testing.T) {
+	r := newRig(t)
+	g := r.newGame(quirks{migrate: true})
+	before := g.now()
+	g.leaky = "web2"
+	_, err := g.restore(g.first(), grace)
+	if !errs.Is(err, errs.Precondition) || !strings.Contains(err.Error(), "visitors get through") || errs.HintOf(err) == "" {
+		t.Errorf("error = %v", err)
+	}
+	g.is("refused", before)
+
+	g = r.newGame(quirks{migrate: true})
+	g.leaky = "web3" // its virtual host is not there yet
+	g.restored(grace)
+}
+
+func TestAnOccupiedPlaceIsRefused(t *testing.T) {
+	r := newRig(t)
+	for what, occupy := range map[string]func(*game){
+		"is something already":           func(g *game) { g.live(g.webs["web4"], siteName, oldDB); delete(g.webs["web4"].vhosts, siteName) },
+		"there is a virtual host for":    func(g *game) { g.webs["web3"].vhosts[siteName] = "somebody's own" },
+		"/var/www/ab.example is not the": func(g *game) { delete(g.webs["web2"].live, siteName) },
+	} {
+		g := r.newGame(quirks{migrate: true})
+		occupy(g)
+		before := g.now()
+		if _, err := g.restore(g.first(), grace); err == nil || !strings.Contains(err.Error(), strings.TrimSuffix(what, " the")) {
+			t.Errorf("%s: error = %v", what, err)
+		}
+		g.is(what, before)
+	}
+}
+
+// copier makes no backup, or the one that there is.
+type copier struct {
+	b     *model.Backup
+	calls int
+}
+
+func (c *copier) Copy(context.Context, *model.Site, string, string, Log) (*model.Backup, error) {
+	c.calls++
+	if c.b == nil {
+		return nil, errs.New(errs.Unreachable, "", "the agent is away")
+	}
+	return c.b, nil
+}
+
+func TestMigrateBacksUpAheadOnce(t *testing.T) {
+	r := newRig(t)
+	g := r.newGame(quirks{migrate: true})
+	c := &copier{}
+	try := func(to *Place) error {
+		m := g.master()
+		m.deps.Copies = c
+		_, err := m.migrate(g.Context(), g.first(), Request{Site: siteName, Migrate: to, Grace: grace}, g.log)
+		return err
+	}
+	before := g.now()
+	if err := try(&Place{DBServer: "db2"}); !errs.Is(err, errs.Usage) || c.calls > 0 {
+		t.Errorf("a place that cannot be: %v after %d backups", err, c.calls)
+	}
+	if err := try(g.q.place()); !errs.Is(err, errs.Unreachable) {
+		t.Errorf("without a backup: %v", err)
+	}
+	g.is("refused", before)
+	c.b = &r.f.backup
+	g.must(try(g.q.place()))
+	if out, err := g.book.Site(g.Context(), siteName); err != nil || out.DBServer != "db2" || out.WebServers[0] != "web3" {
+		t.Errorf("recorded: %+v, %v", out, err)
+	}
+	calls := c.calls
+	_ = try(g.q.place()) // the task has ended; its journal is asked
+	if c.calls != calls {
+		t.Error("it was backed up again")
+	}
+}
+
+// TestALastBackupWithoutADatabase would make a site without one.
+func TestALastBackupWithoutADatabase(t *testing.T) {
+	r := &run{basis: Basis{HasDump: true, Backup: "b"}, outcome: &Outcome{}, meter: &meter{}}
+	if err := (finalBackup{r}).adopt("tar.zst", backup.Facts{}); !errs.Is(err, errs.Failed) || errs.HintOf(err) == "" {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestDestination(t *testing.T) {
+	for spec, want := range map[string]string{`{"Migrate":{"WebServers":["web2"]}}`: "[web2]", `{}`: "[]", `{`: "[]"} {
+		if got := fmt.Sprint(Destination(&model.Task{Kind: model.TaskMigrate, Spec: []byte(spec)}).WebServers); got != want {
+			t.Errorf("%s: %s", spec, got)
+		}
+	}
+	if got := Destination(&model.Task{Kind: model.TaskRestore, Spec: []byte(`{"Migrate":{"WebServers":["web2"]}}`)}); got.WebServers != nil {
+		t.Errorf("of a restore: %v", got)
+	}
+	if b, site := Reading(&model.Task{Kind: model.TaskMigrate, Site: "a.example"}); b != "" || site != "a.example" {
+		t.Errorf("it reads %q of %q", b, site)
+	}
+}
