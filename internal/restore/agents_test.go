@@ -387,6 +387,7 @@ func (a *webAgent) RenewMaintenance(ctx context.Context, site model.SiteRef, tas
 			return errs.New(errs.NotFound, "", "the lease has run out")
 		}
 		a.s.flags[site.Name][task] = leaseText(lease)
+		a.longest = max(a.longest, lease)
 		return nil
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -85,6 +86,22 @@ func TestTheOldPlaceStaysInDoubt(t *testing.T) {
 				t.Errorf("log:\n%s", log)
 			}
 		})
+	}
+}
+
+// TestTheOldPlaceIsClosedForTheGraceTime, which may be longer than the lease that others hold.
+func TestTheOldPlaceIsClosedForTheGraceTime(t *testing.T) {
+	r := newRig(t)
+	g := r.newGame(quirks{migrate: true})
+	const long = 90 * 24 * time.Hour
+	g.restored(long)
+	for name, want := range map[string]string{"web1": "held", "web2": "held", "web3": "", "web4": ""} {
+		if got := g.webs[name].flags[siteName][g.first()]; got != want {
+			t.Errorf("%s: maintenance %q, want %q", name, got, want)
+		}
+	}
+	if g.longest <= long {
+		t.Errorf("the lease of %s ends with the grace time", g.longest)
 	}
 }
 

@@ -43,6 +43,7 @@ type world struct {
 	at       func()          // called before everything that happens; may be nil
 	missing  *webServer      // that cannot be reached
 	leaky    string          // web server on which maintenance keeps nobody out
+	longest  time.Duration   // the longest lease that was asked for
 	dumped   []model.Table   // what a dump of a new database finds; nil: what was restored
 }
 
