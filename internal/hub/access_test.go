@@ -58,6 +58,7 @@ func newRig(t *testing.T) *rig {
 		model.TaskDrill:   {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Once: true},
 		model.TaskVerify:  {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }},
 		model.TaskRestore: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Recovery: tasks.Resume},
+		model.TaskMigrate: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Recovery: tasks.Resume},
 	}})
 	must(t, err)
 	h := New(Deps{
