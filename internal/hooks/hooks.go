@@ -49,6 +49,7 @@ var scopes = map[model.TaskKind]scope{
 	model.TaskRestore: {},
 	model.TaskDeploy:  {},
 	model.TaskClone:   {},
+	model.TaskMigrate: {},
 	model.TaskUndo:    {},
 	model.TaskFinish:  {},
 	model.TaskDrill:   {},
