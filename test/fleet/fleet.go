@@ -40,6 +40,7 @@ const (
 	filesOfSite = 12
 	rowsOfSite  = 50
 	dbServer    = "fleetdb"
+	niceness    = 10 // of agents, as in deploy/systemd
 )
 
 // New makes a fleet in a bed; the bed ends it.
@@ -71,12 +72,12 @@ func (f *Fleet) join(ctx context.Context, b *bed.Bed, agents int) error {
 	g.SetLimit(4)
 	for i := range agents {
 		g.Go(func() (err error) {
-			f.Agents[i], err = b.Agent(context.WithoutCancel(ctx), f.Master, webServer(i), bed.AgentOptions{Web: f.Web})
+			f.Agents[i], err = b.Agent(context.WithoutCancel(ctx), f.Master, webServer(i), bed.AgentOptions{Web: f.Web, Nice: niceness})
 			return err
 		})
 	}
 	g.Go(func() (err error) {
-		f.Agents[agents], err = b.Agent(context.WithoutCancel(ctx), f.Master, dbServer, bed.AgentOptions{DB: f.DB})
+		f.Agents[agents], err = b.Agent(context.WithoutCancel(ctx), f.Master, dbServer, bed.AgentOptions{DB: f.DB, Nice: niceness})
 		return err
 	})
 	return g.Wait()
