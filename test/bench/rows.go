@@ -37,7 +37,7 @@ func rows() []rowEntry {
 		{name: "changed", what: "a backup after 1 % of the files and rows changed, scattered at random", build: rowChanged(scattered)},
 		{name: "changed-together", what: "the same where the changed files lie in one directory", build: rowChanged(together)},
 		{name: "catalogue", what: "what a master with 10,000 sites and 300,000 backups is asked all the time", build: rowCatalogue},
-		{name: "fleet", what: "500 small sites on 20 agents in one backup --all, and a page of another site meanwhile", build: rowFleet, most: 2, extra: true},
+		{name: "fleet", what: "500 small sites on 20 agents in one backup --all, and a page of another site meanwhile", build: rowFleet, most: 1, extra: true},
 		{name: "fleet-kills", what: "the same, the master killed 50 times", build: rowFleetKills, most: 1, extra: true},
 		{name: "pages", what: "pages of a master with 5,000 sites and 100,000 backups, each asked for over TLS", build: rowPages},
 		{name: "one-file", what: "one file out of a tarball of 10 GB", build: rowOneFile, extra: true},
