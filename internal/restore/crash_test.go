@@ -1,10 +1,18 @@
 package restore
 
 import (
+	"os"
+	"runtime/debug"
 	"testing"
 
 	"github.com/sitekeep/sitekeep/internal/saga/sagatest"
 )
+
+// TestMain has little collected: thousands of games are played, each with small garbage around large buffers.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(1000)
+	os.Exit(m.Run())
+}
 
 // kinds of restores that have plans, or endings, of their own.
 func kindsOfRestores() map[string]quirks {

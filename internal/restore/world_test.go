@@ -228,15 +228,20 @@ func (w *world) visit() {
 			if len(s.flags[site]) > 0 {
 				continue
 			}
-			files, data, err := w.page(s, site)
-			seen := fmt.Sprintf("%s on %s: %q, %q, %v", site, s.name, files, data, err)
-			if !w.whole(s, site, files, data, err) && !slices.Contains(w.mixed, seen) {
-				w.mixed = append(w.mixed, seen)
+			if files, data, err := w.page(s, site); !w.whole(s, site, files, data, err) {
+				w.saw(fmt.Sprintf("%s on %s: %q, %q, %v", site, s.name, files, data, err))
 			}
 		}
 	}
-	if w.open("web1", "web2") && w.open("web3", "web4") && !slices.Contains(w.mixed, twoPlaces) {
-		w.mixed = append(w.mixed, twoPlaces)
+	if w.open("web1", "web2") && w.open("web3", "web4") {
+		w.saw(twoPlaces)
+	}
+}
+
+// saw keeps what no visitor must see.
+func (w *world) saw(what string) {
+	if !slices.Contains(w.mixed, what) {
+		w.mixed = append(w.mixed, what)
 	}
 }
 
@@ -273,8 +278,11 @@ func (w *world) whole(s *webServer, site, files, data string, err error) bool {
 	if w.quirks.tables != "" && !w.quirks.viewsOnly() {
 		chosen[1] = "restored"
 	}
+	if old || err != nil {
+		return old
+	}
 	want := map[Part][2]string{Selected: chosen, Whole: {"restored", "restored"}, FilesOnly: {"restored", "old " + siteName}, DatabaseOnly: {"old " + siteName, "restored"}}[w.quirks.part]
-	return old || err == nil && files == want[0] && data == want[1]
+	return files == want[0] && data == want[1]
 }
 
 // ownerOf says whose content a site's first database has.

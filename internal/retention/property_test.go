@@ -3,6 +3,7 @@ package retention
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -18,7 +19,17 @@ type history struct {
 	latest time.Time       // the latest time at which a prune ran
 	ever   []Backup        // every backup that was made
 	kept   map[string]bool // those that are still there
+
+	there, past, whole []Backup // of the last prune: their memory is used again
 }
+
+// ids of backups, in the order of their making.
+var ids = func() (list [32]string) {
+	for i := range list {
+		list[i] = fmt.Sprint(i)
+	}
+	return list
+}()
 
 func newHistory(seed uint64) *history {
 	r := rand.New(rand.NewPCG(seed, 7))
@@ -49,7 +60,7 @@ func (h *history) live(events int) error {
 }
 
 func (h *history) backUp() {
-	b := Backup{ID: fmt.Sprint(len(h.ever)), Site: "a.example", At: h.now, Size: int64(1 + h.r.IntN(9))}
+	b := Backup{ID: ids[len(h.ever)], Site: "a.example", At: h.now, Size: int64(1 + h.r.IntN(9))}
 	b.Pinned, b.Lacking, b.Safety = h.r.IntN(12) == 0, h.r.IntN(10) == 0, h.r.IntN(8) == 0
 	h.ever = append(h.ever, b)
 	h.kept[b.ID] = true
@@ -59,13 +70,13 @@ func (h *history) prune() error {
 	if h.now.After(h.latest) {
 		h.latest = h.now
 	}
-	var there []Backup
+	h.there = h.there[:0]
 	for _, b := range h.ever {
 		if h.kept[b.ID] {
-			there = append(there, b)
+			h.there = append(h.there, b)
 		}
 	}
-	plan := Make(h.now, bySite(there), func(_, _ string) Policy { return h.policy }, Budgets{Total: h.most})
+	plan := Make(h.now, bySite(h.there), func(_, _ string) Policy { return h.policy }, Budgets{Total: h.most})
 	for _, d := range plan.Decisions {
 		if len(d.Reasons) == 0 {
 			return fmt.Errorf("backup %s has no reason", d.Backup.ID)
@@ -85,14 +96,19 @@ func (h *history) prune() error {
 // plan was made of: so what one prune removed must not be missed by a later one.
 // What a prune has once known as past counts, also after the clock was set back.
 func (h *history) promises(plan Plan) error {
-	var past []Backup
+	past, whole := h.past[:0], h.whole[:0]
 	for _, b := range h.ever {
 		if !b.At.After(h.latest.Add(tolerance)) {
 			past = append(past, b)
 		}
 	}
 	slices.SortFunc(past, Compare)
-	whole := slices.DeleteFunc(slices.Clone(past), func(b Backup) bool { return !b.whole() })
+	for i := range past {
+		if past[i].whole() {
+			whole = append(whole, past[i])
+		}
+	}
+	h.past, h.whole = past, whole
 	if len(whole) > 0 && h.most == 0 && !h.kept[whole[0].ID] {
 		return fmt.Errorf("the last good backup %s is gone", whole[0].ID)
 	}
@@ -134,6 +150,7 @@ func (h *history) withinBudget(plan Plan) error {
 // TestNoHistoryBreaksAPromise lives through 100,000 random histories.
 func TestNoHistoryBreaksAPromise(t *testing.T) {
 	const histories, workers, events = 100_000, 4, 24
+	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // each history is garbage at once
 	var wait sync.WaitGroup
 	for w := range uint64(workers) {
 		wait.Go(func() {

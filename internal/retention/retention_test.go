@@ -24,12 +24,11 @@ func at(hours float64, marks string) Backup {
 // bySite puts backups into the order that Make wants.
 func bySite(backups []Backup) (sites [][]Backup) {
 	slices.SortFunc(backups, Compare)
-	for i := range backups {
-		if i == 0 || backups[i].Site != backups[i-1].Site {
-			sites = append(sites, nil)
+	for begin, i := 0, 1; i <= len(backups); i++ {
+		if i == len(backups) || backups[i].Site != backups[begin].Site {
+			sites = append(sites, backups[begin:i:i])
+			begin = i
 		}
-		last := len(sites) - 1
-		sites[last] = append(sites[last], backups[i])
 	}
 	return sites
 }
