@@ -1,6 +1,7 @@
 // Command gotest runs go test with the arguments it is given, prints what go
 // test prints for packages and for failed tests, and fails when a test was
-// skipped: a skip hides a missing part. It refuses to know what is tested.
+// skipped: a skip hides a missing part. Unless TMPDIR is set, the tests' files
+// are in memory where there is enough of it. It refuses to know what is tested.
 //
 //	go run ./tools/gotest -tags integration ./...
 package main
@@ -31,7 +32,12 @@ func main() {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	return runIn(func(env []string) error { return runTests(ctx, env, args, stdout, stderr) }, stderr)
+}
+
+func runTests(ctx context.Context, env, args []string, stdout, stderr io.Writer) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-json"}, args...)...)
+	cmd.Env = env
 	cmd.Stderr = stderr
 	// The tests' own end is go test's to wait for.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
