@@ -58,7 +58,7 @@ type game struct {
 	number   int
 	q        quirks
 	sleeps   int
-	awake    func(n int) // what happens while the n-th wait lasts
+	awake    func(ctx context.Context, n int) // what happens while the n-th wait lasts, which ends with ctx
 	about    string
 	blinds   bool // with a record that cannot be written, the journal cannot be read either for a while
 	blind    bool
@@ -188,7 +188,7 @@ func (g *game) sleep(ctx context.Context, _ time.Duration) error {
 	n := g.sleeps
 	g.mu.Unlock()
 	if g.awake != nil {
-		g.awake(n)
+		g.awake(ctx, n)
 	}
 	if n%manyWaits == 0 {
 		g.faults.Restart()

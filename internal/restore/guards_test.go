@@ -340,7 +340,7 @@ func TestAJournalThatCannotBeBegun(t *testing.T) {
 	for _, blinds := range []bool{false, true} {
 		g := r.newGame(quirks{}, sagatest.Fault{Place: "before record", Mode: sagatest.Away})
 		g.blinds = blinds
-		g.awake = func(n int) { g.blind = g.blind && n < 30 }
+		g.awake = func(_ context.Context, n int) { g.blind = g.blind && n < 30 }
 		_, err := g.restore(g.first(), grace)
 		g.ended("restore", err, o.old, "")
 	}

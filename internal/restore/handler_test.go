@@ -230,7 +230,7 @@ func TestCancelledWhileAServerIsAway(t *testing.T) {
 	o := r.learn(quirks{})
 	g := r.newGame(quirks{}, sagatest.Fault{Place: "web2 exchange tree 1/1", Mode: sagatest.Away})
 	ctx, cancel := context.WithCancelCause(t.Context())
-	g.awake = func(n int) {
+	g.awake = func(_ context.Context, n int) {
 		switch n {
 		case 1:
 			g.leave()
@@ -287,7 +287,7 @@ func TestOneOfTwoServersIsAway(t *testing.T) {
 		o := r.learn(quirks{})
 		g := r.newGame(quirks{}, sagatest.Fault{Place: place, Mode: sagatest.Away})
 		gone := false
-		g.awake = func(n int) {
+		g.awake = func(_ context.Context, n int) {
 			if !gone {
 				gone = true
 				g.leave()
@@ -324,7 +324,7 @@ func TestTheMasterStopsWhileAServerIsAway(t *testing.T) {
 		serving, stop := context.WithCancel(t.Context())
 		m := g.master()
 		m.deps.Serving = serving
-		g.awake = func(n int) {
+		g.awake = func(wait context.Context, n int) {
 			if n == 1 {
 				g.leave()
 			}
@@ -334,7 +334,11 @@ func TestTheMasterStopsWhileAServerIsAway(t *testing.T) {
 			if n == 70 {
 				stop()
 				cancel(tasks.ErrShutdown)
-				time.Sleep(10 * time.Millisecond) // until the end is known
+				select {
+				case <-wait.Done():
+				case <-time.After(time.Minute):
+					t.Error("the wait does not end with the master")
+				}
 			}
 			if n > 90 {
 				t.Fatal("it does not stop")
