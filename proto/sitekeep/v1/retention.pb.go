@@ -542,8 +542,9 @@ type PruneDecision struct {
 	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Site      string                 `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
-	Size      int64                  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
-	Keep      bool                   `protobuf:"varint,5,opt,name=keep,proto3" json:"keep,omitempty"`
+	// Bytes of its tarball.
+	Size int64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	Keep bool  `protobuf:"varint,5,opt,name=keep,proto3" json:"keep,omitempty"`
 	// Why, in words.
 	Reasons       []string `protobuf:"bytes,6,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -623,10 +624,11 @@ func (x *PruneDecision) GetReasons() []string {
 }
 
 type PruneSummary struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Kept       int64                  `protobuf:"varint,1,opt,name=kept,proto3" json:"kept,omitempty"`
-	Removed    int64                  `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
-	FreedBytes int64                  `protobuf:"varint,3,opt,name=freed_bytes,json=freedBytes,proto3" json:"freed_bytes,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Kept    int64                  `protobuf:"varint,1,opt,name=kept,proto3" json:"kept,omitempty"`
+	Removed int64                  `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+	// Bytes of the tarballs that go.
+	FreedBytes int64 `protobuf:"varint,3,opt,name=freed_bytes,json=freedBytes,proto3" json:"freed_bytes,omitempty"`
 	// Budgets that are exceeded although nothing more may go, in words.
 	Excess []string `protobuf:"bytes,4,rep,name=excess,proto3" json:"excess,omitempty"`
 	// Why nothing will be removed for now: the clock is in doubt. Empty if it is not.

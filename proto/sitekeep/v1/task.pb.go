@@ -262,10 +262,12 @@ func (x *Task) GetDowntimeMs() int64 {
 type Progress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What it does now.
-	Step      string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
-	DoneBytes int64  `protobuf:"varint,2,opt,name=done_bytes,json=doneBytes,proto3" json:"done_bytes,omitempty"`
+	Step string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	// Bytes that are done, of total_bytes.
+	DoneBytes int64 `protobuf:"varint,2,opt,name=done_bytes,json=doneBytes,proto3" json:"done_bytes,omitempty"`
 	// 0 while it is not known.
-	TotalBytes    int64 `protobuf:"varint,3,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	TotalBytes int64 `protobuf:"varint,3,opt,name=total_bytes,json=totalBytes,proto3" json:"total_bytes,omitempty"`
+	// Files that are done.
 	Files         int64 `protobuf:"varint,4,opt,name=files,proto3" json:"files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -598,9 +600,10 @@ func (x *GetTaskResponse) GetTask() *Task {
 type WatchTaskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// Line after which to begin.
-	AfterLine     int64 `protobuf:"varint,2,opt,name=after_line,json=afterLine,proto3" json:"after_line,omitempty"`
-	Follow        bool  `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	// Line after which to begin; 0 for the first line.
+	AfterLine int64 `protobuf:"varint,2,opt,name=after_line,json=afterLine,proto3" json:"after_line,omitempty"`
+	// Go on until the task has ended.
+	Follow        bool `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }

@@ -33,18 +33,20 @@ const (
 //
 // TaskService follows tasks. Every long operation of the other services returns a Task.
 type TaskServiceClient interface {
-	// ListTasks lists tasks, newest first.
+	// ListTasks lists tasks, newest first. There are no pages: ask for one site, or for some states, to see further back.
 	ListTasks(ctx context.Context, in *ListTasksRequest, opts ...grpc.CallOption) (*ListTasksResponse, error)
 	// GetTask returns one task, or NOT_FOUND.
 	GetTask(ctx context.Context, in *GetTaskRequest, opts ...grpc.CallOption) (*GetTaskResponse, error)
 	// WatchTask streams the task's log from its first line, or from after_line, then what comes, with the task itself
 	// whenever its state or progress changes. With follow the stream ends when the task has ended, and its last message
-	// is the task in its final state; without, it ends with what is there.
+	// is the task in its final state; without, it ends with what is there. A stream that ends with an error may be asked
+	// for again from the last line that came. A task that is not known is NOT_FOUND.
 	WatchTask(ctx context.Context, in *WatchTaskRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchTaskResponse], error)
 	// WatchTasks streams many tasks at once: each as it is now, then whenever its state or progress changes. It ends when
 	// all have ended. A task that is not known is left out.
 	WatchTasks(ctx context.Context, in *WatchTasksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchTasksResponse], error)
-	// CancelTask asks a task to end. One that runs undoes what it did first; one that has ended is FAILED_PRECONDITION.
+	// CancelTask asks a task to end. One that runs undoes what it did first, and goes on doing so after the
+	// answer; one that has ended is FAILED_PRECONDITION. It may be repeated while the task runs.
 	CancelTask(ctx context.Context, in *CancelTaskRequest, opts ...grpc.CallOption) (*CancelTaskResponse, error)
 	// RetryTask runs a task again. One that needs an operator goes on itself, by its journal: call it when the commands in
 	// its log have been run. One that failed or was cancelled is submitted again with the same request, as a new task.
@@ -144,18 +146,20 @@ func (c *taskServiceClient) RetryTask(ctx context.Context, in *RetryTaskRequest,
 //
 // TaskService follows tasks. Every long operation of the other services returns a Task.
 type TaskServiceServer interface {
-	// ListTasks lists tasks, newest first.
+	// ListTasks lists tasks, newest first. There are no pages: ask for one site, or for some states, to see further back.
 	ListTasks(context.Context, *ListTasksRequest) (*ListTasksResponse, error)
 	// GetTask returns one task, or NOT_FOUND.
 	GetTask(context.Context, *GetTaskRequest) (*GetTaskResponse, error)
 	// WatchTask streams the task's log from its first line, or from after_line, then what comes, with the task itself
 	// whenever its state or progress changes. With follow the stream ends when the task has ended, and its last message
-	// is the task in its final state; without, it ends with what is there.
+	// is the task in its final state; without, it ends with what is there. A stream that ends with an error may be asked
+	// for again from the last line that came. A task that is not known is NOT_FOUND.
 	WatchTask(*WatchTaskRequest, grpc.ServerStreamingServer[WatchTaskResponse]) error
 	// WatchTasks streams many tasks at once: each as it is now, then whenever its state or progress changes. It ends when
 	// all have ended. A task that is not known is left out.
 	WatchTasks(*WatchTasksRequest, grpc.ServerStreamingServer[WatchTasksResponse]) error
-	// CancelTask asks a task to end. One that runs undoes what it did first; one that has ended is FAILED_PRECONDITION.
+	// CancelTask asks a task to end. One that runs undoes what it did first, and goes on doing so after the
+	// answer; one that has ended is FAILED_PRECONDITION. It may be repeated while the task runs.
 	CancelTask(context.Context, *CancelTaskRequest) (*CancelTaskResponse, error)
 	// RetryTask runs a task again. One that needs an operator goes on itself, by its journal: call it when the commands in
 	// its log have been run. One that failed or was cancelled is submitted again with the same request, as a new task.
