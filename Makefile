@@ -35,11 +35,11 @@ test: deps test-unit test-integration fuzz ## install what is missing, then run 
 
 .PHONY: test-unit
 test-unit: ## tests that need no server and no root
-	$(GO) run ./tools/gotest -p $(PARALLEL) -timeout $(TIMEOUT) ./...
+	$(GO) run ./tools/gotest -vet=off -p $(PARALLEL) -timeout $(TIMEOUT) ./...
 
 .PHONY: test-integration
 test-integration: ## tests against real servers, and of the two programs; wants root
-	$(GO) run ./tools/gotest -p $(PARALLEL) -timeout $(TIMEOUT) -tags integration -run '^($(WITH_TAG))$$' $(INTEGRATION)
+	$(GO) run ./tools/gotest -vet=off -p $(PARALLEL) -timeout $(TIMEOUT) -tags integration -run '^($(WITH_TAG))$$' $(INTEGRATION)
 
 # Packages with a test that carries the tag; the longest first, so that the others run beside it.
 TAGGED      = $(shell grep -rl --include='*_test.go' '^//go:build integration' .)
