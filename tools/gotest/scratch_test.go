@@ -36,7 +36,7 @@ func TestTheUsersTMPDIRStays(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	must(t, runIn(func(env []string) error {
 		if !slices.Equal(env, os.Environ()) {
-			t.Errorf("another environment: %q", env)
+			t.Error("go test gets another environment")
 		}
 		return nil
 	}, io.Discard))
