@@ -42,7 +42,7 @@ func scratch() (dir string, err error) {
 	if !hasAttributes(dir) {
 		return "", os.Remove(dir)
 	}
-	return dir, os.Chmod(dir, 0o755) // servers run as nobody
+	return dir, os.Chmod(dir, 0o777|os.ModeSticky) // as /tmp: servers that run as nobody write there, too
 }
 
 // fits reports whether a file system is memory, has room, and runs programs.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,7 @@ func TestTheScratchEndsWithTheTests(t *testing.T) {
 			return failed
 		}
 		dir = memory + dir
-		if stat, err := os.Stat(dir); err != nil || stat.Mode().Perm() != 0o755 {
+		if stat, err := os.Stat(dir); err != nil || stat.Mode() != fs.ModeDir|fs.ModeSticky|0o777 {
 			t.Errorf("%s: %v, %v", dir, stat, err)
 		}
 		must(t, os.WriteFile(filepath.Join(dir, "left"), nil, 0o600))
