@@ -266,7 +266,41 @@ func (p *Process) finish(r *running) error {
 	if !p.current.CompareAndSwap(r, nil) {
 		return nil
 	}
-	return errors.Join(p.send(-r.pid, syscall.SIGKILL), p.bed.guard.forget(r.pid))
+	err := p.send(-r.pid, syscall.SIGKILL)
+	awaitGroup(r.pid)
+	return errors.Join(err, p.bed.guard.forget(r.pid))
+}
+
+// groupTimeout is for what was killed to let go of its sockets.
+const groupTimeout = 10 * time.Second
+
+// awaitGroup waits until a killed group is dead: a worker that is dying still accepts connections.
+func awaitGroup(pid int) {
+	for deadline := time.Now().Add(groupTimeout); groupLives(pid) && time.Now().Before(deadline); {
+		time.Sleep(pollInterval)
+	}
+}
+
+// groupLives reports whether a process group has more than dead members, which wait for somebody to reap them and hold
+// nothing; see proc_pid_stat(5).
+func groupLives(pid int) bool {
+	if errors.Is(syscall.Kill(-pid, 0), syscall.ESRCH) {
+		return false
+	}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is well formed
+	for _, path := range stats {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		var state string
+		var parent, group int
+		_, err = fmt.Sscan(string(text[bytes.LastIndexByte(text, ')')+1:]), &state, &parent, &group)
+		if err == nil && group == pid && state != "Z" && state != "X" {
+			return true
+		}
+	}
+	return false
 }
 
 // Log is all that the process wrote to standard output and standard error.
