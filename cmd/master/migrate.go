@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -19,30 +20,32 @@ func newMigrateCmd(a *app) *cobra.Command {
 	)
 	q := &sitekeepv1.MigrateSiteRequest{}
 	cmd := &cobra.Command{
-		Use:   "migrate SITE --web SERVERS",
+		Use:   "migrate SITE [--web SERVERS] [--db SERVER]",
 		Short: "Move a site to other servers, under its name",
-		Long: `Move a site to other web servers, and if wanted to another database server and another directory, under its name.
+		Long: `Move a site to other web servers, to another database server, or both, under its name. Some of its web servers may stay.
 
 The site is backed up while it serves. Then visitors get the maintenance page, what has changed since is backed up, and out of
 that the site is made at its new place, with a new database, a new user and a virtual host, and asked for its page. From then
-on it serves there. The downtime is that of the second backup and of sending all files and the whole database: nothing is
-sent ahead. A new directory is written into the settings and, where the kind keeps addresses, into the database.
+on it serves there. On a web server that stays, the directory is exchanged as in a restore. The downtime is that of the second
+backup and of sending the whole database, and all files to servers that are new: nothing is sent ahead. A new directory is
+written into the settings and, where the kind keeps addresses, into the database; it needs web servers that are all new.
 
-The old place answers 503 for the grace time; meanwhile 'restore --undo' goes back to it. Then its virtual host, directory,
-database and user are removed, unless something else uses them. If anything fails before the new place serves, the old one
-serves again as it did, and nothing of the new one is left.
+Web servers that the site leaves answer 503 for the grace time; meanwhile 'restore --undo' goes back. Then what was replaced,
+the old database and user go, and virtual host and directory where the site has left, unless something else uses them. If
+anything fails before the new place serves, the old one serves again as it did, and nothing of the new one is left.
 
-The web servers must all be other ones; the DNS is yours to change.`,
+Files that backups leave out do not come along. The DNS is yours to change.`,
 		Example: `  sitekeep migrate example.com --web web2
+  sitekeep migrate example.com --db db2
   sitekeep migrate example.com --web web2,web3 --db db2 --root /srv/www/example.com --grace 7d
   sitekeep restore --undo example.com`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: a.complete(siteNames),
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&q.WebServers, "web", nil, "web `servers` to move to, by commas; none that it is on")
+	flags.StringSliceVar(&q.WebServers, "web", nil, "web `servers` to be on, by commas (default: those it is on)")
 	flags.StringVar(&q.DbServer, "db", "", "database `server` to move to (default: the one it is on)")
-	flags.StringVar(&q.Root, "root", "", "absolute `directory` of the site there (default: as it is)")
+	flags.StringVar(&q.Root, "root", "", "absolute `directory` of the site on new web servers (default: as it is)")
 	flags.StringVar(&q.Docroot, "docroot", "", "absolute `directory` that is served of it (default: lies to the root as it does)")
 	flags.Var(&keep, "grace", "how long the old place stays for an undo: 24h, 7d; 0s: not at all (default 24h)")
 	yesFlag(cmd, &yes)
@@ -53,7 +56,7 @@ The web servers must all be other ones; the DNS is yours to change.`,
 			q.Grace = durationpb.New(keep.value)
 		}
 		explanation := fmt.Sprintf("This moves %s to %s. Visitors get the maintenance page until it serves there.",
-			printable(args[0]), printable(strings.Join(q.GetWebServers(), ", ")))
+			printable(args[0]), printable(strings.Join(destination(q), ", ")))
 		if err := a.confirm(ctx, yes, explanation, "Migrate it?"); err != nil {
 			return err
 		}
@@ -66,4 +69,16 @@ The web servers must all be other ones; the DNS is yours to change.`,
 		return a.finish(ctx, c, task, how.detach)
 	})
 	return cmd
+}
+
+// destination are the servers that are named.
+func destination(q *sitekeepv1.MigrateSiteRequest) []string {
+	servers := slices.Clone(q.GetWebServers())
+	if q.GetDbServer() != "" {
+		servers = append(servers, q.GetDbServer())
+	}
+	if len(servers) == 0 {
+		return []string{"another directory"}
+	}
+	return servers
 }

@@ -28,6 +28,8 @@ func TestMigrateSite(t *testing.T) {
 	}{
 		"an unknown site":            {&sitekeepv1.MigrateSiteRequest{Site: "missing.example", WebServers: []string{"web2"}}, errs.NotFound},
 		"nothing":                    {&sitekeepv1.MigrateSiteRequest{Site: "example.com"}, errs.Usage},
+		"where it is":                {&sitekeepv1.MigrateSiteRequest{Site: "example.com", WebServers: []string{"web1"}}, errs.Usage},
+		"a directory alone":          {&sitekeepv1.MigrateSiteRequest{Site: "example.com", Root: "/srv/far"}, errs.Usage},
 		"an unknown server":          {&sitekeepv1.MigrateSiteRequest{Site: "example.com", WebServers: []string{"web7"}}, errs.NotFound},
 		"no web server":              {&sitekeepv1.MigrateSiteRequest{Site: "example.com", WebServers: []string{"db9"}}, errs.Usage},
 		"another's place":            {&sitekeepv1.MigrateSiteRequest{Site: "example.com", WebServers: []string{"web2"}, Root: "/srv/near/sub"}, errs.Exists},

@@ -486,13 +486,13 @@ func (a *dbAgent) CreateDatabase(ctx context.Context, db model.NewDatabase) erro
 			}
 			return nil
 		},
-		func() error { return a.ensure(db, 0) },
-		func() error { return a.ensure(db, 1) })
+		func() error { return a.ensure(db, db.Hosts[:min(1, len(db.Hosts))]) },
+		func() error { return a.ensure(db, db.Hosts[min(1, len(db.Hosts)):]) })
 }
 
-func (a *dbAgent) ensure(db model.NewDatabase, i int) error {
-	if i < len(db.Hosts) {
-		a.allow(db.User, db.Hosts[i], db.Password, db.Name)
+func (a *dbAgent) ensure(db model.NewDatabase, hosts []string) error {
+	for _, host := range hosts {
+		a.allow(db.User, host, db.Password, db.Name)
 	}
 	return nil
 }

@@ -29,6 +29,9 @@ func kindsOfRestores() map[string]quirks {
 		"deployed as a new site":        {deploy: true, fresh: true},
 		"deployed as a new site beside": {deploy: true, fresh: true, external: true},
 		"migrated":                      {migrate: true, moved: true},
+		"migrated to a database server": {migrate: true, to: toDatabase},
+		"migrated to web servers":       {migrate: true, to: toWeb},
+		"migrated in part":              {migrate: true, to: toPartOfDB, external: true},
 		"no root, external vhost, shared database": {noRoot: true, external: true, shared: true},
 	}
 }
@@ -53,7 +56,7 @@ func TestCrashTable(t *testing.T) {
 			switch {
 			case q == (quirks{}):
 				c.Depth, c.Budget = 3, 600
-			case q.part == Selected, q.deploy, q.moved:
+			case q.part == Selected, q.deploy, q.migrate:
 				c.Budget = 60
 			}
 			r := sagatest.CrashTable(t, c)
@@ -68,6 +71,7 @@ func TestCrashTable(t *testing.T) {
 func TestStepsKeepTheirContract(t *testing.T) {
 	kinds := kindsOfRestores()
 	kinds["no old database"] = quirks{noData: true}
+	kinds["migrated to more servers"] = quirks{migrate: true, to: toMore}
 	for name, q := range kinds {
 		f := q.fixture(t)
 		t.Run(name, func(t *testing.T) {

@@ -127,7 +127,9 @@ func (s retireDatabase) Describe() PreviewStep {
 	if s.basis.Grace > 0 {
 		when = fmt.Sprintf("%s after the commit", s.basis.Grace)
 	}
-	return s.onDB("", "find out whether the old database %q is this site's alone; drop it with its user %s", s.basis.Site.Database.Name, when)
+	old := s.basis.before()
+	return PreviewStep{Servers: []string{old.DBServer},
+		Description: fmt.Sprintf("find out whether the old database %q is this site's alone; drop it with its user %s", old.Database.Name, when)}
 }
 
 // Describe says what the step does.

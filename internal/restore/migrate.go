@@ -22,8 +22,8 @@ type Place struct {
 	DBServer, Root, Docroot string   `json:",omitempty"`
 }
 
-// Of is a site at that place; a docroot that is not given lies to the root as it did. A migration needs two places that
-// share nothing: other web servers. errs.Usage otherwise.
+// Of is a site at that place; a docroot that is not given lies to the root as it did. Web servers and the database server may
+// change each by themselves, or only some of the web servers. errs.Usage where nothing changes, or no place is named.
 func (p Place) Of(from *model.Site) (*model.Site, error) {
 	to := *from
 	to.Root, to.DBServer = cmp.Or(p.Root, from.Root), cmp.Or(p.DBServer, from.DBServer)
@@ -39,16 +39,29 @@ func (p Place) Of(from *model.Site) (*model.Site, error) {
 	if from.DBServer == "" && to.DBServer != "" {
 		return nil, errs.New(errs.Usage, "leave out --db", "site %s has no database", from.Name)
 	}
+	return &to, checkPlaces(from, &to)
+}
+
+// checkPlaces refuses two places that are the same, and another directory on a web server that stays: there is one virtual
+// host for the site on each server, and one directory that is exchanged.
+func checkPlaces(from, to *model.Site) error {
+	stays := 0
 	for i, server := range to.WebServers {
 		if slices.Contains(to.WebServers[:i], server) {
-			return nil, errs.New(errs.Usage, "name each server once", "web server %s is named twice", server)
+			return errs.New(errs.Usage, "name each server once", "web server %s is named twice", server)
 		}
-		if slices.Contains(from.WebServers, server) {
-			return nil, errs.New(errs.Usage, "name other web servers with --web; for another directory or database server alone, move it to other web servers and back",
-				"%s is on %s already, and a site moves to other web servers only", from.Name, server)
+		if !slices.Contains(from.WebServers, server) {
+			continue
+		}
+		if stays++; to.Root != from.Root || to.Docroot != from.Docroot {
+			return errs.New(errs.Usage, "leave out --root and --docroot; for another directory, move it to other web servers and back",
+				"%s is on %s already, and a site's directory changes on other web servers only", from.Name, server)
 		}
 	}
-	return &to, nil
+	if stays == len(to.WebServers) && stays == len(from.WebServers) && to.DBServer == from.DBServer {
+		return errs.New(errs.Usage, "name other servers with --web or --db", "%s is there already", from.Name)
+	}
+	return nil
 }
 
 // Destination names the servers that a migration takes a site to; none for other tasks.
@@ -71,25 +84,33 @@ func (b *Basis) before() *model.Site {
 	return &b.Site
 }
 
-// fresh reports whether there is nothing of the site yet where it is to be.
-func (b *Basis) fresh() bool { return b.New || b.Migrates() }
+// fresh reports whether there is nothing of the site yet on a web server on which it is to be.
+func (b *Basis) fresh(server string) bool { return b.New || b.Migrates() && !b.wasOn(server) }
 
-// leaves reports whether the site moves away from a web server.
-func (b *Basis) leaves(server string) bool {
+// wasOn reports whether a site that migrates is on a web server until then. It may stay there.
+func (b *Basis) wasOn(server string) bool {
 	return b.Migrates() && slices.Contains(b.From.WebServers, server)
 }
 
-// bothPlaces are the web servers on which visitors are kept out.
-func (b *Basis) bothPlaces() []string {
+// left are the web servers on which nothing of a migrated site stays.
+func (b *Basis) left() []string {
 	if !b.Migrates() {
-		return b.Site.WebServers
+		return nil
 	}
-	return slices.Concat(b.From.WebServers, b.Site.WebServers)
+	return without(b.From.WebServers, b.Site.WebServers)
 }
 
-// refOn is the site as it is on one of its web servers, old or new.
+// bothPlaces are the web servers on which visitors are kept out.
+func (b *Basis) bothPlaces() []string { return slices.Concat(b.left(), b.Site.WebServers) }
+
+// without is a list without what is in another one.
+func without(list, other []string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(other, s) })
+}
+
+// refOn is the site as it is on one of its web servers, old or new. On one that stays that is the same.
 func (r *run) refOn(server string) model.SiteRef {
-	if r.basis.leaves(server) {
+	if r.basis.wasOn(server) {
 		return r.basis.From.Ref()
 	}
 	return r.ref()
@@ -125,10 +146,11 @@ func (r *Restorer) backUpAhead(ctx context.Context, task string, q *Request, log
 	if err != nil {
 		return "", err
 	}
-	if _, err := q.Migrate.Of(&site); err != nil {
+	to, err := q.Migrate.Of(&site)
+	if err != nil {
 		return "", err
 	}
-	b, err := r.deps.Copies.Copy(ctx, &site, task, "Generated before a migration to "+strings.Join(q.Migrate.WebServers, ", "), log)
+	b, err := r.deps.Copies.Copy(ctx, &site, task, "Generated before a migration to "+strings.Join(news(&site, to), ", "), log)
 	if err != nil {
 		return "", err
 	}
@@ -137,6 +159,18 @@ func (r *Restorer) backUpAhead(ctx context.Context, task string, q *Request, log
 		log.Warn("backup of %s: %s", site.Name, w)
 	}
 	return b.ID, nil
+}
+
+// news are the servers that are new to a site which migrates.
+func news(from, to *model.Site) []string {
+	servers := without(to.WebServers, from.WebServers)
+	if to.DBServer != from.DBServer {
+		servers = append(servers, to.DBServer)
+	}
+	if len(servers) == 0 { // some of its servers alone
+		return to.WebServers
+	}
+	return servers
 }
 
 // planMigration says what a migration would do. It changes nothing.
@@ -166,7 +200,7 @@ func (r *Restorer) planMigration(ctx context.Context, task string, q Request) (*
 }
 
 // migrationStages are the steps of a migration. All that is sent is sent after the last backup, so that nothing of the old
-// place is missing at the new one.
+// place is missing at the new one. On a web server that stays, the directory is exchanged as in a restore.
 func (r *run) migrationStages() [][]option {
 	database := r.basis.WithDatabase()
 	return [][]option{
@@ -178,7 +212,7 @@ func (r *run) migrationStages() [][]option {
 		{{true, pushFiles{run: r}}, {database, importDump{run: r}}},
 		{{database, writeSettings{run: r}}},
 		{{r.basis.Moves(), renameSettings{run: r}}},
-		{{true, retirePlace{run: r}}},
+		{{len(r.basis.left()) > 0, retirePlace{run: r}}},
 		{{true, exchangeTrees{run: r}}},
 		{{true, writeVhost{run: r}}},
 		{{true, verifySite{run: r}}},
@@ -192,6 +226,9 @@ func (s checkEverything) oldPlace(ctx context.Context) error {
 		return nil
 	}
 	from := s.basis.From
+	if len(from.Excludes) > 0 || from.ExcludeCaches {
+		s.log.Warn("what backups of %s leave out does not come along: see sitekeep site show %s", from.Name, from.Name)
+	}
 	return s.eachWebOf(ctx, from.WebServers, func(ctx context.Context, _ string, web Web) error {
 		state, err := web.InspectTree(ctx, from.Ref(), s.task)
 		if err == nil && state.LiveInode == 0 {
@@ -252,8 +289,11 @@ func move(ctx context.Context, tx *catalogue.Tx, from, to *model.Site) error {
 
 // stays says what the grace time keeps.
 func (b *Basis) stays() string {
-	if b.Migrates() {
+	switch {
+	case len(b.left()) > 0:
 		return "migrated; the old place stays, and answers 503,"
+	case b.Migrates():
+		return "migrated; what was replaced stays"
 	}
 	return "restored; what was replaced stays"
 }

@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/saga/sagatest"
 )
 
 func TestPlaces(t *testing.T) {
@@ -26,10 +28,15 @@ func TestPlaces(t *testing.T) {
 		{"all else", from, Place{[]string{"web3", "web4"}, "db2", "/www/b", "/www/c"}, "[web3 web4] db2 /www/b /www/c"},
 		{"the docroot lies as it did", from, Place{WebServers: []string{"web3"}, Root: "/www/b"}, "[web3] db1 /www/b /www/b/web"},
 		{"without a database", static, Place{WebServers: []string{"web3"}}, "[web3]  /srv/a /srv/a/web"},
-		{"nothing", from, Place{}, "is on web1 already"},
-		{"a database server alone", from, Place{DBServer: "db2"}, "is on web1 already"},
+		{"a database server alone", from, Place{DBServer: "db2"}, "[web1 web2] db2 /srv/a /srv/a/web"},
+		{"some web servers", from, Place{WebServers: []string{"web3", "web2"}}, "[web3 web2] db1 /srv/a /srv/a/web"},
+		{"fewer", from, Place{WebServers: []string{"web2"}}, "[web2] db1 /srv/a /srv/a/web"},
+		{"more", from, Place{WebServers: []string{"web1", "web2", "web3"}}, "[web1 web2 web3] db1 /srv/a /srv/a/web"},
+		{"nothing", from, Place{}, "is there already"},
+		{"the same in another order", from, Place{WebServers: []string{"web2", "web1"}, DBServer: "db1", Root: "/srv/a"}, "is there already"},
 		{"a directory alone", from, Place{Root: "/www/b"}, "is on web1 already"},
-		{"one that it is on", from, Place{WebServers: []string{"web3", "web2"}}, "is on web2 already"},
+		{"a docroot alone", from, Place{Docroot: "/srv/a"}, "is on web1 already"},
+		{"a directory where it stays", from, Place{WebServers: []string{"web3", "web2"}, Root: "/www/b"}, "is on web2 already"},
 		{"one twice", from, Place{WebServers: []string{"web3", "web3"}}, "named twice"},
 		{"a database server for none", static, Place{WebServers: []string{"web3"}, DBServer: "db2"}, "has no database"},
 		{"no clean path", from, Place{WebServers: []string{"web3"}, Root: "/srv/../etc"}, "not a clean absolute path"},
@@ -175,7 +182,7 @@ func TestMigrateBacksUpAheadOnce(t *testing.T) {
 		return err
 	}
 	before := g.now()
-	if err := try(&Place{DBServer: "db2"}); !errs.Is(err, errs.Usage) || c.calls > 0 {
+	if err := try(&Place{DBServer: "db1"}); !errs.Is(err, errs.Usage) || c.calls > 0 {
 		t.Errorf("a place that cannot be: %v after %d backups", err, c.calls)
 	}
 	if err := try(g.q.place()); !errs.Is(err, errs.Unreachable) {
@@ -199,6 +206,77 @@ func TestALastBackupWithoutADatabase(t *testing.T) {
 	r := &run{basis: Basis{HasDump: true, Backup: "b"}, outcome: &Outcome{}, meter: &meter{}}
 	if err := (finalBackup{r}).adopt("tar.zst", backup.Facts{}); !errs.Is(err, errs.Failed) || errs.HintOf(err) == "" {
 		t.Errorf("error = %v", err)
+	}
+}
+
+// TestWhereItStaysItIsClosedToo: what visitors could still write where the site stays would be lost with the exchange.
+func TestWhereItStaysItIsClosedToo(t *testing.T) {
+	r := newRig(t)
+	g := r.newGame(quirks{migrate: true, to: toDatabase})
+	before := g.now()
+	g.leaky = "web2"
+	if _, err := g.restore(g.first(), grace); !errs.Is(err, errs.Precondition) || !strings.Contains(err.Error(), "visitors get through") {
+		t.Errorf("error = %v", err)
+	}
+	g.is("refused", before)
+}
+
+// TestMigrationsInPartEnd one way or the other after their grace time, with the record where the site is.
+func TestMigrationsInPartEnd(t *testing.T) {
+	r := newRig(t)
+	for _, to := range []string{toDatabase, toWeb, toPart, toPartOfDB, toFewer, toMore} {
+		g := r.newGame(quirks{migrate: true, to: to})
+		before := g.now()
+		g.restored(grace)
+		_, err := g.undo(g.second(), g.first())
+		g.must(err)
+		if got := withoutGraces(g.now()); got != withoutGraces(before) {
+			t.Errorf("%s: taken back:\n%s\nwant\n%s", to, got, before)
+		}
+
+		g = r.newGame(quirks{migrate: true, to: to})
+		g.restored(grace)
+		g.must(g.finish(g.first()))
+		webs, db := g.q.target()
+		for _, s := range g.servers() {
+			if here := slices.Contains(webs, s.name); (s.live[siteName] != nil) != here || (s.vhosts[siteName] != "") != here || len(s.flags[siteName]) > 0 {
+				t.Errorf("%s: %s has %v, %q, %v", to, s.name, s.live[siteName], s.vhosts[siteName], s.flags[siteName])
+			}
+		}
+		site, err := g.book.Site(g.Context(), siteName)
+		g.must(err)
+		if !slices.Equal(site.WebServers, webs) || site.DBServer != db || site.Database.Host != db+":3306" || g.dbs[oldDB] != nil || len(g.mixed) > 0 {
+			t.Errorf("%s: recorded on %v, %s, %+v; databases %v; seen %q", to, site.WebServers, site.DBServer, site.Database, g.dbs, g.mixed)
+		}
+	}
+}
+
+// withoutGraces leaves out what only says that a task was undone.
+func withoutGraces(text string) string {
+	lines := strings.Split(text, "\n")
+	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "grace of ") }), "\n")
+}
+
+func TestWhatIsLeftOutIsSaid(t *testing.T) {
+	f := newFixture(t)
+	for what, c := range map[string]struct {
+		change func(*model.Site)
+		warned bool
+	}{
+		"excluded": {func(s *model.Site) { s.Excludes = []string{"cache/*"} }, true},
+		"caches":   {func(s *model.Site) { s.ExcludeCaches = true }, true},
+		"nothing":  {func(*model.Site) {}, false},
+	} {
+		w := newWorld(sagatest.NewFaults(), quirks{migrate: true})
+		basis := f.basis(t, quirks{migrate: true})
+		c.change(basis.From)
+		notes := &notebook{}
+		run, err := f.restorer(w).newRun(newTask, basis, notes)
+		must(t, err)
+		must(t, checkEverything{run}.Do(t.Context(), nil))
+		if got := strings.Contains(strings.Join(notes.warnings, "\n"), "does not come along"); got != c.warned {
+			t.Errorf("%s: %q", what, notes.warnings)
+		}
 	}
 }
 

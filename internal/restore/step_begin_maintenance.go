@@ -28,22 +28,31 @@ func (s beginMaintenance) UndoAfter() []string {
 func (beginMaintenance) Prepare(context.Context) (saga.Memo, error) { return nil, nil }
 
 func (s beginMaintenance) Do(ctx context.Context, _ saga.Memo) error {
-	if err := s.eachWebOf(ctx, s.basis.bothPlaces(), s.begin(leaseTime)); err != nil {
+	if err := s.eachWebOf(ctx, s.basis.bothPlaces(), s.shut); err != nil {
 		return err
 	}
 	s.lease.Keep(context.WithoutCancel(ctx)) // the handler stops it
 	return nil
 }
 
-// begin lets one web server answer 503 until the lease runs out.
+// shut begins the maintenance of one web server. What visitors could still write there a migration would lose.
+func (s beginMaintenance) shut(ctx context.Context, server string, web Web) error {
+	warning, err := web.BeginMaintenance(ctx, s.refOn(server), s.task, leaseTime)
+	switch {
+	case err != nil || warning == "":
+	case s.basis.wasOn(server):
+		return notClosed(s.basis.Site.Name, warning)
+	case !s.basis.fresh(server): // its virtual host comes later, and finds the maintenance begun
+		s.log.Warn("%s: %s", server, warning)
+	}
+	return err
+}
+
+// begin lets one web server answer 503 again.
 func (r *run) begin(lease time.Duration) onWebServer {
 	return func(ctx context.Context, server string, web Web) error {
-		warning, err := web.BeginMaintenance(ctx, r.refOn(server), r.task, lease)
-		switch {
-		case err != nil || warning == "":
-		case r.basis.leaves(server):
-			return notClosed(r.basis.Site.Name, warning)
-		case !r.basis.fresh(): // its virtual host comes later, and finds the maintenance begun
+		warning, err := web.BeginMaintenance(ctx, r.ref(), r.task, lease)
+		if err == nil && warning != "" && !r.basis.fresh(server) {
 			r.log.Warn("%s: %s", server, warning)
 		}
 		return err

@@ -47,7 +47,7 @@ func (s checkEverything) web(ctx context.Context, server string, web Web) error 
 	if err != nil {
 		return err
 	}
-	if s.basis.fresh() {
+	if s.basis.fresh(server) {
 		if err := s.vacant(ctx, server, web, state); err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (s checkEverything) web(ctx context.Context, server string, web Web) error 
 }
 
 func (s checkEverything) room(server string, state model.TreeState) error {
-	if state.LiveInode == 0 && !s.basis.fresh() {
+	if state.LiveInode == 0 && !s.basis.fresh(server) {
 		s.log.Warn("%s: %s is not there; it will be made anew", server, s.basis.Site.Root)
 	}
 	if need := withRoom(s.basis.TreeBytes); state.FreeBytes < need {

@@ -10,16 +10,22 @@ import (
 
 // exchangeTrees swaps the live and the staged directory on every web server.
 // The inodes in its memo tell which of the two lies where, whatever happened.
-type exchangeTrees struct {
-	*run
-	independent
-}
+type exchangeTrees struct{ *run }
 
 type exchangeMemo map[string]inodes // by server
 
 type inodes struct{ Live, Staged uint64 }
 
 func (exchangeTrees) Name() string { return "exchange_trees" }
+
+// UndoAfter: on each server by itself, see undoEach; but after its undo a web server that a migrated site stays on may open
+// by itself, and must not while any server is open at the new place.
+func (s exchangeTrees) UndoAfter() []string {
+	if s.basis.Migrates() {
+		return []string{endMaintenance{}.Name()}
+	}
+	return nil
+}
 
 func (s exchangeTrees) Prepare(ctx context.Context) (saga.Memo, error) {
 	var found perServer[inodes]

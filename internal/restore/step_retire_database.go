@@ -181,14 +181,14 @@ func (s retireDatabase) served(ctx context.Context, _ string) (string, error) {
 	return s.stalePHP(), nil
 }
 
-// stalePHP matters where the old database goes at once; a grace time outlasts every cache that looks at files at all. The
-// new place of a migrated site never had the old settings, and the old one is closed.
+// stalePHP matters where the old database goes at once; a grace time outlasts every cache that looks at files at all. Web
+// servers that a migrated site is new to never had the old settings, and those that it has left are closed.
 func (s retireDatabase) stalePHP() string {
-	if s.basis.Grace > 0 || s.basis.Migrates() {
+	if s.basis.Grace > 0 {
 		return ""
 	}
 	for _, server := range s.stale.servers() {
-		if why := s.stale.m[server]; why != "" {
+		if why := s.stale.m[server]; why != "" && !s.basis.fresh(server) {
 			return fmt.Sprintf("PHP on %s may still use it: %s", server, why)
 		}
 	}

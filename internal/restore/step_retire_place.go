@@ -11,7 +11,7 @@ import (
 
 // retirePlace keeps a migrated site's old place closed until the grace time is over, so that visitors who still come there
 // get 503 and not an old copy that takes what they write. Then it removes virtual host and directory, but only if they
-// are the site's still. The inodes in its memo tell which directory that is.
+// are the site's still. The inodes in its memo tell which directory that is. Of servers that stay it knows nothing.
 type retirePlace struct{ *run }
 
 type placeMemo map[string]uint64 // inode of the live directory by server
@@ -34,7 +34,7 @@ func (s retirePlace) Prepare(ctx context.Context) (saga.Memo, error) {
 }
 
 func (s retirePlace) eachOld(ctx context.Context, f onWebServer) error {
-	return s.eachWebOf(ctx, s.basis.From.WebServers, f)
+	return s.eachWebOf(ctx, s.basis.left(), f)
 }
 
 // Do makes the lease one that outlasts the grace time: from here on only this saga ends it.
@@ -49,7 +49,7 @@ func (s retirePlace) Do(ctx context.Context, _ saga.Memo) error {
 func (retirePlace) UndoAfter() []string { return []string{endMaintenance{}.Name()} }
 
 func (s retirePlace) Undo(ctx context.Context, _ saga.Memo) error {
-	return s.undoEachOf(ctx, s.basis.From.WebServers, s.Name(), func(ctx context.Context, _ string, web Web) error {
+	return s.undoEachOf(ctx, s.basis.left(), s.Name(), func(ctx context.Context, _ string, web Web) error {
 		err := web.RenewMaintenance(ctx, s.basis.From.Ref(), s.task, leaseTime)
 		if errs.Is(err, errs.NotFound) {
 			return nil
@@ -148,7 +148,7 @@ func (s retirePlace) removeTree(ctx context.Context, server string, web Web, ino
 // Manual names what removes the old place by hand.
 func (s retirePlace) Manual(saga.Memo) []string {
 	var lines []string
-	for _, server := range s.basis.From.WebServers {
+	for _, server := range s.basis.left() {
 		lines = append(lines, fmt.Sprintf("# on %s, if the site is migrated for good and nothing else uses them:", server),
 			"rm -rf "+quote(s.basis.From.Root), "# and in the agent's vhost_dir:",
 			"rm -f "+quote(s.basis.From.Name+".conf")+" "+quote(s.basis.From.Name+".maintenance"))
@@ -158,7 +158,7 @@ func (s retirePlace) Manual(saga.Memo) []string {
 
 // Describe says what the step does.
 func (s retirePlace) Describe() PreviewStep {
-	return PreviewStep{Servers: s.basis.From.WebServers, Downtime: true, Undo: "let the maintenance end",
+	return PreviewStep{Servers: s.basis.left(), Downtime: true, Undo: "let the maintenance end",
 		Description: fmt.Sprintf("keep the old place closed; remove its virtual host and %s when the grace time is over", s.basis.From.Root)}
 }
 

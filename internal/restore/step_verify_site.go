@@ -59,7 +59,7 @@ func (s verifySite) database(ctx context.Context, web Web) error {
 }
 
 func (s verifySite) page(ctx context.Context, server string, web Web) error {
-	if s.basis.fresh() && s.external() {
+	if s.basis.fresh(server) && s.external() {
 		s.log.Log(model.LevelInfo, "%s: the page was not asked for: the virtual host of %s is yours to write", server, s.basis.Site.Name)
 		return nil
 	}

@@ -61,6 +61,23 @@ type quirks struct {
 	fresh    bool   // with deploy: the site is a new one
 	migrate  bool   // the site moves to web3, web4 and db2
 	moved    bool   // with migrate: to another directory
+	to       string // with migrate: other web servers and another database server than those
+}
+
+// Where a site migrates to that stays on some of its servers.
+const (
+	toDatabase = "web1 web2 db2" // no web server changes
+	toWeb      = "web3 web4 db1" // the database server does not
+	toPart     = "web2 web3 db1" // one web server stays, one goes, one comes
+	toPartOfDB = "web2 web3 db2" // and another database server
+	toFewer    = "web2 db1"      // one web server goes
+	toMore     = "web1 web2 web3 db1"
+)
+
+// target are the servers that a site migrates to, the database server last.
+func (q quirks) target() (webs []string, db string) {
+	names := strings.Fields(cmp.Or(q.to, "web3 web4 db2"))
+	return names[:len(names)-1], names[len(names)-1]
 }
 
 // viewsOnly: pages do not show what is replaced.
@@ -195,7 +212,8 @@ func (w *world) login(s *webServer, c *credentials) (content string, err error) 
 // hostOf is the server on which a database is.
 func (w *world) hostOf(database string) string {
 	if w.quirks.migrate && database != oldDB && database != otherDB {
-		return newDBHost
+		_, db := w.quirks.target()
+		return db + ":3306"
 	}
 	return dbHost
 }
@@ -233,7 +251,7 @@ func (w *world) visit() {
 			}
 		}
 	}
-	if w.open("web1", "web2") && w.open("web3", "web4") {
+	if w.quirks.migrate && w.open() > 1 {
 		w.saw(twoPlaces)
 	}
 }
@@ -248,12 +266,16 @@ func (w *world) saw(what string) {
 // twoPlaces is what a migration must never let happen: what is written at one of them is missing at the other.
 const twoPlaces = "both places open"
 
-// open reports whether one of the servers lets visitors in who can write to the site.
-func (w *world) open(servers ...string) bool {
-	return slices.ContainsFunc(servers, func(name string) bool {
-		s := w.webs[name]
-		return s != nil && s.live[siteName] != nil && len(s.flags[siteName]) == 0
-	})
+// open counts the databases of the site that visitors can write to, now or when what keeps them out has run out by itself.
+func (w *world) open() int {
+	databases := map[string]bool{}
+	for _, s := range w.servers() {
+		held := slices.Contains(slices.Collect(maps.Values(s.flags[siteName])), "held")
+		if t := s.live[siteName]; t != nil && t.settings != nil && !held {
+			databases[t.settings.name] = true
+		}
+	}
+	return len(databases)
 }
 
 func (w *world) whole(s *webServer, site, files, data string, err error) bool {
@@ -437,14 +459,16 @@ func (q quirks) migrated() string {
 // lastHost is the address of the last web server that the site is restored to.
 func (q quirks) lastHost() string {
 	if q.migrate {
-		return "10.0.0.4"
+		webs, _ := q.target()
+		return "10.0.0." + strings.TrimPrefix(webs[len(webs)-1], "web")
 	}
 	return "10.0.0.2"
 }
 
 // place is where the site migrates to.
 func (q quirks) place() *Place {
-	p := &Place{WebServers: []string{"web3", "web4"}, DBServer: "db2"}
+	p := &Place{}
+	p.WebServers, p.DBServer = q.target()
 	if q.moved {
 		p.Root = "/srv/" + siteName
 	}
