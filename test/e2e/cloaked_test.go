@@ -3,6 +3,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +18,7 @@ func cloakedShape() shape {
 	drupal7 := shapes()[1]
 	sh := shape{label: "cloaked", kind: "drupal", version: "7.98", root: ".", docroot: ".", settings: "sites/default/settings.php", files: map[string]string{
 		"includes/bootstrap.inc":    drupal7.files["includes/bootstrap.inc"],
-		"index.php":                 strings.ReplaceAll(drupal7.files["index.php"], "sites/DOMAIN", "sites/default"),
+		"index.php":                 fmt.Sprintf(drupalPage, "'default'"),
 		"sites/default/files/a.txt": "a file\n",
 	}}
 	sh.files[sh.settings] = "<?php\n$databases['default']['default'] = array(\n" + names + ");\n"

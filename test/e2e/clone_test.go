@@ -40,8 +40,25 @@ func (s *stage) plant(database string, values map[string]string) {
 			".wp_options (option_name, option_value, autoload) VALUES (?, ?, 'no')", name, value)
 		s.must(err)
 	}
+	s.plantGate()
+}
+
+// plantGate writes an address of the stage's site into its first post.
+func (s *stage) plantGate() {
+	s.t.Helper()
 	s.must(s.db.Exec(s.t.Context(), fmt.Sprintf("UPDATE %s.wp_posts SET post_content = CONCAT(post_content, '<p><a href=\"http://%s/gate\">gate</a></p>') WHERE post_title = '%s'",
-		bed.Ident(database), siteName, bed.FirstPost)))
+		bed.Ident(s.site.Database), s.site.Name, bed.FirstPost)))
+}
+
+// opensGate fails the test unless the pages of a WordPress show that address, and no other site's.
+func (s *stage) opensGate(web *bed.Web, name string) {
+	s.t.Helper()
+	page := bed.Must(web.Get(s.t.Context(), name, "/?s=Spring"))(s.t)
+	post := bed.Must(web.Get(s.t.Context(), name, "/?name=spring-in-the-garden"))(s.t)
+	all := page.Body + post.Body
+	if n := strings.Count(all, "/gate\""); n == 0 || strings.Count(all, "http://"+name+"/gate\"") != n {
+		s.t.Errorf("the pages of %s do not link to it:\n%.3000s", name, all)
+	}
 }
 
 // twin is a site that was made of the bed's, on its servers, and has its own credentials.
@@ -58,11 +75,7 @@ func (s *stage) twin(name string) *bed.WordPress {
 func (s *stage) isTwin(w *bed.WordPress) {
 	s.t.Helper()
 	s.must(w.CheckPages(s.t.Context()))
-	page := bed.Must(s.web.Get(s.t.Context(), w.Name, "/?s=Spring"))(s.t)
-	post := bed.Must(s.web.Get(s.t.Context(), w.Name, "/?name=spring-in-the-garden"))(s.t)
-	if all := page.Body + post.Body; !strings.Contains(all, "http://"+w.Name+"/gate") || strings.Contains(all, "http://"+siteName+"/gate") {
-		s.t.Errorf("the pages of %s do not link to it:\n%.3000s", w.Name, all)
-	}
+	s.opensGate(s.web, w.Name)
 	for name, want := range addresses(w.Name, w.Root) {
 		var got string
 		err := s.db.Root().QueryRowContext(s.t.Context(), "SELECT option_value FROM "+bed.Ident(w.Database)+".wp_options WHERE option_name = ?", name).Scan(&got)

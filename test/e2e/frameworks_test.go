@@ -26,8 +26,11 @@ type shape struct {
 
 const showRow = `echo '<h1>', mysqli_connect($h, $u, $p, $n, (int) $o)->query('SELECT body FROM node')->fetch_row()[0], '</h1>';`
 
-const drupalPage = "<?php\n$app_root = __DIR__; $site_path = 'sites/%s';\nrequire \"$app_root/$site_path/settings.php\";\n" +
+// drupalPage has the directory of the site to be filled in; hostDirectory is that of the name that is asked for.
+const drupalPage = "<?php\n$app_root = __DIR__; $site_path = 'sites/' . %s;\nrequire \"$app_root/$site_path/settings.php\";\n" +
 	"['host' => $h, 'username' => $u, 'password' => $p, 'database' => $n, 'port' => $o] = $databases['default']['default'];\n" + showRow
+
+const hostDirectory = `preg_replace('/:.*/', '', $_SERVER['HTTP_HOST'])`
 
 // In settings stand the database and user, the password, the host, the port.
 const drupalSettings = "<?php\n// $databases['default']['default']['password'] = 'no';\n" +
@@ -40,15 +43,15 @@ func shapes() []shape {
 			label: "drupal10", kind: "drupal", version: "10.2.3", root: ".", docroot: "web", settings: "web/sites/default/settings.php",
 			files: map[string]string{
 				"composer.json": "{}", "web/core/lib/Drupal.php": "<?php\nclass Drupal { const VERSION = '10.2.3'; }\n",
-				"web/index.php":                  fmt.Sprintf(drupalPage, "default"),
-				"web/sites/default/settings.php": drupalSettings + "$settings['hash_salt'] = 'kept';\n", "web/sites/default/files/a.txt": "a file\n",
+				"web/index.php":                  fmt.Sprintf(drupalPage, "'default'"),
+				"web/sites/default/settings.php": drupalSettings + "$settings['hash_salt'] = 'kept';\n$settings['trusted_host_patterns'] = ['^DOMAIN$'];\n", "web/sites/default/files/a.txt": "a file\n",
 			},
 		},
 		{
 			label: "drupal7", kind: "drupal", version: "7.98", root: "sites/DOMAIN", docroot: ".", settings: "sites/DOMAIN/settings.php",
 			files: map[string]string{
-				"includes/bootstrap.inc": "<?php\ndefine('VERSION', '7.98');\n", "index.php": fmt.Sprintf(drupalPage, "DOMAIN"),
-				"sites/DOMAIN/settings.php":  drupalSettings + "$conf['kept'] = TRUE;\n",
+				"includes/bootstrap.inc": "<?php\ndefine('VERSION', '7.98');\n", "index.php": fmt.Sprintf(drupalPage, hostDirectory),
+				"sites/DOMAIN/settings.php":  drupalSettings + "$conf['kept'] = TRUE;\n$base_url = 'http://DOMAIN';\n",
 				"sites/DOMAIN/files/a.txt":   "a file\n",
 				"sites/DOMAIN/private/b.txt": "a private file\n", "sites/other.example/settings.php": "<?php\n$databases = array();\n",
 			},
@@ -60,7 +63,7 @@ func shapes() []shape {
 				"vendor/laravel/framework/src/Illuminate/Foundation/Application.php": "<?php\nclass Application { const VERSION = '11.9.2'; }\n",
 				"public/index.php": "<?php\npreg_match_all('/^DB_(\\w+)=[\"\\']?(.*?)[\"\\']?$/m', file_get_contents(__DIR__ . '/../.env'), $m);\n" +
 					"['HOST' => $h, 'USERNAME' => $u, 'PASSWORD' => $p, 'DATABASE' => $n, 'PORT' => $o] = array_combine($m[1], $m[2]);\n" + showRow,
-				".env": "APP_NAME=\"The Garden\"\n# DB_PASSWORD=no\nDB_CONNECTION=mysql\nDB_HOST=%[3]s\nDB_PORT=%[4]s\nDB_DATABASE=%[1]s\n" +
+				".env": "APP_NAME=\"The Garden\"\nAPP_URL=http://DOMAIN\n# DB_PASSWORD=no\nDB_CONNECTION=mysql\nDB_HOST=%[3]s\nDB_PORT=%[4]s\nDB_DATABASE=%[1]s\n" +
 					"DB_USERNAME=%[1]s\nDB_PASSWORD=\"%[2]s\"\nMAIL_FROM=\"${APP_NAME}\"\n",
 				"storage/app/a.txt": "a file\n",
 			},
@@ -93,7 +96,7 @@ func (s *stage) layExample(sh shape, web *bed.Web, server string) *example {
 	}
 	node := bed.Ident(e.database) + ".node"
 	s.must(s.db.CreateDatabase(s.t.Context(), e.database, e.database, e.password()))
-	s.must(s.db.Exec(s.t.Context(), "CREATE TABLE "+node+" (body TEXT) CHARACTER SET utf8mb4", "INSERT INTO "+node+" VALUES ('Körbe of "+e.name+"')"))
+	s.must(s.db.Exec(s.t.Context(), "CREATE TABLE "+node+" (body TEXT) CHARACTER SET utf8mb4", "INSERT INTO "+node+" VALUES ('Körbe of http://"+e.name+"/')"))
 	s.must(e.vhost.Write())
 	return e
 }
@@ -257,8 +260,13 @@ func (e *example) site() siteInfo {
 
 func (e *example) shows() {
 	e.t.Helper()
+	if e.kind == "wordpress" {
+		e.must((&bed.WordPress{Name: e.name, Web: e.web, Root: e.dir}).CheckPages(e.t.Context()))
+		e.opensGate(e.web, e.name)
+		return
+	}
 	page := bed.Must(e.web.Get(e.t.Context(), e.name, "/"))(e.t)
-	if page.Status != 200 || !strings.Contains(page.Body, "of "+e.name+"</h1>") {
+	if page.Status != 200 || !strings.Contains(page.Body, "of http://"+e.name+"/</h1>") {
 		e.t.Fatalf("%s: the page is %d %q", e.name, page.Status, page.Body)
 	}
 }

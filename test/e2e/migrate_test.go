@@ -25,7 +25,8 @@ func TestMigrate(t *testing.T) {
 	args := []string{"migrate", siteName, "--yes", "--web", "web2", "--db", "db2", "--root", far.Root}
 	before, inventory, empty := s.fingerprint(), s.inventory(), s.vacancy(far)
 
-	s.refused(2, []string{"is on web1 already"}, "migrate", siteName, "--yes", "--db", "db2")
+	s.refused(2, []string{"is there already"}, "migrate", siteName, "--yes", "--db", "db1")
+	s.refused(2, []string{"is on web1 already"}, "migrate", siteName, "--yes", "--db", "db2", "--root", far.Root)
 	s.brokenOff(args, "import_dump: done", before, inventory)
 	if d := empty.Diff(s.vacancy(far)); d != "" {
 		t.Errorf("after a migration that was broken off there is at the new place:\n%s", d)
@@ -50,6 +51,44 @@ func TestMigrate(t *testing.T) {
 	s.servesAt(far)
 	s.cleared()
 	s.ok("backup", siteName)
+}
+
+// TestMigrateInPart moves a site to another database server and then to another web server, each by itself. The master is
+// killed once the directory was exchanged.
+func TestMigrateInPart(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	db, web := s.MariaDB("db2"), s.Web("web2")
+	s.Agent(s.master, "web2", bed.AgentOptions{Web: web})
+	s.Agent(s.master, "db2", bed.AgentOptions{DB: db})
+	s.plant(s.site.Database, addresses(siteName, s.site.Root))
+	near := &bed.WordPress{Name: siteName, Web: s.web, DB: db, Root: s.site.Root}
+	args := []string{"migrate", siteName, "--yes", "--db", "db2"}
+	before, inventory, empty := s.fingerprint(), s.inventory(), s.vacancy(&bed.WordPress{Web: web, DB: db})
+
+	s.brokenOff(args, "exchange_trees: done", before, inventory)
+	s.done(args...)
+	s.servesAt(near)
+	s.done("restore", "--undo", siteName, "--yes")
+	s.isNow(before)
+	s.leftNothing(inventory)
+	if d := empty.Diff(s.vacancy(&bed.WordPress{Web: web, DB: db})); d != "" {
+		t.Errorf("after the undo there is at the new place:\n%s", d)
+	}
+
+	s.done(append(args, "--grace", "0s")...)
+	s.servesAt(near)
+	if left := strings.Join(s.inventory().Databases, " "); strings.Contains(left, s.site.Database) {
+		t.Errorf("on the old database server are: %s", left)
+	}
+
+	far := &bed.WordPress{Name: siteName, Web: web, DB: db, Root: filepath.Join(web.Root, "elsewhere")}
+	s.done("migrate", siteName, "--yes", "--web", "web2", "--root", far.Root, "--grace", "0s")
+	s.servesAt(far)
+	s.cleared()
+	if on := s.vacancy(far).Databases; len(on) != len(empty.Databases)+1 {
+		t.Errorf("on the database server that has not changed are: %q", on)
+	}
 }
 
 // vacancy is what lies on the servers that a site moves to.
