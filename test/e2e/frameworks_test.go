@@ -96,7 +96,7 @@ func (s *stage) layExample(sh shape, web *bed.Web, server string) *example {
 	}
 	node := bed.Ident(e.database) + ".node"
 	s.must(s.db.CreateDatabase(s.t.Context(), e.database, e.database, e.password()))
-	s.must(s.db.Exec(s.t.Context(), "CREATE TABLE "+node+" (body TEXT) CHARACTER SET utf8mb4", "INSERT INTO "+node+" VALUES ('Körbe of http://"+e.name+"/')"))
+	s.must(s.db.Exec(s.t.Context(), "CREATE TABLE "+node+" (id INT PRIMARY KEY, body TEXT) CHARACTER SET utf8mb4", "INSERT INTO "+node+" VALUES (1, 'Körbe of http://"+e.name+"/')"))
 	s.must(e.vhost.Write())
 	return e
 }

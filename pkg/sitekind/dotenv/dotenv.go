@@ -44,6 +44,7 @@ const (
 	laravel
 	symfonyApp
 	other
+	bedrock
 )
 
 func (p project) dialect() dialect {

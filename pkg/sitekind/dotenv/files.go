@@ -19,14 +19,14 @@ type files struct {
 	list    []*file
 }
 
-// openFiles reads a project's files: .env, and for Symfony .env.local,
-// .env.ENV and .env.ENV.local (Symfony\Component\Dotenv\Dotenv::loadEnv).
+// openFiles reads a project's files: .env, for Bedrock .env.local too (its
+// config/application.php), and for Symfony .env.local, .env.ENV and .env.ENV.local (Symfony\Component\Dotenv\Dotenv::loadEnv).
 func (p project) openFiles() (*files, error) {
 	f := &files{project: p}
-	if err := f.add(envFile, true); err != nil || p.program != symfonyApp {
+	if err := f.add(envFile, true); err != nil || p.program != symfonyApp && p.program != bedrock {
 		return f, err
 	}
-	if err := f.add(envFile+".local", false); err != nil {
+	if err := f.add(envFile+".local", false); err != nil || p.program == bedrock {
 		return f, err
 	}
 	env := "dev"
@@ -72,7 +72,7 @@ func (f *files) find(name string) (located, bool) {
 
 // where implements layer.
 func (f *files) where() string {
-	for _, name := range append(f.urls(), varName) {
+	for _, name := range append(f.urls(), f.database()) {
 		if at, ok := f.find(name); ok && at.entry.text != "" {
 			return at.file.name
 		}
@@ -82,10 +82,18 @@ func (f *files) where() string {
 
 // urls implements layer. DB_URL is Laravel's since version 11.
 func (f *files) urls() []string {
-	if f.project.program == symfonyApp {
+	if f.project.program == symfonyApp || f.project.program == bedrock {
 		return []string{"DATABASE_URL"}
 	}
 	return []string{"DB_URL", "DATABASE_URL"}
+}
+
+// database is the variable that holds the database's name.
+func (f *files) database() string {
+	if f.project.program == bedrock {
+		return bedrockName
+	}
+	return varName
 }
 
 // get implements layer.
@@ -170,9 +178,9 @@ func (f *files) splice(name, text string) (*file, splice, error) {
 
 // insert puts a new variable behind the database's name.
 func (f *files) insert(name, text string) (*file, splice, error) {
-	at, ok := f.find(varName)
+	at, ok := f.find(f.database())
 	if !ok {
-		return nil, splice{}, f.list[0].problem(sitekind.Missing, 0, varName+" is not there")
+		return nil, splice{}, f.list[0].problem(sitekind.Missing, 0, f.database()+" is not there")
 	}
 	quoted, err := quote(text, "")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 )
 
 // addresses are the variables that say a site's name, or where it lies:
-// Laravel's, Symfony's, and those of WordPress in Bedrock.
+// Laravel's, Symfony's, and those of Bedrock.
 var addresses = []string{"APP_URL", "ASSET_URL", "APP_DOMAIN", "SESSION_DOMAIN", "DEFAULT_URI", "SITE_URL", "WP_HOME", "WP_SITEURL"}
 
 // RewriteSettings implements sitekind.Renamer. Laravel's cached configuration

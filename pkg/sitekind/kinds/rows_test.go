@@ -63,6 +63,14 @@ const laravelEnv = "APP_NAME=\"The Garden\"\nAPP_KEY=base64:abc=\nAPP_URL=http:/
 const symfonyEnv = "# In all environments, the following files are loaded if they exist\nAPP_ENV=dev\nAPP_SECRET=9c1\nDB_PREFIX=wp7_\n" +
 	"# DATABASE_URL=\"sqlite:///%kernel.project_dir%/var/data.db\"\nDATABASE_URL=\"mysql://@URL@\"\nMAILER_DSN=null://null\n"
 
+// bedrockEnv is in the shape of the .env file of roots/bedrock.
+const bedrockEnv = "DB_NAME='@NAME@'\nDB_USER='@USER@'\nDB_PASSWORD='@PASSWORD@'\r\n\n# Optionally, you can use a data source name (DSN)\n" +
+	"# DATABASE_URL='mysql://database_user:database_password@database_host:database_port/database_name'\n\n# DB_HOST='wrong'\nDB_HOST='@HOST@'\n" +
+	"DB_PREFIX='wp7_'\n\nWP_ENV='production'\nWP_HOME='https://example.com'\nWP_SITEURL=\"${WP_HOME}/wp\"\nAUTH_KEY='a$b#c'\n"
+
+const bedrockConfig = "<?php\nrequire_once dirname(__DIR__) . '/vendor/autoload.php';\nrequire_once dirname(__DIR__) . '/config/application.php';\n" +
+	"require_once ABSPATH . 'wp-settings.php';\n"
+
 func rows() []row {
 	return []row{
 		{
@@ -107,6 +115,12 @@ func rows() []row {
 			name: "wordpress in a directory of its own", kind: wordpress.New(), settings: "wp-config.php", text: wpConfig,
 			version: "6.1.9", files: map[string]string{"wp/wp-includes/version.php": wpVersion, "index.php": "<?php"},
 			quote: phplit.Quote, broken: "<?php /*", anything: true,
+		},
+		{
+			name: "wordpress of Bedrock", kind: wordpress.New(), docroot: "web", settings: ".env", text: bedrockEnv, version: "6.1.9",
+			files: map[string]string{"web/wp/wp-includes/version.php": wpVersion, "web/wp/wp-load.php": "<?php", "web/wp-config.php": bedrockConfig,
+				"web/index.php": "<?php", "config/application.php": "<?php Config::define('DB_NAME', env('DB_NAME'));", "composer.json": "{}"},
+			quote: bare, broken: "DB_NAME='open\n",
 		},
 		{
 			name: "generic with PHP", kind: generic.New(), settings: "conf/db.php",

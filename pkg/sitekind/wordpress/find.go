@@ -9,7 +9,7 @@ import (
 )
 
 // Find implements sitekind.Finder: a docroot holds one WordPress, whose
-// wp-config.php may lie above it and is then part of the site.
+// wp-config.php, or Bedrock's .env, may lie above it and is then part of the site.
 func (Kind) Find(ctx context.Context, p sitekind.Place, names []string) ([]sitekind.Found, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -26,5 +26,9 @@ func (Kind) Find(ctx context.Context, p sitekind.Place, names []string) ([]sitek
 	if hasConfig && root != "." && path.Dir(config) != root && !strings.HasPrefix(path.Dir(config), root+"/") {
 		root = path.Dir(config)
 	}
-	return []sitekind.Found{{Root: root, Names: names}}, nil
+	env, err := bedrock(p)
+	if env != nil {
+		root = env.Root()
+	}
+	return []sitekind.Found{{Root: root, Names: names}}, err
 }

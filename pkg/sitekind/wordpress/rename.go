@@ -17,6 +17,13 @@ var addresses = []string{
 
 // RewriteSettings implements sitekind.Renamer.
 func (Kind) RewriteSettings(ctx context.Context, p sitekind.Place, rewrite sitekind.Rewrite) (changed []string, err error) {
+	env, err := bedrock(p)
+	if err != nil {
+		return nil, err
+	}
+	if env != nil {
+		return env.RewriteSettings(ctx, rewrite)
+	}
 	f, err := open(ctx, p)
 	if err != nil {
 		return nil, err

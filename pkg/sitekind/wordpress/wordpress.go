@@ -1,6 +1,7 @@
 // Package wordpress is the kind of site that keeps its settings as constants
 // in wp-config.php, in the docroot or one level above it, as WordPress itself
-// looks for it (wp-load.php). It knows nothing of WordPress's database.
+// looks for it (wp-load.php), or in Bedrock's .env file. It knows nothing of
+// WordPress's database.
 package wordpress
 
 import (
@@ -9,6 +10,7 @@ import (
 	"path"
 
 	"github.com/sitekeep/sitekeep/pkg/sitekind"
+	"github.com/sitekeep/sitekeep/pkg/sitekind/dotenv"
 	"github.com/sitekeep/sitekeep/pkg/sitekind/internal/phpfile"
 )
 
@@ -46,12 +48,19 @@ func (Kind) Detect(ctx context.Context, p sitekind.Place) (sitekind.Detection, e
 	if hasConfig {
 		d.SettingsFile = config
 	}
-	return d, nil
+	env, err := bedrock(p)
+	if env != nil {
+		d.SettingsFile = env.SettingsFile()
+	}
+	return d, err
 }
 
 // ReadSettings implements sitekind.Kind. Prefix and charset are empty when
 // they are not written as plain values.
 func (Kind) ReadSettings(ctx context.Context, p sitekind.Place) (sitekind.Settings, error) {
+	if env, err := bedrock(p); err != nil || env != nil {
+		return fromEnv(ctx, env, err)
+	}
 	f, err := open(ctx, p)
 	if err != nil {
 		return sitekind.Settings{}, err
@@ -76,8 +85,22 @@ func (Kind) ReadSettings(ctx context.Context, p sitekind.Place) (sitekind.Settin
 	return s, nil
 }
 
+func fromEnv(ctx context.Context, env *dotenv.Bedrock, err error) (sitekind.Settings, error) {
+	if err != nil {
+		return sitekind.Settings{}, err
+	}
+	return env.ReadSettings(ctx)
+}
+
 // WriteSettings implements sitekind.Kind.
 func (Kind) WriteSettings(ctx context.Context, p sitekind.Place, s sitekind.Settings) error {
+	env, err := bedrock(p)
+	if err != nil {
+		return err
+	}
+	if env != nil {
+		return env.WriteSettings(ctx, s)
+	}
 	f, err := open(ctx, p)
 	if err != nil {
 		return err
@@ -119,7 +142,12 @@ func (Kind) Rules(ctx context.Context, p sitekind.Place) (sitekind.Rules, error)
 	if err != nil || !found {
 		return sitekind.Rules{}, err
 	}
-	return sitekind.Rules{Settings: []string{config}}, nil
+	env, err := bedrock(p)
+	if err != nil || env == nil {
+		return sitekind.Rules{Settings: []string{config}}, err
+	}
+	files, err := env.Files()
+	return sitekind.Rules{Settings: files}, err
 }
 
 func open(ctx context.Context, p sitekind.Place) (*phpfile.File, error) {
@@ -138,7 +166,16 @@ func open(ctx context.Context, p sitekind.Place) (*phpfile.File, error) {
 		return nil, &sitekind.SettingsError{Problem: sitekind.Missing, File: config,
 			What: "there is no such file; if it lies above the docroot, the site's root must be the directory that holds both"}
 	}
-	return phpfile.Open(p, config)
+	f, err := phpfile.Open(p, config)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Get("DB_NAME"); sitekind.Unsaid(err) {
+		if err := outOfReach(p, config); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
 }
 
 func configOf(p sitekind.Place) string {
