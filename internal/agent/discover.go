@@ -50,6 +50,8 @@ type served struct {
 	names    []string
 	vhosts   []webserver.FoundVhost
 	warnings []string
+	// above is the directory that holds the link of a layout with releases, and linked the docroot over that link.
+	above, linked string
 }
 
 // vhostOf returns the virtual host that has one of the names.
@@ -73,10 +75,13 @@ func (f *siteFinder) search(ctx context.Context, d served) error {
 	}
 	for _, found := range founds {
 		ref := model.SiteRef{Kind: kind, Root: path.Join(top, found.Root), Docroot: d.docroot}
+		if d.above != "" && len(founds) == 1 {
+			ref.Root, ref.Docroot = d.above, d.linked
+		}
 		if len(d.vhosts) == 0 && (kind == genericKind || f.roots[ref.Root]) {
 			continue // a directory that holds no known program, or is found already
 		}
-		if err := f.tellOf(ctx, d, found, ref, f.shared(ref)); err != nil {
+		if err := f.tellOf(ctx, d, found, ref, f.shared(d, ref)); err != nil {
 			return err
 		}
 	}
@@ -134,12 +139,12 @@ func (f *siteFinder) openDocroot(docroot string) (*place, string, error) {
 const unnamed = "unnamed"
 
 // shared says why a site cannot reach above its docroot: other sites are there.
-func (f *siteFinder) shared(ref model.SiteRef) string {
+func (f *siteFinder) shared(d served, ref model.SiteRef) string {
 	if ref.Root == ref.Docroot || strings.HasPrefix(ref.Root, ref.Docroot+"/") {
 		return ""
 	}
 	for docroot := range f.docroots {
-		if docroot != ref.Docroot && strings.HasPrefix(docroot, ref.Root+"/") && !strings.HasPrefix(docroot, ref.Docroot+"/") {
+		if docroot != d.docroot && strings.HasPrefix(docroot, ref.Root+"/") && !strings.HasPrefix(docroot, d.docroot+"/") {
 			return fmt.Sprintf("its settings lie in %s, where %s lies too; give each site a directory of its own, or add it with the root that is right",
 				ref.Root, docroot)
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -68,10 +70,36 @@ func (d *served) add(v webserver.FoundVhost) {
 			d.names = append(d.names, name)
 		}
 	}
+	if v.Docroot == d.docroot {
+		return
+	}
+	if d.above == "" {
+		d.above, d.linked = releases(filepath.Clean(v.Docroot))
+	}
 	if moved := "its docroot " + v.Docroot + " is reached over a symbolic link to " + d.docroot +
-		"; if deployments move that link, add it with the directory that holds the link as root"; v.Docroot != d.docroot && !slices.Contains(d.warnings, moved) {
+		"; if deployments move that link, add it with the directory that holds the link as root"; d.above == "" && !slices.Contains(d.warnings, moved) {
 		d.warnings = append(d.warnings, moved)
 	}
+}
+
+// releases finds the directory that holds a whole application as Capistrano and Deployer lay it out: a link in it, mostly
+// called current, leads to one of the directories in its releases/. Then all of it is the site: what releases share
+// (shared/.env) belongs to it, and a deployment that moves the link does not make another site. Empty if there is none.
+func releases(docroot string) (above, linked string) {
+	for dir := docroot; path.Dir(dir) != dir; dir = path.Dir(dir) {
+		target, err := os.Readlink(dir)
+		if err != nil {
+			continue
+		}
+		above = path.Dir(dir)
+		if !path.IsAbs(target) {
+			target = path.Join(above, target)
+		}
+		if path.Dir(path.Clean(target)) == path.Join(above, "releases") {
+			return above, docroot
+		}
+	}
+	return "", ""
 }
 
 // cause is an error of a file without the path.

@@ -7,13 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/pkg/sitekind"
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
 
@@ -22,9 +22,6 @@ const (
 	keptFile = ".kept-settings"      // the live settings file as it was: the very file, by a hard link
 	keptName = ".kept-settings-name" // a link whose text says where it belongs, seen from the place's root
 )
-
-// maxSettingsLinks bounds how many symbolic links lead to a settings file.
-const maxSettingsLinks = 10
 
 // SwitchSettings keeps the file itself, not a copy: bytes, mode, owner, times and attributes come back with it.
 func (s *settingsService) SwitchSettings(ctx context.Context, req *agentv1.SwitchSettingsRequest) (*agentv1.SwitchSettingsResponse, error) {
@@ -130,25 +127,18 @@ func explainKeep(err error) error {
 
 // behindLinks returns the regular file that a name in the site leads to.
 func behindLinks(root *os.Root, name string) (string, error) {
-	for range maxSettingsLinks {
-		info, err := root.Lstat(name)
-		if err != nil {
-			return "", fileError(err)
-		}
-		if info.Mode().IsRegular() {
-			return name, nil
-		}
-		target, err := root.Readlink(name)
-		if err != nil {
-			return "", errs.New(errs.Precondition, "put a file there", "%s is neither a file nor a link: %w", name, err)
-		}
-		next := path.Join(path.Dir(name), filepath.ToSlash(target))
-		if filepath.IsAbs(target) || !filepath.IsLocal(next) {
-			return "", errs.New(errs.Precondition, "put the file itself into the site", "%s is a link that leads out of the site", name)
-		}
-		name = next
+	at, err := sitekind.Resolve(root, name)
+	if err != nil {
+		return "", settingsError(err)
 	}
-	return "", errs.New(errs.Precondition, "put the file itself into the site", "too many links lead to %s", name)
+	info, err := root.Lstat(at)
+	switch {
+	case err != nil:
+		return "", fileError(err)
+	case !info.Mode().IsRegular():
+		return "", errs.New(errs.Precondition, "put a file there", "%s is no file", name)
+	}
+	return at, nil
 }
 
 // keptSettings says where a kept file belongs; "" if none is kept.

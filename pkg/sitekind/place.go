@@ -40,16 +40,22 @@ func (p Place) InDocroot(name string) string {
 // does not matter.
 func (p Place) Exists(name string) (bool, error) {
 	_, err := p.Root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return false, nil
 	}
-	return err == nil, err
+	if _, why := Resolve(p.Root, path.Dir(name)); why != nil {
+		return false, why // a directory on the way is a link that is not followed
+	}
+	return false, err
 }
 
 // ReadFile reads a settings file of at most MaxSettings bytes. A file that is
 // not there, too large, not regular, or outside Root is a *SettingsError.
 func ReadFile(p Place, name string) ([]byte, error) {
-	name, err := resolve(p.Root, name)
+	name, err := Resolve(p.Root, name)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +79,7 @@ func ReadFile(p Place, name string) ([]byte, error) {
 // new, so that caches notice; its directory's stays what it was. Where the name
 // is a link within Root, the file it leads to is replaced.
 func ReplaceFile(p Place, name string, data []byte) error {
-	name, err := resolve(p.Root, name)
+	name, err := Resolve(p.Root, name)
 	if err != nil {
 		return err
 	}
@@ -102,29 +108,45 @@ func ReplaceFile(p Place, name string, data []byte) error {
 	return syncDirectory(p.Root, path.Dir(name))
 }
 
-// resolve follows links at the end of a name. The directories on the way are
-// kept within the root by os.Root.
-func resolve(root *os.Root, name string) (string, error) {
-	first := name
-	for range maxLinks {
-		info, err := root.Lstat(name)
+// Resolve follows the links on the way to a name, one after the other, and
+// returns the name of what they lead to: where a directory is a link, such as
+// current of Capistrano, ".." in a link below it is relative to where that
+// leads. A link to an absolute path is refused even if that lies within: in the
+// staged tree of a restore it would lead to the live one. Errors are
+// *SettingsError.
+func Resolve(root *os.Root, name string) (string, error) {
+	rest, links := strings.Split(path.Clean(name), "/"), 0
+	at := "."
+	for len(rest) > 0 {
+		next := path.Join(at, rest[0])
+		if !filepath.IsLocal(next) {
+			return "", leadsOut(name)
+		}
+		info, err := root.Lstat(next)
 		if err != nil {
-			return "", lookup(first, err)
+			return "", lookup(name, err)
 		}
 		if info.Mode().Type() != fs.ModeSymlink {
-			return name, nil
+			at, rest = next, rest[1:]
+			continue
 		}
-		target, err := root.Readlink(name)
+		target, err := root.Readlink(next)
 		if err != nil {
-			return "", lookup(first, err)
+			return "", lookup(name, err)
 		}
-		next := path.Join(path.Dir(name), filepath.ToSlash(target))
-		if filepath.IsAbs(target) || !filepath.IsLocal(next) {
-			return "", refused(first, "it is a link that leads out of the site; put the file itself there", nil)
+		if links++; links > maxLinks {
+			return "", refused(name, "too many links lead to it", nil)
 		}
-		name = next
+		if path.IsAbs(target) {
+			return "", refused(name, fmt.Sprintf("%s is a link to an absolute path; make it relative, which is the same in every copy of the site", next), nil)
+		}
+		rest = append(strings.Split(path.Clean(target), "/"), rest[1:]...)
 	}
-	return "", refused(first, "too many links lead to it", nil)
+	return at, nil
+}
+
+func leadsOut(name string) error {
+	return refused(name, "it is a link that leads out of the site; put the file itself there, or give the directory that holds both as the site's root", nil)
 }
 
 // lookup says what it means that a file cannot be looked at. Besides what it

@@ -16,12 +16,16 @@ type FoundVhost struct {
 }
 
 // Vhosts reads all virtual hosts out of the files of the web server's
-// configuration, as they are on disk; the running server may know others.
-// Warnings say what could not be read or understood.
+// configuration, as they are on disk; the running server may know others. The
+// one that is no site's, by which PHP in the web server is asked, is not among
+// them. Warnings say what could not be read or understood.
 func (s *Server) Vhosts() (vhosts []FoundVhost, warnings []string) {
 	result := s.kind.Read(s.configFile())
 	managed := map[string]bool{}
 	for _, v := range result.Vhosts {
+		if slices.Contains(v.Names, phpVhostName) {
+			continue
+		}
 		ours, known := managed[v.File]
 		if !known {
 			ours = s.wrote(v.File)

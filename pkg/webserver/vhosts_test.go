@@ -89,6 +89,21 @@ func TestForeignVhostsAreNotManaged(t *testing.T) {
 	})
 }
 
+// TestTheVhostOfPHPIsNoSite: it is for the agent's own questions.
+func TestTheVhostOfPHPIsNoSite(t *testing.T) {
+	b := reading(t, "apache", nil)
+	text, err := b.renderPHPVhost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(b.dir, phpVhostFile), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if vhosts, warnings := b.Vhosts(); len(vhosts)+len(warnings) > 0 || !strings.Contains(string(text), phpVhostName) {
+		t.Errorf("%v, %q", vhosts, warnings)
+	}
+}
+
 func TestCompareVhost(t *testing.T) {
 	eachKind(t, func(t *testing.T, _ kindRow, b *bench) {
 		compare := func(site Site, reason string, lines ...string) {

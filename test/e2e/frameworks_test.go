@@ -22,6 +22,7 @@ type shape struct {
 	// them, and in the names of files, is the domain.
 	root, docroot, settings string
 	files                   map[string]string
+	links                   map[string]string // targets by name
 }
 
 const showRow = `echo '<h1>', mysqli_connect($h, $u, $p, $n, (int) $o)->query('SELECT body FROM node')->fetch_row()[0], '</h1>';`
@@ -93,6 +94,9 @@ func (s *stage) layExample(sh shape, web *bed.Web, server string) *example {
 		}
 		s.must(os.MkdirAll(filepath.Dir(e.path(name)), 0o755))
 		s.must(os.WriteFile(e.path(name), []byte(text), 0o644))
+	}
+	for name, target := range sh.links {
+		s.must(os.Symlink(target, e.path(name)))
 	}
 	node := bed.Ident(e.database) + ".node"
 	s.must(s.db.CreateDatabase(s.t.Context(), e.database, e.database, e.password()))

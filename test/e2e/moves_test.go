@@ -17,6 +17,22 @@ func wordpressShape() shape {
 	return shape{label: "wordpress", kind: "wordpress", root: ".", docroot: ".", settings: "wp-config.php"}
 }
 
+// releasesShape is Laravel as Capistrano and Deployer lay it out: the docroot lies below a link to one of several releases,
+// and the .env file is one that they share.
+func releasesShape() shape {
+	laravel := shapes()[2]
+	sh := shape{label: "releases", kind: laravel.kind, version: laravel.version, root: ".", docroot: "current/public", settings: "shared/.env",
+		files: map[string]string{"releases/1/public/index.php": "<?php echo 'an old release';"},
+		links: map[string]string{"current": "releases/2", "releases/2/.env": "../../shared/.env"}}
+	for name, text := range laravel.files {
+		if name = "releases/2/" + name; strings.HasSuffix(name, "/.env") {
+			name = sh.settings
+		}
+		sh.files[name] = text
+	}
+	return sh
+}
+
 // TestKindsMove takes every shape on every kind of web server through a clone under another name, of which the first site
 // sees nothing, and then to the other kind of web server and another database server.
 func TestKindsMove(t *testing.T) {
@@ -35,7 +51,7 @@ func TestKindsMove(t *testing.T) {
 		for _, sh := range shapes() {
 			examples = append(examples, from.layExample(sh, from.web, from.server))
 		}
-		examples = append(examples, from.layWordPress())
+		examples = append(examples, from.layExample(releasesShape(), from.web, from.server), from.layWordPress())
 		s.must(from.web.Reload(t.Context()))
 		if r := s.CLI(s.master, "site", "discover", from.server, "--add"); r.Code != 6 || !strings.Contains(r.Stderr, "1 left out") {
 			t.Fatalf("site discover %s: %s", from.server, r)
@@ -101,7 +117,8 @@ func (e *example) cloned() *example {
 	return &twin
 }
 
-// isIts fails the test unless the clone has settings of its own, and names the first site nowhere in them.
+// isIts fails the test unless the clone has settings of its own, and names the first site nowhere in them: but for the bed's
+// WordPress, where the name stands in a comment and in an expression, both of which stay.
 func (e *example) isIts(first *example) {
 	e.t.Helper()
 	text := string(bed.Must(os.ReadFile(e.path(e.settings)))(e.t))
@@ -109,7 +126,7 @@ func (e *example) isIts(first *example) {
 	if database := e.site().Database; database == first.site().Database || !strings.Contains(text, database) {
 		e.t.Errorf("%s uses the database %s", e.name, database)
 	}
-	if strings.Contains(own, first.name) || strings.Contains(string(bed.Must(os.ReadFile(first.path(first.settings)))(e.t)), e.name) {
+	if e.kind != "wordpress" && strings.Contains(own, first.name) || strings.Contains(string(bed.Must(os.ReadFile(first.path(first.settings)))(e.t)), e.name) {
 		e.t.Errorf("%s and %s are in each other's settings", e.name, first.name)
 	}
 }

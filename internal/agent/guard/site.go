@@ -152,6 +152,6 @@ func (l location) refuse(err error) error {
 		return errs.New(errs.NotFound, "look at "+l.path+" on that server", "%s %s: %w", l.what, l.path, err)
 	}
 	return errs.New(errs.Permission,
-		"name the real directory, without links that lead out of "+l.allowed+" (allow.roots in agent.yaml), and see that the agent's user may enter it",
+		"name the real directory, without links that lead out of "+l.allowed+" (allow.roots in agent.yaml) or to absolute paths, and see that the agent's user may enter it",
 		"%s %s: %w", l.what, l.path, err)
 }

@@ -147,12 +147,23 @@ func (f *files) edit(values map[string]string) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	for file, list := range splices {
 		data := apply(file.data, list)
-		if err := readsBack(file, data, values); err != nil {
+		if err := readsBack(file, data, f.within(file, values)); err != nil {
 			return nil, file.problem(sitekind.Unwritable, 0, err.Error())
 		}
 		out[file.name] = data
 	}
 	return out, nil
+}
+
+// within leaves out the values of variables for which a later file counts.
+func (f *files) within(in *file, values map[string]string) map[string]string {
+	own := map[string]string{}
+	for name, text := range values {
+		if at, ok := f.find(name); !ok || at.file == in {
+			own[name] = text
+		}
+	}
+	return own
 }
 
 // splice says how a variable gets its value; a file of nil says that it has it.
