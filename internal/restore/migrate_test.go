@@ -257,6 +257,22 @@ func withoutGraces(text string) string {
 	return strings.Join(slices.DeleteFunc(lines, func(l string) bool { return strings.HasPrefix(l, "grace of ") }), "\n")
 }
 
+// TestAPHPThatRemembersWhereItStays: only there it has seen the old settings, and serves.
+func TestAPHPThatRemembersWhereItStays(t *testing.T) {
+	f := newFixture(t)
+	q := quirks{migrate: true, to: toPartOfDB}
+	run, err := f.restorer(newWorld(sagatest.NewFaults(), q)).newRun(newTask, f.basis(t, q), &notebook{})
+	must(t, err)
+	run.notePHP("web3", "opcache could not be reset", nil)
+	if why := (retireDatabase{run}).stalePHP(); why != "" {
+		t.Errorf("a new web server: %q", why)
+	}
+	run.notePHP("web2", "opcache could not be reset", nil)
+	if why := (retireDatabase{run}).stalePHP(); !strings.Contains(why, "PHP on web2 may still use it") {
+		t.Errorf("one that stays: %q", why)
+	}
+}
+
 func TestWhatIsLeftOutIsSaid(t *testing.T) {
 	f := newFixture(t)
 	for what, c := range map[string]struct {

@@ -41,6 +41,7 @@ func (b *bed) wordpressSite(t *testing.T, dir, database string) Site {
 		"wp-content/uploads/a.txt":      "upload",
 		"wp-content/uploads/evil.php":   "<?php echo 'secret';",
 		"wp-content/uploads/evil.PHP":   "<?php echo 'secret';",
+		"app/uploads/evil.php":          "<?php echo 'secret';", // as in Bedrock
 		"wp-content/plugins/x/tool.php": "<?php echo 'tool ', $_SERVER['PATH_INFO'] ?? '';",
 		".well-known/acme/x":            "challenge",
 	} {
@@ -76,7 +77,7 @@ func TestRealSiteIsServed(t *testing.T) {
 			t.Errorf("another name: %d", r.Status)
 		}
 		for _, path := range []string{"/wp-config.php.bak", "/dump.sql", "/.env", "/.git/config", "/.sitekeep-staging/index.php",
-			"/wp-content/uploads/evil.php", "/wp-content/uploads/evil.PHP", "/wp-content/uploads/evil.php/x", "/wp-content/uploads/a.txt/x.php",
+			"/wp-content/uploads/evil.php", "/app/uploads/evil.php", "/wp-content/uploads/evil.PHP", "/wp-content/uploads/evil.php/x", "/wp-content/uploads/a.txt/x.php",
 			"/nothing.php", "/style.css/x.php", "/.sitekeep-maintenance", "/%2egit/config", "//.git/config"} {
 			r := b.get(t, ProbeRequest{Name: "example.com", Path: path})
 			if r.Status != 404 || strings.Contains(string(r.Body), "secret") {

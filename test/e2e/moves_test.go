@@ -12,11 +12,6 @@ import (
 	"github.com/sitekeep/sitekeep/test/bed"
 )
 
-// wordpressShape is the real WordPress, which the bed lays out.
-func wordpressShape() shape {
-	return shape{label: "wordpress", kind: "wordpress", root: ".", docroot: ".", settings: "wp-config.php"}
-}
-
 // releasesShape is Laravel as Capistrano and Deployer lay it out: the docroot lies below a link to one of several releases,
 // and the .env file is one that they share.
 func releasesShape() shape {
@@ -51,7 +46,7 @@ func TestKindsMove(t *testing.T) {
 		for _, sh := range shapes() {
 			examples = append(examples, from.layExample(sh, from.web, from.server))
 		}
-		examples = append(examples, from.layExample(releasesShape(), from.web, from.server), from.layWordPress())
+		examples = append(examples, from.layExample(releasesShape(), from.web, from.server), from.layWordPress(from.web, from.server))
 		s.must(from.web.Reload(t.Context()))
 		if r := s.CLI(s.master, "site", "discover", from.server, "--add"); r.Code != 6 || !strings.Contains(r.Stderr, "1 left out") {
 			t.Fatalf("site discover %s: %s", from.server, r)
@@ -69,14 +64,6 @@ func TestKindsMove(t *testing.T) {
 type place struct {
 	*stage
 	server, dbServer string
-}
-
-func (p place) layWordPress() *example {
-	w := p.WordPress(p.web, p.db, "wordpress."+p.server+".example")
-	at := *p.stage
-	at.site = w
-	at.plantGate()
-	return &example{shape: wordpressShape(), stage: p.stage, web: p.web, server: p.server, name: w.Name, database: w.Database, dir: w.Root, vhost: w.Vhost()}
 }
 
 // manage lets Sitekeep write the virtual host in place of the operator's.
@@ -100,6 +87,9 @@ func (e *example) cloned() *example {
 	files, tables := e.whole()
 	twin := *e
 	twin.name = "twin-of-" + e.name
+	if e.kind != "generic" { // of which nobody knows where it keeps addresses
+		twin.says = twin.name
+	}
 	args := []string{"clone", e.name, twin.name, "--yes"}
 	if e.root == "." {
 		twin.dir = filepath.Join(e.web.Root, twin.name)
