@@ -47,6 +47,10 @@ INTEGRATION = ./test/e2e $(filter-out ./test/e2e,$(sort $(patsubst %/,%,$(dir $(
 # Their other tests have run without the tag.
 WITH_TAG    = $(shell grep -hoE '^func Test[A-Za-z0-9_]+' $(TAGGED) | cut -c6- | sort -u | paste -sd'|')
 
+.PHONY: test-mysql
+test-mysql: ## dumps and imports at a MySQL server, fetched from Debian's unstable suite, and so not part of test
+	$(GO) test -tags 'integration mysql' -run '^TestMySQL' ./pkg/dbdump
+
 # How long each fuzzer runs, as go test's -fuzztime, and below which directory.
 FUZZTIME ?= 5s
 FUZZ     ?= pkg/archive

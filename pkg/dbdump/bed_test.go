@@ -96,11 +96,16 @@ func (m *mariadb) start(flags ...string) error {
 		"--bind-address=" + m.host, "--port=" + strconv.Itoa(m.port), "--innodb-log-file-size=64M",
 		"--skip-name-resolve", "--log-error=" + m.dir + "/err.log", "--event-scheduler=OFF",
 	}
-	m.cmd = unprivileged("mariadbd", append(args, flags...)...)
+	return m.launch(unprivileged("mariadbd", append(args, flags...)...))
+}
+
+// launch starts the server's program and waits until it answers.
+func (m *mariadb) launch(cmd *exec.Cmd) error {
+	m.cmd = cmd
 	if err := m.cmd.Start(); err != nil {
 		return err
 	}
-	for range 200 {
+	for range 1200 {
 		if Ping(context.Background(), m.server(), "") == nil {
 			return nil
 		}
@@ -108,7 +113,7 @@ func (m *mariadb) start(flags ...string) error {
 	}
 	m.stop()
 	log, _ := os.ReadFile(m.dir + "/err.log")
-	return fmt.Errorf("mariadbd does not come up: %s", log)
+	return fmt.Errorf("%s does not come up: %s", cmd.Path, log)
 }
 
 // stop kills the server and removes its directory.
