@@ -190,6 +190,9 @@ func (x *exchange) run() error {
 	if err := x.exec("SET lock_wait_timeout = %d, foreign_key_checks = 0", lockWait); err != nil {
 		return err
 	}
+	if err := x.rehearseViews(); err != nil {
+		return err
+	}
 	moves, err := x.moves()
 	if err != nil {
 		return err

@@ -172,6 +172,38 @@ func TestExchangeViewThatCannotBeMade(t *testing.T) {
 	b.m.exec(t, "CREATE USER '"+b.User+"'@'10.0.0.1'")
 }
 
+// TestExchangeViewThatNeedsMore: what a view needs and will not have is found before anything is changed, and what stays
+// live counts: a table, a view, an invisible column.
+func TestExchangeViewThatNeedsMore(t *testing.T) {
+	b := newViewBed(t, "needs", EngineNative)
+	b.m.exec(t, "CREATE TABLE live_needs.stays (id INT, hidden INT INVISIBLE DEFAULT 1)", "CREATE VIEW live_needs.Stays2 AS SELECT id AS i FROM live_needs.stays")
+	before, scratch := b.whole(), b.views(b.Scratch)
+	good := b.Tables[2].NewView
+	for body, missing := range map[string]string{
+		"`ünder` AS SELECT `gone` FROM `po``sts`":                                            "gone",
+		"`ünder` AS SELECT `n`, `w` FROM `po``sts` JOIN `stays`":                             "'w'",
+		"`ünder` AS SELECT `n` FROM `nowhere`":                                               "nowhere",
+		"`ünder` AS SELECT p.`n`, i, hidden FROM `po``sts` p JOIN `stays` s JOIN `Stays2` z": "",
+	} {
+		needs := *good
+		needs.Body = []byte(body)
+		b.Tables[2].NewView = &needs
+		err := b.exchange(false)
+		if missing == "" {
+			must(t, err)
+			must(t, b.exchange(true))
+		} else if KindOf(err) != KindInvalid || HintOf(err) != hintViewNeeds || !strings.Contains(err.Error(), missing) || !strings.Contains(err.Error(), "ünder") {
+			t.Errorf("%s: %v", body, err)
+		}
+		if now := b.whole(); now != before {
+			t.Errorf("%s: it is\n%s\nin place of\n%s", body, now, before)
+		}
+		if now := b.views(b.Scratch); now != scratch {
+			t.Errorf("%s: in the scratch database there is %s", body, now)
+		}
+	}
+}
+
 // TestInspectBrokenViews: one whose table is gone could not be made again.
 func TestInspectBrokenViews(t *testing.T) {
 	m := bed(t)
