@@ -37,7 +37,8 @@ func (r *Restorer) choose(ctx context.Context, b *Basis, q Request, t *backup.Ta
 	return err
 }
 
-// CheckSelection refuses names and globs that match nothing in a backup: errs.NotFound. None at all is no selection.
+// CheckSelection refuses names and globs that match nothing in a backup, errs.NotFound, and what it holds no rows of,
+// errs.Precondition. None at all is no selection.
 func (r *Restorer) CheckSelection(ctx context.Context, b *model.Backup, paths [][]byte, tables []string) error {
 	if len(paths)+len(tables) == 0 {
 		return nil
@@ -53,9 +54,30 @@ func (r *Restorer) CheckSelection(ctx context.Context, b *model.Backup, paths []
 		}
 	}
 	if len(tables) > 0 {
-		_, err = t.SelectTables(ctx, b.ID, tables)
+		found, err := t.SelectTables(ctx, b.ID, tables)
+		if err != nil {
+			return err
+		}
+		return checkRows(b.ID, b.Site, found, rowless(t.Facts().Tables), tables)
 	}
-	return err
+	return nil
+}
+
+// checkRows refuses a table that is named and whose rows the backup has left out: an empty one must not come in place of a
+// full one. Those that only a glob matches are left out, unless nothing is left.
+func checkRows(id, site string, found []archive.Table, bare map[string]bool, asked []string) error {
+	rows := false
+	for _, table := range found {
+		if bare[table.Name] && slices.Contains(asked, table.Name) {
+			return errs.New(errs.Precondition, "leave it out, or empty the live table by hand; to have its rows in later backups: sitekeep site set "+site+" --no-structure-only",
+				"backup %s holds no rows of %s: they were left out on purpose, and an empty table would come in its place", id, table.Name)
+		}
+		rows = rows || !bare[table.Name]
+	}
+	if !rows {
+		return errs.New(errs.Precondition, "restore the whole database with --db-only", "of all that %s match, backup %s holds no rows", strings.Join(asked, ", "), id)
+	}
+	return nil
 }
 
 func textPaths(raw [][]byte) []string {
@@ -66,8 +88,7 @@ func textPaths(raw [][]byte) []string {
 	return out
 }
 
-// chooseTables leaves out tables that a glob matches and whose rows the backup has left out: an empty one must not come in
-// place of a full one. One that is named is an error.
+// chooseTables leaves out tables that a glob matches and whose rows the backup has left out; see checkRows.
 func (b *Basis) chooseTables(ctx context.Context, q Request, t *backup.Tarball) error {
 	switch {
 	case b.Site.DBServer == "":
@@ -80,11 +101,11 @@ func (b *Basis) chooseTables(ctx context.Context, q Request, t *backup.Tarball) 
 		return err
 	}
 	bare := rowless(t.Facts().Tables)
+	if err := checkRows(b.Backup, b.Site.Name, tables, bare, q.Tables); err != nil {
+		return err
+	}
 	for _, table := range tables {
 		switch {
-		case bare[table.Name] && slices.Contains(q.Tables, table.Name):
-			return errs.New(errs.Precondition, "leave it out, or empty the live table by hand; to have its rows in later backups: sitekeep site set "+b.Site.Name+" --no-structure-only",
-				"backup %s holds no rows of %s: they were left out on purpose, and an empty table would come in its place", b.Backup, table.Name)
 		case bare[table.Name]:
 			b.Bare = append(b.Bare, table.Name)
 			continue
@@ -94,9 +115,6 @@ func (b *Basis) chooseTables(ctx context.Context, q Request, t *backup.Tarball) 
 			b.Tables = append(b.Tables, table.Name)
 		}
 		b.DumpBytes += uint64(table.Bytes)
-	}
-	if !b.WithTables() {
-		return errs.New(errs.Precondition, "restore the whole database with --db-only", "of all that %s match, backup %s holds no rows", strings.Join(q.Tables, ", "), b.Backup)
 	}
 	return nil
 }

@@ -104,5 +104,9 @@ func TestTablesWithoutRowsStay(t *testing.T) {
 		if _, err := r.Plan(t.Context(), newTask, q.request(f.backup.ID, 0)); !errs.Is(err, errs.Precondition) || errs.HintOf(err) == "" {
 			t.Errorf("%s: %v", name, err)
 		}
+		if err := r.CheckSelection(t.Context(), &f.backup, nil, []string{name}); !errs.Is(err, errs.Precondition) || errs.HintOf(err) == "" {
+			t.Errorf("%s, before there is a task: %v", name, err)
+		}
 	}
+	must(t, r.CheckSelection(t.Context(), &f.backup, nil, []string{"post*"}))
 }

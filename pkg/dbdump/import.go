@@ -130,6 +130,10 @@ type importer struct {
 	packet int // the longest statement that the server takes, in bytes
 	degree int
 
+	// Rows go in under its read lock; those of a transaction that was broken off
+	// run again under its write lock. See session.endure.
+	lane sync.RWMutex
+
 	mu     sync.Mutex // guards warn and warned
 	warn   warnings
 	warned map[string]bool

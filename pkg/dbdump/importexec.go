@@ -61,7 +61,7 @@ func (im *importer) dispatchRows(ctx context.Context, o order) error {
 	case p.fan && im.degree > 1:
 		return im.fanOut(ctx, o, p)
 	}
-	return im.main.rows(ctx, o, p)
+	return im.main.endure(ctx, im.main.rows(ctx, o, p))
 }
 
 // note remembers what later statements depend on.
@@ -182,7 +182,7 @@ func (im *importer) settleRows(ctx context.Context) error {
 			return err
 		}
 	}
-	return im.main.commit(ctx, im.current())
+	return im.main.endure(ctx, im.main.commit(ctx, im.current()))
 }
 
 // current is the section that is being executed.
@@ -234,8 +234,11 @@ const hintDeadlock = "try again; if it fails again, the dump most likely has a v
 // statementFailed names section and statement.
 func (im *importer) statementFailed(o order, err error) error {
 	f := classify(err)
-	if isDeadlock(err) {
+	switch {
+	case isDeadlock(err):
 		f = fault{KindStatement, hintDeadlock}
+	case isBrokenOff(err):
+		f = fault{KindStatement, hintLocked}
 	}
 	switch f.kind {
 	case KindOther, KindBroken, KindExists, KindUnknownDatabase:

@@ -2,11 +2,8 @@ package dbdump
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/go-sql-driver/mysql"
 )
 
 // job is what a worker does: the rows of an INSERT, or the keys of a table.
@@ -76,14 +73,14 @@ func (p *pool) work(ctx context.Context, s *session) {
 	j, more := <-p.jobs
 	for more {
 		if p.err() == nil {
-			p.note(j.order.number, p.do(ctx, s, j))
+			p.noteOf(ctx, s, j.order.number, p.do(ctx, s, j))
 		}
 		var next job
 		select {
 		case next, more = <-p.jobs:
 			p.done(j)
 		default:
-			p.note(j.order.number, s.commit(ctx, j.order.section))
+			p.noteOf(ctx, s, j.order.number, s.endure(ctx, s.commit(ctx, j.order.section)))
 			p.done(j)
 			next, more = <-p.jobs
 		}
@@ -106,34 +103,33 @@ func (p *pool) do(ctx context.Context, s *session, j job) error {
 	if j.keys {
 		return s.addKeys(ctx, j.plan)
 	}
-	return s.rows(ctx, j.order, j.plan)
+	return s.together(ctx, j.order.section, func() error { return s.rows(ctx, j.order, j.plan) })
+}
+
+// noteOf notes the failure of a session, whose locks nobody is to wait for.
+func (p *pool) noteOf(ctx context.Context, s *session, number int64, err error) {
+	if err == nil {
+		return
+	}
+	p.note(number, err)
+	_ = s.rollback(ctx) // a connection that is gone has none
 }
 
 // errDeadlock is ER_LOCK_DEADLOCK.
 const errDeadlock = 1213
 
-// isDeadlock reports whether the server broke one off of two transactions that
-// waited for each other. Nobody else is in the database: it was two of ours,
-// with rows that cannot stand beside each other.
-func isDeadlock(err error) bool {
-	var me *mysql.MySQLError
-	return errors.As(err, &me) && me.Number == errDeadlock
-}
-
-// note keeps the failure of the earliest statement. A deadlock is only what
-// another statement's failure has led to, and gives way to any other.
+// note keeps the failure of the earliest statement. A deadlock, or a wait for a
+// lock, may be only what another statement's failure has led to, and gives way to
+// any other.
 func (p *pool) note(number int64, err error) {
-	if err == nil {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.stopped {
 		return
 	}
 	earlier := number < p.number
-	if p.failed != nil && isDeadlock(err) != isDeadlock(p.failed) {
-		earlier = isDeadlock(p.failed)
+	if p.failed != nil && isBrokenOff(err) != isBrokenOff(p.failed) {
+		earlier = isBrokenOff(p.failed)
 	}
 	if p.failed == nil || earlier {
 		p.failed, p.number = err, number

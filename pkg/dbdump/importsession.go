@@ -13,17 +13,18 @@ import (
 type session struct {
 	im       *importer
 	conn     *sql.Conn
-	id       int64 // of the connection
-	settings int   // how many of the dump's settings it has
-	dirty    int64 // bytes of statements that are not committed
+	id       int64      // of the connection
+	settings int        // how many of the dump's settings it has
+	dirty    int64      // bytes of statements that are not committed
+	held     []heldRows // of them, what can run again
 	plan     *tablePlan
 	prepared map[int]driver.Stmt // of plan, by rows
 	args     []driver.NamedValue
 }
 
-// commitEvery bounds a transaction, in bytes of its statements. One commit for
-// a table costs the least; much more than this makes InnoDB's undo log long.
-const commitEvery = 32 << 20
+// commitEvery bounds a transaction, in bytes of its statements, which are held
+// until it is committed: they run again if the server breaks it off.
+const commitEvery = 8 << 20
 
 // sessionSettings are for speed and for long waits; the dump's own come later.
 // Timeouts are the longest that every server takes.
@@ -86,16 +87,17 @@ func (s *session) commit(ctx context.Context, of Section) error {
 	if s.dirty == 0 {
 		return nil
 	}
-	s.dirty = 0
 	if _, err := s.conn.ExecContext(ctx, "COMMIT"); err != nil {
 		return s.im.statementFailed(order{section: of, sql: "COMMIT"}, err)
 	}
+	s.dirty, s.held = 0, nil
 	return nil
 }
 
 // rows puts the rows of an INSERT into their table as its plan says, and
 // commits from time to time.
 func (s *session) rows(ctx context.Context, o order, p *tablePlan) error {
+	s.held = append(s.held, heldRows{o, p})
 	if err := s.insert(ctx, o, p); err != nil {
 		return err
 	}
@@ -120,7 +122,7 @@ func (s *session) insert(ctx context.Context, o order, p *tablePlan) error {
 		s.dirty += int64(o.bytes)
 		return nil
 	}
-	if err != nil && (ctx.Err() != nil || classify(err).kind == KindUnreachable) {
+	if err != nil && (ctx.Err() != nil || isBrokenOff(err) || classify(err).kind == KindUnreachable) {
 		return s.im.statementFailed(o, err)
 	}
 	p.asIs.Store(true)
