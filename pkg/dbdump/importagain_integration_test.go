@@ -102,11 +102,11 @@ func (c *contended) exec(ctx context.Context, q string) error {
 }
 
 func eventually(f func() (bool, error)) error {
-	for range 3000 {
+	for range 400 {
 		if ok, err := f(); ok || err != nil {
 			return err
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(150 * time.Millisecond)
 	}
 	return errors.New("it did not come to that within a minute")
 }
@@ -175,7 +175,7 @@ func TestRowsOfABrokenOffTransaction(t *testing.T) {
 	}
 	t.Run("lock wait", func(t *testing.T) {
 		c := newContended(t, m)
-		m.exec(t, "SET GLOBAL innodb_lock_wait_timeout=1")
+		m.exec(t, "SET GLOBAL innodb_lock_wait_timeout=2")
 		defer m.exec(t, "SET GLOBAL innodb_lock_wait_timeout=50")
 		whole(t, c.importContended(t, in, 2, func(ctx context.Context) error {
 			first, err := c.waiting(ctx, c.own)
