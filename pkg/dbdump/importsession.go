@@ -24,7 +24,7 @@ type session struct {
 
 // commitEvery bounds a transaction, in bytes of its statements, which are held
 // until it is committed: they run again if the server breaks it off.
-const commitEvery = 8 << 20
+const commitEvery = 4 << 20
 
 // sessionSettings are for speed and for long waits; the dump's own come later.
 // Timeouts are the longest that every server takes.

@@ -188,8 +188,9 @@ func TestParallelImportFailures(t *testing.T) {
 		{"duplicate of the primary key", bulk(late + "," + row(7, 999999, "x") + ";"), KindStatement, []string{"1062", "data of `t`", "statement 14", "INSERT INTO"}},
 		{"duplicate of a unique key", bulk(late + "," + row(999999, 7, "x") + ";"), KindStatement, []string{"1062", "data of `t`"}},
 		{"duplicate within", bulk(late + "," + row(100001, 999999, "x") + ";"), KindStatement, []string{"1062"}},
-		// The rows of two connections meet, and the server may break off either: statement 14 or 15.
-		{"two of them", bulk(late + "," + row(7, 999999, "x") + ";\n" + late + ";"), KindStatement, []string{"data of `t`", "statement 1"}},
+		// The rows of two connections meet, and the server may break off either. What it broke off runs again, and finds the
+		// other's rows: any of the statements may be the one that is named.
+		{"two of them", bulk(late + "," + row(7, 999999, "x") + ";\n" + late + ";"), KindStatement, []string{"1062", "data of `t`", "Duplicate entry"}},
 		{"too few values", bulk(late + ",(999999);"), KindStatement, []string{"1136"}},
 		{"at the very end", bulk("CREATE TABLE `t` (a int);"), KindStatement, []string{"1050", "statement 14"}},
 		{"a key that cannot be", bulk("CREATE UNIQUE INDEX i ON `nonesuch` (a);"), KindStatement, []string{"1146"}},
