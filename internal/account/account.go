@@ -34,14 +34,14 @@ type Book struct {
 	now     func() time.Time
 	limiter limiter
 	hashing chan struct{}
-	decoy   string // a hash of nobody's password: a name that is not known takes as long as one that is
+	decoy   string // see decoy: a name that is not known takes as long as one that is
 }
 
 // New returns a book over the catalogue's records.
 func New(records *catalogue.Catalogue, now func() time.Time) *Book {
 	return &Book{
 		records: records, now: now, limiter: limiter{counts: map[string]count{}}, hashing: make(chan struct{}, hashingMost),
-		decoy: Hash(rand.Text()),
+		decoy: decoy(),
 	}
 }
 

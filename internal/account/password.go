@@ -42,10 +42,22 @@ func CheckPassword(password string) error {
 
 // Hash returns the password's Argon2id hash with a salt of its own, in the PHC string format.
 func Hash(password string) string {
-	salt := make([]byte, saltSize)
-	_, _ = rand.Read(salt) // never fails: crypto/rand ends the program if it cannot
-	sum := argon2.IDKey([]byte(password), salt, passes, memoryKiB, lanes, hashSize)
+	salt := random(saltSize)
+	return phc(salt, argon2.IDKey([]byte(password), salt, passes, memoryKiB, lanes, hashSize))
+}
+
+// decoy returns what looks like a hash and is one of no password that anybody knows. It costs nothing to make, and to
+// compare a password with it as much as with a true one.
+func decoy() string { return phc(random(saltSize), random(hashSize)) }
+
+func phc(salt, sum []byte) string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, memoryKiB, passes, lanes, b64(salt), b64(sum))
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the program if it cannot
+	return b
 }
 
 func b64(b []byte) string { return base64.RawStdEncoding.EncodeToString(b) }
