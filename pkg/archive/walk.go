@@ -21,8 +21,8 @@ type walkLimits struct {
 	links int
 }
 
-// usualLimits take up to 5 MB for the names of a directory and 20 MB for links.
-func usualLimits() walkLimits { return walkLimits{names: 1 << 16, links: 1 << 17} }
+// usualLimits take 2 MB for the usual names of a directory and 20 MB for links.
+func usualLimits() walkLimits { return walkLimits{names: 1 << 15, links: 1 << 17} }
 
 // walker visits a site in the order of ComparePaths. Besides the descriptors and
 // the names of the directories on the way it keeps only the files whose further
