@@ -17,6 +17,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/agent/config"
 	"github.com/sitekeep/sitekeep/internal/agent/link"
 	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/pace"
 	"github.com/sitekeep/sitekeep/internal/pki"
 )
 
@@ -69,6 +70,7 @@ func serve(ctx context.Context, o serveOptions, io stdio) error {
 		return err
 	}
 	defer release()
+	pace.Daemon()
 	s.ready = sync.OnceFunc(func() { _, _ = fmt.Fprintln(io.out, "ready") })
 	return s.run(ctx)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/master"
+	"github.com/sitekeep/sitekeep/internal/pace"
 )
 
 func newServeCmd(a *app) *cobra.Command {
@@ -48,6 +49,7 @@ func (a *app) serverLog(level string, json bool) (hclog.Logger, error) {
 func (a *app) serve(cmd *cobra.Command, log hclog.Logger) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	pace.Daemon()
 	m, err := master.Open(ctx, master.Options{
 		DataDir: a.dataDir, Version: buildVersion(), Log: log, Now: a.now,
 		Ready: func() {
