@@ -18,7 +18,7 @@ type nameRun struct {
 	last []byte   // the greatest name that was given
 	more bool     // there are names behind those held
 	text []byte   // of the names held, one after the other
-	free []byte   // what text was before names were dropped
+	free []byte   // what text was before names were dropped; of use during next only
 	name []nameAt // held
 }
 
@@ -46,6 +46,7 @@ func (r *nameRun) next() (int, error) {
 		return 0, err
 	}
 	r.shrink()
+	r.free = nil // the run may be held for long
 	return len(r.name), nil
 }
 
