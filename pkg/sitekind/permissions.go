@@ -79,7 +79,7 @@ type Drift struct {
 //     Modes wants; the first one that is about them counts, and nothing else.
 func CheckPermissions(ctx context.Context, p Place, rules Rules, web WebAccess, report func(Drift) error) error {
 	w := &walker{place: p, rules: rules, web: web, report: report}
-	return w.directory(ctx, p.InSite("."))
+	return w.directory(ctx, p.Root, p.InSite("."), p.InSite("."))
 }
 
 type walker struct {
@@ -92,23 +92,29 @@ type walker struct {
 // batch is how many names of a directory are held at a time.
 const batch = 256
 
-// directory looks at a directory and everything in it.
-func (w *walker) directory(ctx context.Context, name string) error {
-	if err := w.look(name); err != nil {
+// directory looks at a directory, which is called base in an open one, and at everything in it. Each name is looked up
+// in its own directory: by its path, each component would be opened anew for every file.
+func (w *walker) directory(ctx context.Context, in *os.Root, base, name string) error {
+	if err := w.look(in, base, name); err != nil {
 		return err
 	}
-	d, err := w.place.Root.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	dir, err := in.OpenRoot(base)
 	if err != nil {
 		return fmt.Errorf("permissions of %s: %w", name, err)
 	}
-	defer d.Close()
+	defer dir.Close()
+	list, err := dir.Open(".")
+	if err != nil {
+		return fmt.Errorf("permissions of %s: %w", name, err)
+	}
+	defer list.Close()
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		entries, err := d.ReadDir(batch)
+		entries, err := list.ReadDir(batch)
 		for _, e := range entries {
-			if err := w.entry(ctx, path.Join(name, e.Name()), e.Type()); err != nil {
+			if err := w.entry(ctx, dir, e, path.Join(name, e.Name())); err != nil {
 				return err
 			}
 		}
@@ -122,13 +128,13 @@ func (w *walker) directory(ctx context.Context, name string) error {
 }
 
 // entry looks at what is in a directory. What vanishes meanwhile is no error.
-func (w *walker) entry(ctx context.Context, name string, typ fs.FileMode) error {
+func (w *walker) entry(ctx context.Context, dir *os.Root, e fs.DirEntry, name string) error {
 	var err error
 	switch {
-	case typ.IsRegular():
-		err = w.look(name)
-	case typ.IsDir() && !slices.Contains(w.rules.Skip, name):
-		err = w.directory(ctx, name)
+	case e.Type().IsRegular():
+		err = w.look(dir, e.Name(), name)
+	case e.IsDir() && !slices.Contains(w.rules.Skip, name):
+		err = w.directory(ctx, dir, e.Name(), name)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -136,8 +142,8 @@ func (w *walker) entry(ctx context.Context, name string, typ fs.FileMode) error 
 	return err
 }
 
-func (w *walker) look(name string) error {
-	info, err := w.place.Root.Lstat(name)
+func (w *walker) look(in *os.Root, base, name string) error {
+	info, err := in.Lstat(base)
 	if err != nil {
 		return fmt.Errorf("permissions of %s: %w", name, err)
 	}
