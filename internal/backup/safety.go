@@ -79,6 +79,15 @@ func (l *Library) SafetyOf(ctx context.Context, site, task string) (*model.Backu
 	return nil, nil
 }
 
+// Newest finds a site's newest backup; nil if there is none.
+func (l *Library) Newest(ctx context.Context, site string) (*model.Backup, error) {
+	list, _, err := l.Backups(ctx, catalogue.BackupFilter{Site: site, Limit: 1})
+	if err != nil || len(list) == 0 {
+		return nil, err
+	}
+	return &list[0], nil
+}
+
 // UnpinSafety ends the pin of the backup that Safety made for a task on a site,
 // and those of earlier tasks on it that have failed: the site has left behind
 // what they were kept for. What somebody has pinned stays so. It may be repeated.

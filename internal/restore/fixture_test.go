@@ -27,6 +27,8 @@ import (
 type fixture struct {
 	shelf  *store.Local
 	backup model.Backup
+	newer  func() (*model.Backup, error) // nil: there is none
+	again  func() model.Backup           // backs the same site up once more
 }
 
 func must(t testing.TB, err error) {
@@ -79,9 +81,12 @@ func newFixtureOf(t testing.TB, tables []backuptest.Table, change ...func(*model
 	for _, f := range change {
 		f(&site)
 	}
-	_, err = maker.Make(t.Context(), backup.Request{Site: site, Task: "T0", Format: store.TarZst}, &notebook{})
-	must(t, err)
-	return &fixture{shelf: shelf, backup: l.b}
+	again := func() model.Backup {
+		_, err = maker.Make(t.Context(), backup.Request{Site: site, Task: "T0", Format: store.TarZst}, &notebook{})
+		must(t, err)
+		return l.b
+	}
+	return &fixture{shelf: shelf, backup: again(), again: again}
 }
 
 // library is what a restore reads and makes, in a world.
@@ -99,6 +104,14 @@ func (l library) Backup(_ context.Context, id string) (model.Backup, error) {
 
 func (l library) Open(ctx context.Context, b *model.Backup) (*backup.Tarball, error) {
 	return backup.OpenTarball(ctx, l.shelf, b)
+}
+
+// Newest gives the one that newer has made, if there is one, else the one that is restored.
+func (l library) Newest(context.Context, string) (*model.Backup, error) {
+	if l.newer != nil {
+		return l.newer()
+	}
+	return &l.backup, nil
 }
 
 func (l library) Safety(ctx context.Context, _ *model.Site, task, _ string, _ Log) (*model.Backup, error) {

@@ -118,6 +118,8 @@ type Sites interface {
 type Backups interface {
 	Backup(ctx context.Context, id string) (model.Backup, error)
 	Open(ctx context.Context, b *model.Backup) (*backup.Tarball, error)
+	// Newest finds the site's newest backup, whatever it was made for; nil if there is none.
+	Newest(ctx context.Context, site string) (*model.Backup, error)
 	// Safety backs up the site as it is, whatever its state, and pins the backup. Calls with the same task give one backup.
 	Safety(ctx context.Context, site *model.Site, task, description string, log Log) (*model.Backup, error)
 	// Final is Safety for a site that goes on with it elsewhere: what cannot be backed up fails it.

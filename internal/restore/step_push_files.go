@@ -5,12 +5,14 @@ import (
 	"iter"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
 	"github.com/sitekeep/sitekeep/pkg/archive"
+	archivev1 "github.com/sitekeep/sitekeep/proto/sitekeep/archive/v1"
 )
 
 // pushFiles makes the staged tree on every web server, beside the live one.
@@ -40,30 +42,40 @@ func (s pushFiles) Prepare(ctx context.Context) (saga.Memo, error) {
 
 func (s pushFiles) Do(ctx context.Context, _ saga.Memo) error {
 	return s.withTarball(ctx, func(t *backup.Tarball) error {
+		index, closeIndex := s.index(ctx, t)
+		defer closeIndex()
 		return s.eachServer(func(server string) error {
-			return s.persist(ctx, pushing, server, func(ctx context.Context) (int64, error) { return s.stage(ctx, server, t) })
+			return s.persist(ctx, pushing, server, func(ctx context.Context) (int64, error) { return s.stage(ctx, server, t, index) })
 		})
 	})
 }
 
 // stage takes what is the same from the live tree, and from what came before a connection broke. The fewer frames are left to
 // be sent, the further it has got.
-func (s pushFiles) stage(ctx context.Context, server string, t *backup.Tarball) (reached int64, err error) {
+func (s pushFiles) stage(ctx context.Context, server string, t *backup.Tarball, index treeIndex) (reached int64, err error) {
+	begun := s.now()
 	web, err := s.agents.Web(ctx, server)
 	if err != nil {
 		return math.MinInt64, err
 	}
-	from := metered{Tarball: t, meter: s.meter, left: new(atomic.Int64)}
+	from := metered{Tarball: t, index: index, meter: s.meter, left: new(atomic.Int64)}
 	from.left.Store(math.MaxInt64)
 	staged, err := s.write(ctx, web, from)
 	for _, w := range staged.Warnings {
 		s.log.Warn("%s: %s", server, w)
 	}
-	if err == nil && staged.TakenFiles > 0 {
-		s.log.Log(model.LevelInfo, "%s: %d files (%s) are the same in the live site, or were there already, and were not sent",
-			server, staged.TakenFiles, size(int64(staged.TakenBytes)))
+	if err == nil {
+		s.tell(server, t.Manifest().GetTotals(), &staged, s.now().Sub(begun))
 	}
 	return -from.left.Load(), err
+}
+
+// tell logs where the staged files came from. Those that an attempt before has sent count as taken.
+func (s pushFiles) tell(server string, all *archivev1.Totals, staged *model.StagedTree, took time.Duration) {
+	sent, sentBytes := all.GetFiles()-min(staged.TakenFiles, all.GetFiles()), all.GetBytes()-min(staged.TakenBytes, all.GetBytes())
+	s.log.Log(model.LevelInfo, "%s: staged %d files (%s) in %s: %d (%s) taken over from the live site, %d (%s) sent", server,
+		all.GetFiles(), size(int64(all.GetBytes())), took.Round(time.Millisecond),
+		staged.TakenFiles, size(int64(staged.TakenBytes)), sent, size(int64(sentBytes)))
 }
 
 // write takes over what is the same, except in a drill: what that shows to be in the backup must come from there.
@@ -78,13 +90,17 @@ func (s pushFiles) write(ctx context.Context, web Web, from metered) (model.Stag
 // metered counts what of a tarball was looked at, and on top of that what is sent.
 type metered struct {
 	*backup.Tarball
+	index treeIndex
 	meter *meter
 	left  *atomic.Int64 // frames that the agent has asked for
 }
 
+// WalkStarted is when the index was true of the live tree.
+func (t metered) WalkStarted() time.Time { return t.index.WalkStarted() }
+
 // BaseFrames counts each frame that the agent looks for in the live tree.
 func (t metered) BaseFrames(base uint32) iter.Seq2[archive.BaseFrame, error] {
-	return counted(t.meter, t.Tarball.BaseFrames(base), func(f *archive.BaseFrame) { t.meter.add(f.PlainLength) })
+	return counted(t.meter, t.index.BaseFrames(base), func(f *archive.BaseFrame) { t.meter.add(f.PlainLength) })
 }
 
 // ReadRuns counts each frame that the agent did not find there.

@@ -361,7 +361,6 @@ func (d *Delta) account(u *unit, took Totals, missing int64, need func(first, co
 // sameChange reports whether a file is so surely what the index says of it that
 // it need not be read: nobody has touched it since it was backed up.
 func (d *Delta) sameChange(e *Entry, st *unix.Stat_t) bool {
-	return !e.ChangeTime.IsZero() && e.ChangeTime.Before(d.opts.WalkStarted.Add(-racyWindow)) &&
-		st.Ino == e.Inode && st.Size == e.Size &&
+	return e.settledBefore(d.opts.WalkStarted) && st.Ino == e.Inode && st.Size == e.Size &&
 		time.Unix(st.Mtim.Unix()).Equal(e.ModTime) && time.Unix(st.Ctim.Unix()).Equal(e.ChangeTime)
 }

@@ -210,10 +210,7 @@ func (p *planner) remember(u *unit) {
 
 // unchanged reports whether a node is so surely what it was that it need not be read.
 func (p *planner) unchanged(e, was *Entry) bool {
-	if was.ChangeTime.IsZero() || !was.ChangeTime.Before(p.started().Add(-racyWindow)) {
-		return false
-	}
-	return sameState(e, was)
+	return was.settledBefore(p.started()) && sameState(e, was)
 }
 
 // partial reports whether the base's unit came before this tarball's stream broke.
