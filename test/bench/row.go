@@ -13,6 +13,7 @@ const (
 	cpu       = "CPU s"      // of the programs, user and system; the database server left out
 	peak      = "peak MiB"   // largest resident set of one process
 	archiveMB = "archive MB" // of what the run left behind
+	onDisk    = "on disk s"  // from the same beginning until nothing is left to be written
 )
 
 // sample is what one run came to, by the names of its figures.
@@ -121,6 +122,8 @@ func (s *side) run(ctx context.Context) (sample, error) {
 	if err := m.finish(); err != nil {
 		return nil, err
 	}
+	syscall.Sync()
+	m.note(onDisk, time.Since(began).Seconds())
 	if s.check != nil {
 		if err := s.check(ctx, m); err != nil {
 			return nil, fmt.Errorf("check: %w", err)

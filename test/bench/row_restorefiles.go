@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,20 +10,35 @@ import (
 	"github.com/sitekeep/sitekeep/test/bed"
 )
 
-const aegirPush = "Aegir: untar and push"
+const (
+	aegirPush = "Aegir: untar and push"
+	// oursPart restores the files of a site that has a database. Its safety backup has the dump of it, too.
+	oursPart = "sitekeep, --files-only"
+)
 
+// rowRestoreFiles restores a site without a database, as the peers have none to
+// save either. Ours alone returns only when what it wrote is on the disk: how long
+// each side takes until then stands beside.
 func rowRestoreFiles(ctx context.Context, w *world) (*row, error) {
-	r := newRow()
+	r := newRow(onDisk)
 	if !w.options.peers {
-		s, err := ourFilesRestore(ctx, w, w.emptySite)
-		r.add(ours, s, err)
+		empty := func(context.Context, *sitekeep, string) error { return w.emptySite() }
+		addFilesRestores(ctx, w, r, empty)
 	}
-	s, err := aegirFilesRestore(ctx, w, func(a *aegir) error { return w.aside(a.target) })
+	s, err := aegirFilesRestore(ctx, w)
 	r.add(aegirPush, s, err)
 	addRestore(ctx, w, r, "restic", newRestic)
 	addRestore(ctx, w, r, "borg", newBorg)
 	r.want(ratio(wall, ours, aegirPush, 0.30), ratio(wall, ours, "restic", 0.60), ratio(wall, ours, "borg", 0.50))
 	return r, nil
+}
+
+// addFilesRestores adds both of our sides, which restore the same directory.
+func addFilesRestores(ctx context.Context, w *world, r *row, spoil spoiler) {
+	s, err := ourFilesRestore(ctx, w, w.static, spoil)
+	r.add(ours, s, err)
+	s, err = ourFilesRestore(ctx, w, w.domain, spoil, "--files-only")
+	r.add(oursPart, s, err)
 }
 
 func addRestore(ctx context.Context, w *world, r *row, name string, open func(*world, string) (*archiver, error)) {
@@ -36,26 +52,34 @@ func addRestore(ctx context.Context, w *world, r *row, name string, open func(*w
 }
 
 // rowRestoreDelta gives both sides a live tree that is the backup's but for 1 %.
+// The site is one under care: since its last restore it has been backed up, and
+// changed after that. Aegir knows no other restore than the whole one.
 func rowRestoreDelta(ctx context.Context, w *world) (*row, error) {
-	r := newRow()
-	churn := func() error { return w.churnFiles(scattered) }
+	r := newRow(onDisk)
 	if !w.options.peers {
-		s, err := ourFilesRestore(ctx, w, churn)
-		r.add(ours, s, err)
+		addFilesRestores(ctx, w, r, w.nightThenChurn)
 	}
-	s, err := aegirFilesRestore(ctx, w, func(a *aegir) error {
+	s, err := aegirRestore(ctx, w, func(ctx context.Context, a *aegir) error {
 		// Both trees change alike; ours is the backup's again after its own restore.
-		if err := w.aside(a.target); err != nil {
-			return err
-		}
 		if err := bed.CopyTree(ctx, w.site, a.target); err != nil {
 			return err
 		}
 		return w.churnTree(a.target)
 	})
-	r.add(aegirPush, s, err)
-	r.want(ratio(wall, ours, aegirPush, 0.15))
+	r.add(aegirSide, s, err)
+	r.want(ratio(wall, ours, aegirSide, 0.15))
 	return r, nil
+}
+
+// nightThenChurn makes the nightly backup of a site, and then changes 1 % of its files.
+func (w *world) nightThenChurn(ctx context.Context, s *sitekeep, site string) error {
+	if err := settle(ctx); err != nil { // what a restore has just made is too young to be taken for unchanged later
+		return err
+	}
+	if err := s.backup(ctx, newMeter(), site); err != nil {
+		return err
+	}
+	return w.churnFiles(scattered)
 }
 
 // churnTree is churnFiles on another copy of the site.
@@ -66,9 +90,12 @@ func (w *world) churnTree(root string) error {
 	return w.churnFiles(scattered)
 }
 
+// spoiler makes a site's live directory worth a restore.
+type spoiler func(ctx context.Context, s *sitekeep, site string) error
+
 // ourFilesRestore spoils the live site before each run and restores its files.
-func ourFilesRestore(ctx context.Context, w *world, spoil func() error) (*side, error) {
-	s, id, err := ourBackup(ctx, w)
+func ourFilesRestore(ctx context.Context, w *world, site string, spoil spoiler, more ...string) (*side, error) {
+	s, id, err := ourBackup(ctx, w, site)
 	if err != nil {
 		return nil, err
 	}
@@ -77,10 +104,8 @@ func ourFilesRestore(ctx context.Context, w *world, spoil func() error) (*side, 
 		return nil, err
 	}
 	return &side{
-		prepare: func(context.Context) error { return spoil() },
-		work: func(ctx context.Context, m *meter) error {
-			return s.restore(ctx, m, w.domain, id, "--files-only")
-		},
+		prepare: func(ctx context.Context) error { return spoil(ctx, s, site) },
+		work:    func(ctx context.Context, m *meter) error { return s.restore(ctx, m, site, id, more...) },
 		check: func(ctx context.Context, _ *meter) error {
 			after, err := bed.Tree(w.site, anySettings)
 			if err != nil {
@@ -89,7 +114,7 @@ func ourFilesRestore(ctx context.Context, w *world, spoil func() error) (*side, 
 			if d := before.Diff(after); d != "" {
 				return fmt.Errorf("the restored tree differs:\n%s", d)
 			}
-			return s.served(ctx)
+			return errors.Join(s.served(ctx), w.graceIsOver(ctx))
 		},
 	}, nil
 }
@@ -116,20 +141,14 @@ func (w *world) emptySite() error {
 	return w.writePage(kept)
 }
 
-// aegirFilesRestore untars and pushes; target makes the directory ready that
-// the files go to.
-func aegirFilesRestore(ctx context.Context, w *world, target func(*aegir) error) (*side, error) {
+// aegirFilesRestore untars and pushes into an empty directory.
+func aegirFilesRestore(ctx context.Context, w *world) (*side, error) {
 	a, err := w.aegirBackup(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return &side{
-		prepare: func(context.Context) error {
-			if err := w.aside(a.staging); err != nil {
-				return err
-			}
-			return target(a)
-		},
+		prepare: func(context.Context) error { return a.prepareRestore() },
 		work: func(ctx context.Context, m *meter) error {
 			if err := a.untar(ctx, m); err != nil {
 				return err

@@ -37,8 +37,14 @@ func (w *world) openSitekeep(ctx context.Context) (*sitekeep, error) {
 	if _, err := s.master.Run(ctx, "site", "verify", w.domain); err != nil {
 		return nil, err
 	}
-	// The same directory once more, without its database.
+	// The same directory twice more, without its database.
 	if err := s.addFiles(ctx, w.files, w.site); err != nil {
+		return nil, err
+	}
+	if err := s.add(ctx, w.static, "--root", w.site, "--kind", "generic", "--vhost", "managed"); err != nil {
+		return nil, err
+	}
+	if _, err := s.master.Run(ctx, "site", "verify", w.static); err != nil {
 		return nil, err
 	}
 	w.sitekeep = s

@@ -23,6 +23,7 @@ type world struct {
 	site    string // the site's directory
 	domain  string
 	files   string         // the name of the site that is the same directory without the database
+	static  string         // the same, with a virtual host
 	own     bool           // the bed's directory is ours to remove
 	row     string         // the directory of the row that is measured
 	undo    []func() error // what ends with the row, the youngest last
@@ -36,7 +37,8 @@ type world struct {
 }
 
 func newWorld(ctx context.Context, o *options, log io.Writer) (*world, error) {
-	w := &world{options: o, domain: "bench.example.com", files: "files.bench.example.com", rand: rand.New(rand.NewPCG(corpusSeed, 3))}
+	w := &world{options: o, domain: "bench.example.com", files: "files.bench.example.com", static: "static.bench.example.com",
+		rand: rand.New(rand.NewPCG(corpusSeed, 3))}
 	dir := o.dir
 	if dir == "" {
 		var err error
@@ -152,7 +154,7 @@ func (w *world) undoRow() error {
 func (w *world) endRow(ctx context.Context) error {
 	err := errors.Join(w.undoRow(), os.RemoveAll(w.row))
 	if s := w.sitekeep; s != nil {
-		err = errors.Join(err, s.forget(ctx, w.domain), s.forget(ctx, w.files))
+		err = errors.Join(err, s.forget(ctx, w.domain), s.forget(ctx, w.files), s.forget(ctx, w.static))
 	}
 	return err
 }
