@@ -183,3 +183,22 @@ func TestANewerBackupThatCannotBeRead(t *testing.T) {
 		t.Errorf("told of %v", lost)
 	}
 }
+
+// TestYoungFilesAreRead: what was changed within the clock's step of the walk may have been changed again after it.
+func TestYoungFilesAreRead(t *testing.T) {
+	const name = "wp-includes/f007.php"
+	s := fewFiles(t)
+	m := s.make(makeOptions{codec: Zstd()})
+	e, err := m.open(t).Lookup("./" + name)
+	check(t, err)
+	var st unix.Stat_t
+	check(t, unix.Lstat(s.path(name), &st))
+	for walk, unread := range map[time.Time]bool{
+		e.ChangeTime: false, e.ChangeTime.Add(racyWindow): false, e.ChangeTime.Add(racyWindow + 1): true,
+	} {
+		d := &Delta{opts: DeltaOptions{WalkStarted: walk}}
+		if d.sameChange(&e, &st) != unread {
+			t.Errorf("a walk %s after the change: unread %v", walk.Sub(e.ChangeTime), !unread)
+		}
+	}
+}
