@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
@@ -21,7 +22,7 @@ type treeIndex interface {
 // files: one that cannot be used is told of, and no hindrance. The caller calls closeIndex.
 func (r *run) index(ctx context.Context, t *backup.Tarball) (index treeIndex, closeIndex func()) {
 	none := func() {}
-	if r.basis.fresh() || r.basis.Part == Drill {
+	if !slices.ContainsFunc(r.basis.Site.WebServers, r.basis.stands) || r.basis.Part == Drill {
 		return t, none
 	}
 	newest, err := r.openNewest(ctx)

@@ -87,6 +87,9 @@ func (b *Basis) before() *model.Site {
 // fresh reports whether there is nothing of the site yet on a web server on which it is to be.
 func (b *Basis) fresh(server string) bool { return b.New || b.Migrates() && !b.wasOn(server) }
 
+// stands reports whether a web server has the site already.
+func (b *Basis) stands(server string) bool { return !b.fresh(server) }
+
 // wasOn reports whether a site that migrates is on a web server until then. It may stay there.
 func (b *Basis) wasOn(server string) bool {
 	return b.Migrates() && slices.Contains(b.From.WebServers, server)
