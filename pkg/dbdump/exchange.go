@@ -80,7 +80,7 @@ func (in *Instance) triggers(ctx context.Context, database string, at map[string
 			t.Triggers = append(t.Triggers, Trigger{v[1], v[2], v[3], v[4], v[5], v[6], v[7]})
 		}
 	}, `SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME, ACTION_TIMING, EVENT_MANIPULATION, ACTION_STATEMENT, SQL_MODE, COLLATION_CONNECTION, DEFINER
-		FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER`, database)
+		FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ? ORDER BY EVENT_OBJECT_TABLE, ACTION_TIMING, EVENT_MANIPULATION, ACTION_ORDER`, database)
 }
 
 func (in *Instance) relations(ctx context.Context, database string, at map[string]*TableDetail) error {

@@ -35,9 +35,10 @@ type table struct {
 
 // column is a column whose values are dumped.
 type column struct {
-	name   string
-	kind   columnKind
-	asText bool // see appendValue
+	name    string
+	kind    columnKind
+	asText  bool // see appendValue
+	integer bool
 }
 
 // knownEngines hold rows of their own that a SELECT gives back whole.
@@ -176,12 +177,15 @@ func (t *table) addColumn(name, kind, extra string) error {
 	}
 	t.named = t.named || isGenerated(extra) || strings.Contains(extra, "INVISIBLE")
 	if isGenerated(extra) {
-		t.columns = append(t.columns, column{name: name, kind: kindGenerated})
+		t.columns = append(t.columns, column{name: name, kind: kindGenerated, integer: isInteger(kind)})
 		return nil
 	}
-	t.columns = append(t.columns, column{name: name, kind: k, asText: k == kindNumber && kind != "decimal"})
+	t.columns = append(t.columns, column{name: name, kind: k, asText: k == kindNumber && kind != "decimal", integer: isInteger(kind)})
 	return nil
 }
+
+// isInteger reads DATA_TYPE: int, bigint and the like.
+func isInteger(kind string) bool { return kind != "point" && strings.HasSuffix(kind, "int") }
 
 // kindGenerated marks columns without values.
 const kindGenerated columnKind = 255
@@ -193,28 +197,20 @@ func isGenerated(extra string) bool {
 	return strings.Contains(extra, "VIRTUAL") || strings.Contains(extra, "STORED GENERATED") || strings.Contains(extra, "PERSISTENT")
 }
 
-// readKeys learns which tables have primary keys, and of what.
+// readKeys learns which tables have primary keys, and whether those begin with an
+// integer. It asks for nothing that readColumns knows: a join of two tables of
+// information_schema has MariaDB open every table of every database.
 func (n *native) readKeys(ctx context.Context) error {
-	rows, err := n.dump.in.db.QueryContext(ctx, `SELECT s.TABLE_NAME, s.COLUMN_NAME, c.DATA_TYPE FROM information_schema.STATISTICS s
-		JOIN information_schema.COLUMNS c ON c.TABLE_SCHEMA = s.TABLE_SCHEMA AND c.TABLE_NAME = s.TABLE_NAME AND c.COLUMN_NAME = s.COLUMN_NAME
-		WHERE s.TABLE_SCHEMA = ? AND c.TABLE_SCHEMA = ? AND s.INDEX_NAME = 'PRIMARY' AND s.SEQ_IN_INDEX = 1`, n.dump.o.Database, n.dump.o.Database)
-	if err != nil {
-		return fail(opDump, n.dump.o.Database, err)
-	}
-	defer rows.Close() //nolint:errcheck // Err tells
-	for rows.Next() {
-		var name, c, kind string
-		if err := rows.Scan(&name, &c, &kind); err != nil {
-			return fail(opDump, n.dump.o.Database, err)
-		}
-		if t := n.tables[name]; t != nil && strings.EqualFold(t.info.Engine, "InnoDB") {
+	err := n.dump.in.each(ctx, 2, func(v []string) {
+		if t := n.tables[v[0]]; t != nil && strings.EqualFold(t.info.Engine, "InnoDB") {
 			t.primary = true
-			if strings.HasSuffix(strings.ToLower(kind), "int") {
-				t.key = c
+			if slices.ContainsFunc(t.columns, func(c column) bool { return c.name == v[1] && c.integer }) {
+				t.key = v[1]
 			}
 		}
-	}
-	if err := rows.Err(); err != nil {
+	}, `SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS
+		WHERE TABLE_SCHEMA = ? AND INDEX_NAME = 'PRIMARY' AND SEQ_IN_INDEX = 1`, n.dump.o.Database)
+	if err != nil {
 		return fail(opDump, n.dump.o.Database, err)
 	}
 	return nil

@@ -124,7 +124,7 @@ func (s *shaper) triggers(ctx context.Context, in *Instance, database string) er
 		if t := s.tables[v[0]]; t != nil {
 			t.triggers = true
 		}
-	}, `SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ? AND EVENT_MANIPULATION = 'UPDATE'`, database)
+	}, `SELECT EVENT_OBJECT_TABLE FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = ? AND EVENT_MANIPULATION = 'UPDATE'`, database)
 }
 
 // refusal says why the table cannot be rewritten; empty: it can.
