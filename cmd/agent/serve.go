@@ -15,6 +15,7 @@ import (
 
 	"github.com/sitekeep/sitekeep/internal/agent"
 	"github.com/sitekeep/sitekeep/internal/agent/config"
+	"github.com/sitekeep/sitekeep/internal/agent/gentle"
 	"github.com/sitekeep/sitekeep/internal/agent/link"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/pace"
@@ -105,13 +106,25 @@ func prepare(dataDir string, log hclog.Logger) (s *service, release func(), err 
 	}
 	s.agent, err = agent.New(agent.Options{
 		Config: cfg, Name: id.Name, Roles: s.joined.Roles, Host: reachedAt(s.joined, id.Addresses), Version: version(), Log: log,
-		CertificateNotAfter: func() time.Time { return notAfter(s.live) },
+		CertificateNotAfter: func() time.Time { return notAfter(s.live) }, Gate: gate(cfg, log),
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	release, err = link.Lock(dataDir)
 	return s, release, err
+}
+
+// gate is what backups give way to visitors by; nil if they need not.
+func gate(cfg *config.Config, log hclog.Logger) *gentle.Gate {
+	if !cfg.Limits.BackupsAreGentle() {
+		return nil
+	}
+	priority, err := gentle.Threads()
+	if err != nil {
+		log.Warn("backups pause for visitors, but keep their priority; give the agent CAP_SYS_NICE, or LimitNICE=+0", "error", err)
+	}
+	return gentle.New(gentle.Machine(), priority)
 }
 
 // reachedAt is the host under which other servers reach this one: what it listens on, or what the master sees.

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/sitekeep/sitekeep/internal/agent/config"
+	"github.com/sitekeep/sitekeep/internal/agent/gentle"
 	"github.com/sitekeep/sitekeep/internal/agent/guard"
 	"github.com/sitekeep/sitekeep/internal/agent/staging"
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -34,6 +35,8 @@ type Options struct {
 	CertificateNotAfter func() time.Time
 	Version             string
 	Log                 hclog.Logger
+	// Gate says how backups give way to visitors; nil: they need not.
+	Gate *gentle.Gate
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 }
@@ -47,11 +50,12 @@ type Agent struct {
 	guard  *guard.List
 	stager staging.Stager
 	web    *webserver.Server // nil without a section webserver
+	gate   *gentle.Gate
 }
 
 // New makes an agent. It changes nothing yet; templates that cannot be used are logged.
 func New(o Options) (*Agent, error) {
-	a := &Agent{opts: o, cfg: o.Config, log: o.Log, now: o.Now}
+	a := &Agent{opts: o, cfg: o.Config, log: o.Log, now: o.Now, gate: o.Gate}
 	if a.now == nil {
 		a.now = time.Now
 	}

@@ -40,7 +40,9 @@ func (s *databaseService) Dump(stream dumpStream) error {
 		if err := stream.Send(&agentv1.DumpResponse{Message: &agentv1.DumpResponse_Start{Start: &agentv1.DumpStart{}}}); err != nil {
 			return err
 		}
-		dumped, framed, err := dumpFrames(ctx, in, s.databaseOptions(header), dumpOptions(stream, header, codec), stream.Send)
+		what := s.databaseOptions(header)
+		defer s.giveWayDumping(header.GetGentle(), &what)()
+		dumped, framed, err := dumpFrames(ctx, in, what, dumpOptions(stream, header, codec), stream.Send)
 		if err != nil {
 			return err
 		}

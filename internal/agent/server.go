@@ -38,8 +38,8 @@ func (a *Agent) NewServer(creds credentials.TransportCredentials) *grpc.Server {
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage), grpc.ForceServerCodecV2(wire.NewCodec()),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: leastPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingWait}),
-		grpc.ChainUnaryInterceptor(wire.UnaryServerErrors(a.log), storageUnary, a.logUnary, a.roleUnary),
-		grpc.ChainStreamInterceptor(wire.StreamServerErrors(a.log), storageStream, a.logStream, a.roleStream),
+		grpc.ChainUnaryInterceptor(wire.UnaryServerErrors(a.log), storageUnary, a.logUnary, a.roleUnary, a.hurryUnary),
+		grpc.ChainStreamInterceptor(wire.StreamServerErrors(a.log), storageStream, a.logStream, a.roleStream, a.hurryStream),
 		grpc.WaitForHandlers(true), // a handler that stages removes what it staged
 	)
 	agentv1.RegisterAgentServiceServer(s, &infoService{Agent: a})

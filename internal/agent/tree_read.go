@@ -43,7 +43,9 @@ func (s *treeService) ReadTree(stream readTreeStream) error {
 		return s.withoutRoot(stream, header, site, err)
 	}
 	defer root.Close()
-	return s.send(stream, root, sourceOptions(stream, header, codec, s.now))
+	opts := sourceOptions(stream, header, codec, s.now)
+	defer s.giveWay(header.GetGentle(), &opts)()
+	return s.send(stream, root, opts)
 }
 
 func sourceOptions(stream readTreeStream, header *agentv1.ReadTreeHeader, codec archive.Codec, now func() time.Time) archive.SourceOptions {

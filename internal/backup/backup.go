@@ -103,6 +103,7 @@ type Request struct {
 	Full        bool   // read everything, and take over nothing from an earlier backup
 	Salvage     bool   // take what there is: for the safety backup of a broken site
 	PinReason   string // pins the backup unless empty
+	Gentle      bool   // the site serves meanwhile and nobody waits: its visitors go first
 }
 
 // Maker makes backups. It is safe for concurrent use.

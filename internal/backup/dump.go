@@ -46,7 +46,7 @@ func (d *dump) read(ctx context.Context) error {
 	}
 	j.software[1] = info.Version
 	request := model.DumpRequest{
-		Database: j.q.Site.Database.Name, Format: j.q.Format, Level: j.level(), Salvage: j.q.Salvage,
+		Database: j.q.Site.Database.Name, Format: j.q.Format, Level: j.level(), Salvage: j.q.Salvage, Gentle: j.q.Gentle,
 		StructureOnly: j.structureOnly(ctx), Begun: d.begin,
 	}
 	j.dump, j.sql, err = db.Dump(ctx, request, d.known(), d.emit)

@@ -59,7 +59,7 @@ func Handler(m *Maker, sites Sites) tasks.Handler {
 		b, err := m.quiesced(ctx, t, &site, spec.Quiesce, func(ctx context.Context) (*model.Backup, error) {
 			return m.Make(ctx, Request{
 				Site: site, Task: t.Task.ID, Description: spec.Description, Format: spec.Format,
-				Origin: spec.origin(), Full: spec.Full,
+				Origin: spec.origin(), Full: spec.Full, Gentle: !spec.Quiesce,
 			}, t)
 		})
 		if err != nil {

@@ -205,6 +205,7 @@ type TreeRequest struct {
 	PartialStartedAt time.Time // of the first walk that broke, by the agent's clock; zero: not known
 	ReadAll          bool      // read what seems unchanged too, and warn of what changed unseen
 	SendAll          bool      // take nothing over from the earlier backup
+	Gentle           bool      // visitors go first
 	// Begun, if not nil, is called once, when the agent begins to walk, with the time by its clock.
 	Begun func(at time.Time)
 }
@@ -215,6 +216,7 @@ type DumpRequest struct {
 	Format   string
 	Level    int
 	Salvage  bool
+	Gentle   bool // visitors go first
 	// Begun, if not nil, is called once, when the database server has answered the agent.
 	Begun func()
 	// StructureOnly are patterns of tables whose rows are left out.

@@ -47,8 +47,19 @@ type SourceOptions struct {
 	ReadAll bool
 	// SendAll refers to nothing of the base: it is only compared with.
 	SendAll bool
+	// Pause, if not nil, is called between two files and between two frames, from
+	// several goroutines: it may take its time. Its error ends the run.
+	Pause func(ctx context.Context) error
 	// Clock, if not nil, takes the place of time.Now.
 	Clock func() time.Time
+}
+
+// pause gives way, if that is asked for; it fails when ctx has ended.
+func (o *SourceOptions) pause(ctx context.Context) error {
+	if o.Pause == nil {
+		return ctx.Err()
+	}
+	return o.Pause(ctx)
 }
 
 // racyWindow is how much earlier than the walk an entry's last change must be
@@ -143,6 +154,9 @@ func (s *Source) work(line *pipeline, root *beneath, owners *ownerNames) error {
 	defer b.close()
 	defer again.close()
 	return line.work(c, func(j *job) {
+		if s.opts.pause(line.ctx) != nil {
+			return // the whole run has ended
+		}
 		if !again.group(j) && j.nodes != nil {
 			b.build(j)
 		}

@@ -102,7 +102,7 @@ func (w *walker) children(dir string, names *nameRun, depth int) error {
 }
 
 func (w *walker) child(dir int, path, name string, depth int) error {
-	if err := w.ctx.Err(); err != nil {
+	if err := w.opts.pause(w.ctx); err != nil {
 		return err
 	}
 	var st unix.Stat_t

@@ -46,6 +46,10 @@ type DumpOptions struct {
 	// MaxThreadsRunning lets the dump pause while more threads than these are
 	// running on the server (Threads_running); 0: never.
 	MaxThreadsRunning int
+	// Pause, if set, is called between two pieces of what was read, once the
+	// snapshot is taken, from several goroutines: it may take its time. Its error
+	// ends the dump.
+	Pause func(context.Context) error
 	// Progress, if set, is called from one goroutine, at most a few times a second.
 	Progress func(DumpProgress)
 }

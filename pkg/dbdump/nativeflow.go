@@ -42,7 +42,7 @@ func (n *native) flow(ctx context.Context, s *snapshot, take func(chunk, *scanne
 	for _, l := range s.links {
 		g.Go(func() error {
 			for p := range queue {
-				out := &partWriter{ctx: ctx, out: p.out, free: free, throttle: brake}
+				out := &partWriter{ctx: ctx, out: p.out, free: free, throttle: brake, pause: n.dump.o.Pause}
 				if err := n.readPart(ctx, p, l, out); err != nil {
 					return err
 				}
@@ -125,12 +125,18 @@ type partWriter struct {
 	out      chan<- batch
 	free     *freeBuffers
 	throttle *throttle
+	pause    func(context.Context) error // may be nil
 }
 
 // send passes a batch on, and waits while the part is too far ahead.
 func (w *partWriter) send(b batch) error {
 	if err := w.throttle.wait(w.ctx); err != nil {
 		return err
+	}
+	if w.pause != nil {
+		if err := w.pause(w.ctx); err != nil {
+			return err
+		}
 	}
 	select {
 	case w.out <- b:

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -190,8 +189,6 @@ type AgentOptions struct {
 	DB      *MariaDB
 	DialOut bool
 	Command string
-	// Nice is its niceness, as the unit in deploy/systemd sets it; 0 leaves it.
-	Nice int
 }
 
 // Agent joins a server of the given name to the master and starts its agent.
@@ -214,11 +211,7 @@ func (b *Bed) Agent(ctx context.Context, m *Master, name string, o AgentOptions)
 	if err := a.configure(dir, o); err != nil {
 		return nil, fmt.Errorf("agent %s: %w", name, err)
 	}
-	argv := []string{bin.Agent, "serve", "--data-dir", a.DataDir}
-	if o.Nice != 0 {
-		argv = append([]string{"nice", "-n", strconv.Itoa(o.Nice)}, argv...)
-	}
-	a.Process, err = b.serve(ctx, "agent-"+name, dir, argv...)
+	a.Process, err = b.serve(ctx, "agent-"+name, dir, bin.Agent, "serve", "--data-dir", a.DataDir)
 	return a, err
 }
 

@@ -40,7 +40,6 @@ const (
 	filesOfSite = 12
 	rowsOfSite  = 50
 	dbServer    = "fleetdb"
-	niceness    = 10 // of agents, as in deploy/systemd
 )
 
 // New makes a fleet in a bed; the bed ends it.
@@ -72,12 +71,12 @@ func (f *Fleet) join(ctx context.Context, b *bed.Bed, agents int) error {
 	g.SetLimit(4)
 	for i := range agents {
 		g.Go(func() (err error) {
-			f.Agents[i], err = b.Agent(context.WithoutCancel(ctx), f.Master, webServer(i), bed.AgentOptions{Web: f.Web, Nice: niceness})
+			f.Agents[i], err = b.Agent(context.WithoutCancel(ctx), f.Master, webServer(i), bed.AgentOptions{Web: f.Web})
 			return err
 		})
 	}
 	g.Go(func() (err error) {
-		f.Agents[agents], err = b.Agent(context.WithoutCancel(ctx), f.Master, dbServer, bed.AgentOptions{DB: f.DB, Nice: niceness})
+		f.Agents[agents], err = b.Agent(context.WithoutCancel(ctx), f.Master, dbServer, bed.AgentOptions{DB: f.DB})
 		return err
 	})
 	return g.Wait()

@@ -31,7 +31,18 @@ type Config struct {
 	Webserver *webserver.Config `yaml:"webserver"`
 	// Hooks are the programs that run before and after tasks; nil for an agent without them.
 	Hooks *Hooks `yaml:"hooks"`
+	// Limits say how much of the machine backups may take.
+	Limits Limits `yaml:"limits"`
 }
+
+// Limits say how much of the machine backups may take.
+type Limits struct {
+	// Gentle has the sites' visitors go before backups; nil: it is so.
+	Gentle *bool `yaml:"gentle"`
+}
+
+// BackupsAreGentle reports whether visitors go first.
+func (l Limits) BackupsAreGentle() bool { return l.Gentle == nil || *l.Gentle }
 
 // Hooks says where programs lie that run before and after tasks, and how they are run.
 type Hooks struct {

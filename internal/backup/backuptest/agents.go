@@ -50,6 +50,7 @@ type Agents struct {
 	mu     sync.Mutex
 	calls  []string
 	asked  []model.TreeRequest
+	dumps  []model.DumpRequest
 }
 
 // Asked are the trees that were asked for, in order.
@@ -57,6 +58,13 @@ func (a *Agents) Asked() []model.TreeRequest {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]model.TreeRequest(nil), a.asked...)
+}
+
+// AskedDumps are the dumps that were asked for, in order.
+func (a *Agents) AskedDumps() []model.DumpRequest {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]model.DumpRequest(nil), a.dumps...)
 }
 
 // Calls are the calls that came, in order.
@@ -201,6 +209,9 @@ func (a *agent) breakable(call string, emit backup.Emit) backup.Emit {
 
 // Dump frames the tables.
 func (a *agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[archive.BaseDumpFrame, error], emit backup.Emit) (model.DumpSummary, archive.Summary, error) {
+	a.mu.Lock()
+	a.dumps = append(a.dumps, r)
+	a.mu.Unlock()
 	if err := a.called("dump"); err != nil {
 		return model.DumpSummary{}, archive.Summary{}, err
 	}

@@ -33,7 +33,7 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	header := &agentv1.ReadTreeHeader{
 		Site: ref(r.Site), Format: r.Format, Level: int32(r.Level), Excludes: r.Excludes, Salvage: r.Salvage,
 		HasBase: base != nil, BaseStartedAt: timestamppb.New(r.BaseStartedAt), NoDump: r.NoDump, ExcludeCaches: r.ExcludeCaches,
-		Partial: r.Partial, PartialStartedAt: wire.TimeToProto(r.PartialStartedAt), ReadAll: r.ReadAll, SendAll: r.SendAll,
+		Partial: r.Partial, PartialStartedAt: wire.TimeToProto(r.PartialStartedAt), ReadAll: r.ReadAll, SendAll: r.SendAll, Gentle: r.Gentle,
 	}
 	g.Go(func() error {
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
@@ -80,7 +80,7 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 	}
 	header := &agentv1.DumpHeader{
 		Name: r.Database, Format: r.Format, Level: int32(r.Level), Salvage: r.Salvage, HasBase: base != nil,
-		StructureOnly: r.StructureOnly,
+		StructureOnly: r.StructureOnly, Gentle: r.Gentle,
 	}
 	g.Go(func() error {
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {

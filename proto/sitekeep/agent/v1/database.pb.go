@@ -288,6 +288,8 @@ type DumpHeader struct {
 	HasBase bool `protobuf:"varint,5,opt,name=has_base,json=hasBase,proto3" json:"has_base,omitempty"`
 	// Patterns of tables whose rows are left out, beside those of the agent's own setting.
 	StructureOnly []string `protobuf:"bytes,7,rep,name=structure_only,json=structureOnly,proto3" json:"structure_only,omitempty"`
+	// As in ReadTreeHeader.
+	Gentle        bool `protobuf:"varint,9,opt,name=gentle,proto3" json:"gentle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +364,13 @@ func (x *DumpHeader) GetStructureOnly() []string {
 		return x.StructureOnly
 	}
 	return nil
+}
+
+func (x *DumpHeader) GetGentle() bool {
+	if x != nil {
+		return x.Gentle
+	}
+	return false
 }
 
 type DumpRequest struct {
@@ -2014,7 +2023,7 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\x04rows\x18\x03 \x01(\x04R\x04rows\x12\x16\n" +
 	"\x06engine\x18\x04 \x01(\tR\x06engine\x12\x1a\n" +
 	"\bchecksum\x18\x05 \x01(\tR\bchecksum\x12%\n" +
-	"\x0estructure_only\x18\x06 \x01(\bR\rstructureOnly\"\xc8\x01\n" +
+	"\x0estructure_only\x18\x06 \x01(\bR\rstructureOnly\"\xe0\x01\n" +
 	"\n" +
 	"DumpHeader\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
@@ -2022,7 +2031,8 @@ const file_sitekeep_agent_v1_database_proto_rawDesc = "" +
 	"\asalvage\x18\x03 \x01(\bR\asalvage\x12\x14\n" +
 	"\x05level\x18\x04 \x01(\x05R\x05level\x12\x19\n" +
 	"\bhas_base\x18\x05 \x01(\bR\ahasBase\x12%\n" +
-	"\x0estructure_only\x18\a \x03(\tR\rstructureOnlyJ\x04\b\x06\x10\aJ\x04\b\b\x10\tR\x06engineR\bparallel\"\xb7\x01\n" +
+	"\x0estructure_only\x18\a \x03(\tR\rstructureOnly\x12\x16\n" +
+	"\x06gentle\x18\t \x01(\bR\x06gentleJ\x04\b\x06\x10\aJ\x04\b\b\x10\tR\x06engineR\bparallel\"\xb7\x01\n" +
 	"\vDumpRequest\x127\n" +
 	"\x06header\x18\x01 \x01(\v2\x1d.sitekeep.agent.v1.DumpHeaderH\x00R\x06header\x122\n" +
 	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +

@@ -192,6 +192,8 @@ type ReadTreeHeader struct {
 	SendAll bool `protobuf:"varint,12,opt,name=send_all,json=sendAll,proto3" json:"send_all,omitempty"`
 	// Leave out what is in directories that a valid CACHEDIR.TAG marks (bford.info/cachedir), the tag itself excepted.
 	ExcludeCaches bool `protobuf:"varint,13,opt,name=exclude_caches,json=excludeCaches,proto3" json:"exclude_caches,omitempty"`
+	// Visitors go first, as the agent's limits.gentle says: nobody waits for this, and nothing is held meanwhile.
+	Gentle        bool `protobuf:"varint,14,opt,name=gentle,proto3" json:"gentle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -313,6 +315,13 @@ func (x *ReadTreeHeader) GetSendAll() bool {
 func (x *ReadTreeHeader) GetExcludeCaches() bool {
 	if x != nil {
 		return x.ExcludeCaches
+	}
+	return false
+}
+
+func (x *ReadTreeHeader) GetGentle() bool {
+	if x != nil {
+		return x.Gentle
 	}
 	return false
 }
@@ -2137,7 +2146,7 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\vfree_inodes\x18\x04 \x01(\x04R\n" +
 	"freeInodes\x12\x14\n" +
 	"\x05empty\x18\x05 \x01(\bR\x05empty\x12\x1b\n" +
-	"\tno_parent\x18\x06 \x01(\bR\bnoParent\"\xdd\x03\n" +
+	"\tno_parent\x18\x06 \x01(\bR\bnoParent\"\xf5\x03\n" +
 	"\x0eReadTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x14\n" +
@@ -2152,7 +2161,8 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\x10partialStartedAt\x12\x19\n" +
 	"\bread_all\x18\v \x01(\bR\areadAll\x12\x19\n" +
 	"\bsend_all\x18\f \x01(\bR\asendAll\x12%\n" +
-	"\x0eexclude_caches\x18\r \x01(\bR\rexcludeCaches\"\xbf\x01\n" +
+	"\x0eexclude_caches\x18\r \x01(\bR\rexcludeCaches\x12\x16\n" +
+	"\x06gentle\x18\x0e \x01(\bR\x06gentle\"\xbf\x01\n" +
 	"\x0fReadTreeRequest\x12;\n" +
 	"\x06header\x18\x01 \x01(\v2!.sitekeep.agent.v1.ReadTreeHeaderH\x00R\x06header\x122\n" +
 	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +

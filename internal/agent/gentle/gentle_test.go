@@ -1,0 +1,143 @@
+package gentle
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// machineOf is one on which something waits for the given share of the time.
+func machineOf(share float64) Pressure {
+	began := time.Now()
+	return func() (time.Duration, bool) { return time.Duration(share * float64(time.Since(began))), true }
+}
+
+// worked is for how much of a minute a backup works that pauses every 10 ms.
+func worked(t *testing.T, g *Gate) (share float64) {
+	t.Helper()
+	defer g.Begin()()
+	began, silence := time.Now(), time.Duration(0)
+	for time.Since(began) < time.Minute {
+		time.Sleep(10 * time.Millisecond)
+		before := time.Now()
+		if err := g.Pause(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		silence += time.Since(before)
+	}
+	return 1 - float64(silence)/float64(time.Since(began))
+}
+
+func TestSilencesGrowWithPressure(t *testing.T) {
+	for share, want := range map[float64][2]float64{0: {0.94, 0.97}, 0.25: {0.43, 0.52}, 1: {0.2, 0.22}} {
+		synctest.Test(t, func(t *testing.T) {
+			if got := worked(t, New(machineOf(share), nil)); got < want[0] || got > want[1] {
+				t.Errorf("with a pressure of %.2f a backup works %.3f of the time, want %v", share, got, want)
+			}
+		})
+	}
+}
+
+// A machine that cannot be heard counts as quiet.
+func TestUnknownPressureIsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(func() (time.Duration, bool) { return time.Hour, false }, nil)
+		if got := worked(t, g); got < 0.94 || g.Busy() != 0 {
+			t.Errorf("a backup works %.3f of the time; busy %.2f", got, g.Busy())
+		}
+	})
+}
+
+// While one call listens the others are silent, too, and so the agent hears little of its own work.
+func TestAllAreSilentTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		working, own := 0, time.Duration(0)
+		g := New(func() (time.Duration, bool) { return own, true }, nil)
+		for range 3 {
+			go func() {
+				defer g.Begin()()
+				for range 500 {
+					working++
+					time.Sleep(10 * time.Millisecond)
+					working--
+					own += 10 * time.Millisecond // its own waits come before it pauses
+					if g.Pause(t.Context()) != nil {
+						return
+					}
+				}
+			}()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if g.Busy() > 0.4 { // of the pieces of work that a silence begins in, it hears some
+			t.Errorf("it heard itself: busy %.2f", g.Busy())
+		}
+	})
+}
+
+func TestAPauseEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := New(machineOf(1), nil)
+		defer g.Begin()()
+		time.Sleep(workFor)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		began := time.Now()
+		if err := g.Pause(ctx); !errors.Is(err, context.Canceled) || time.Since(began) != 0 {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
+
+// Backups have the lowest priority, but not while somebody waits for a restore, and for a moment of every five seconds
+// they have the usual one.
+func TestPriorities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var low bool
+		var changes []time.Duration
+		began := time.Now()
+		g := New(nil, func(lowest bool) {
+			if lowest == low {
+				t.Error("nothing has changed")
+			}
+			low = lowest
+			changes = append(changes, time.Since(began))
+		})
+		if expect(t, low, false, "at first"); len(changes) != 0 {
+			t.Error("changed before there was a call")
+		}
+		done := g.Begin()
+		expect(t, low, true, "during a backup")
+		restored := g.Hurry()
+		expect(t, low, false, "during a restore")
+		time.Sleep(12 * time.Second)
+		expect(t, low, false, "still")
+		restored()
+		expect(t, low, true, "after the restore")
+		second := g.Begin()
+		done()
+		expect(t, low, true, "while there is one backup")
+		changes, began = nil, time.Now()
+		time.Sleep(10*time.Second + time.Millisecond)
+		if len(changes) != 4 || changes[1]-changes[0] != liftFor || changes[3]-changes[2] != liftFor {
+			t.Errorf("it is lifted and lowered at %v", changes)
+		}
+		second()
+		expect(t, low, false, "after all")
+		changes = slices.Clip(changes[:0])
+		time.Sleep(time.Minute)
+		if len(changes) != 0 {
+			t.Errorf("changes at %v, with nothing to do", changes)
+		}
+	})
+}
+
+func expect(t *testing.T, got, want bool, when string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: lowest %v", when, got)
+	}
+}
