@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -99,17 +100,17 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 	}
 	summary := &sitekeepv1.PruneSummary{Held: s.Pruner.Doubt()}
 	words := reasonWords{}
-	var chunk []*sitekeepv1.PruneDecision
+	chunk := newDecisionChunk()
 	for _, d := range plan.Decisions {
 		if !seen(d.Backup) {
 			continue
 		}
 		count(summary, d)
-		if chunk = append(chunk, decisionToProto(d, words)); len(chunk) == decisionsChunk {
-			if err := stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk}); err != nil {
+		if chunk.add(d, words) {
+			if err := stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk.out}); err != nil {
 				return err
 			}
-			chunk = nil
+			chunk = newDecisionChunk()
 		}
 	}
 	for _, e := range plan.Excess {
@@ -117,7 +118,7 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 			summary.Excess = append(summary.Excess, policy.ExcessText(e))
 		}
 	}
-	return stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk, Summary: summary})
+	return stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk.out, Summary: summary})
 }
 
 // proposed is what a caller who may set it proposes to set; nil for nothing.
@@ -146,23 +147,48 @@ func count(summary *sitekeepv1.PruneSummary, d retention.Decision) {
 	summary.FreedBytes += d.Backup.Size
 }
 
-// reasonWords makes the words for a reason once a plan, not once a backup.
-type reasonWords map[retention.Reason]string
-
-func (w reasonWords) of(r retention.Reason) string {
-	text, known := w[r]
-	if !known {
-		text = r.String()
-		w[r] = text
-	}
-	return text
+// decisionChunk is the messages of some decisions, made at once: a plan has hundreds of thousands.
+type decisionChunk struct {
+	decisions []sitekeepv1.PruneDecision
+	times     []timestamppb.Timestamp
+	out       []*sitekeepv1.PruneDecision
 }
 
-func decisionToProto(d retention.Decision, words reasonWords) *sitekeepv1.PruneDecision {
-	out := &sitekeepv1.PruneDecision{Id: d.Backup.ID, Site: d.Backup.Site, CreatedAt: timeToProto(d.Backup.At), Size: d.Backup.Size, Keep: d.Keep}
-	out.Reasons = make([]string, len(d.Reasons))
-	for i, r := range d.Reasons {
-		out.Reasons[i] = words.of(r)
+func newDecisionChunk() *decisionChunk {
+	return &decisionChunk{
+		decisions: make([]sitekeepv1.PruneDecision, decisionsChunk), times: make([]timestamppb.Timestamp, decisionsChunk),
+		out: make([]*sitekeepv1.PruneDecision, 0, decisionsChunk),
+	}
+}
+
+// add takes a decision and reports whether there is no room for another.
+func (c *decisionChunk) add(d retention.Decision, words reasonWords) (full bool) {
+	n := len(c.out)
+	to, at := &c.decisions[n], &c.times[n]
+	if !d.Backup.At.IsZero() {
+		at.Seconds, at.Nanos = d.Backup.At.Unix(), int32(d.Backup.At.Nanosecond())
+		to.CreatedAt = at
+	}
+	to.Id, to.Site, to.Size, to.Keep, to.Reasons = d.Backup.ID, d.Backup.Site, d.Backup.Size, d.Keep, words.of(d.Reasons)
+	c.out = append(c.out, to)
+	return n+1 == len(c.decisions)
+}
+
+// reasonWords makes the words for a reason once a plan, not once a backup; most backups have one reason.
+type reasonWords map[retention.Reason][]string
+
+func (w reasonWords) of(reasons []retention.Reason) []string {
+	var out []string
+	for _, r := range reasons {
+		text, known := w[r]
+		if !known {
+			text = []string{r.String()}
+			w[r] = text
+		}
+		if len(reasons) == 1 {
+			return text
+		}
+		out = append(out, text[0])
 	}
 	return out
 }
