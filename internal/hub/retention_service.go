@@ -82,10 +82,13 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 	if client != "" && q.Client != "" && q.Client != client {
 		return errs.New(errs.NotFound, "leave --client out", "there is no client %s", q.Client)
 	}
+	of := q.Client // of whose budget it is to speak, beside that of all
 	if q.Site != "" {
-		if _, err := s.site(ctx, q.Site); err != nil {
+		site, err := s.site(ctx, q.Site)
+		if err != nil {
 			return err
 		}
+		of = site.Client
 	}
 	proposed, err := s.proposed(ctx, q.Proposed)
 	if err != nil {
@@ -114,11 +117,20 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 		}
 	}
 	for _, e := range plan.Excess {
-		if client == "" || e.Client == client {
+		if speaksOf(e, client, of, q.Site == "" && q.Client == "") {
 			summary.Excess = append(summary.Excess, policy.ExcessText(e))
 		}
 	}
 	return stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk.out, Summary: summary})
+}
+
+// speaksOf reports whether a plan tells of a budget that is exceeded: to a client's users of their own alone, and where
+// one site or client was asked for, of no other client's.
+func speaksOf(e retention.Excess, caller, asked string, all bool) bool {
+	if caller != "" {
+		return e.Client == caller
+	}
+	return all || e.Client == "" || e.Client == asked
 }
 
 // proposed is what a caller who may set it proposes to set; nil for nothing.
