@@ -195,19 +195,33 @@ func (a *app) printLog(ctx context.Context, c *client, id string) error {
 		return err
 	}
 	out := a.logRows()
+	var task *sitekeepv1.Task
+	lines := 0
 	for {
 		event, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
+			a.noteForgotten(task, lines)
 			return out.close()
 		}
 		if err != nil {
 			return err
 		}
+		if t := event.GetTask(); t != nil {
+			task = t
+		}
 		if line := event.GetLog(); line != nil {
 			if err := out.add(line); err != nil {
 				return err
 			}
+			lines++
 		}
+	}
+}
+
+// noteForgotten says why nothing is printed of a task that has ended.
+func (a *app) noteForgotten(task *sitekeepv1.Task, lines int) {
+	if lines == 0 && task.GetFinishedAt() != nil {
+		fmt.Fprintln(a.err, "no lines of this task are kept any more; keep_task_logs in master.yaml says for how long they are")
 	}
 }
 
