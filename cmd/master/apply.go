@@ -125,6 +125,9 @@ func (a *app) printApplied(r *sitekeepv1.ApplyResponse, dry bool) error {
 	} else if err := a.printChanges(r.GetChanges(), dry); err != nil {
 		return err
 	}
+	for _, t := range r.GetTasks() {
+		fmt.Fprintf(a.err, "task %s: %s of %s; follow it with: sitekeep task log -f %s\n", t.GetId(), printable(t.GetKind()), printable(t.GetSite()), t.GetId())
+	}
 	notes := slices.Clone(r.GetWarnings())
 	for _, c := range r.GetChanges() {
 		if c.GetNote() != "" {

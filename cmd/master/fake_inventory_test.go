@@ -79,7 +79,7 @@ func (m *fakeMaster) UpdateSite(_ context.Context, q *pb.UpdateSiteRequest) (*pb
 	for _, p := range q.UpdateMask.Paths {
 		paths[p] = true
 	}
-	m.called("UpdateSite %s %v aliases=%d disabled=%v structure_only=%v all_rows=%v", q.Site.Name, paths, len(q.Site.Aliases), q.Site.Disabled,
+	m.called("UpdateSite %s %v aliases=%d blank=%v structure_only=%v all_rows=%v", q.Site.Name, paths, len(q.Site.Aliases), q.Site.BlankCredentials,
 		q.Site.StructureOnly, q.Site.AllRows)
 	out := &pb.UpdateSiteResponse{Site: q.Site}
 	if strings.HasPrefix(q.Site.Name, "warn.") {

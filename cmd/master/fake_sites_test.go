@@ -83,6 +83,18 @@ func (m *fakeMaster) VerifySite(_ context.Context, r *pb.VerifySiteRequest) (*pb
 	return &pb.VerifySiteResponse{Task: t}, err
 }
 
+func (m *fakeMaster) DisableSite(_ context.Context, r *pb.DisableSiteRequest) (*pb.DisableSiteResponse, error) {
+	m.called("DisableSite %s queue=%v", r.Name, r.Queue)
+	t, err := m.start("disable", r.Name, r.Queue)
+	return &pb.DisableSiteResponse{Task: t}, err
+}
+
+func (m *fakeMaster) EnableSite(_ context.Context, r *pb.EnableSiteRequest) (*pb.EnableSiteResponse, error) {
+	m.called("EnableSite %s queue=%v", r.Name, r.Queue)
+	t, err := m.start("enable", r.Name, r.Queue)
+	return &pb.EnableSiteResponse{Task: t}, err
+}
+
 // --- servers
 
 func (m *fakeMaster) CreateJoinToken(_ context.Context, r *pb.CreateJoinTokenRequest) (*pb.CreateJoinTokenResponse, error) {

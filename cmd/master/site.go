@@ -73,6 +73,7 @@ func siteFlags(cmd *cobra.Command, site *sitekeepv1.Site) {
 		"`pattern` of tables that backups take without their rows, beside Drupal's caches: sessions, watchdog, ... (repeat it)")
 	flags.BoolVar(&site.AllRows, "no-structure-only", false, "backups take the rows of all tables, those of caches too")
 	cmd.MarkFlagsMutuallyExclusive("structure-only", "no-structure-only")
+	flags.BoolVar(&site.BlankCredentials, "blank-credentials", false, "backups have the settings file with an empty password of the database")
 	flags.StringVar(&site.Vhost, "vhost", "", "managed or external (default: managed)")
 }
 
@@ -97,9 +98,9 @@ func newSiteListCmd(a *app) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printList(a, r.GetSites(), "NAME|KIND|WEB|DB|LAST BACKUP|BACKUPS|SIZE|CLIENT", func(s *sitekeepv1.Site) []string {
+			return printList(a, r.GetSites(), "NAME|KIND|WEB|DB|LAST BACKUP|BACKUPS|SIZE|CLIENT|STATE", func(s *sitekeepv1.Site) []string {
 				return []string{s.GetName(), s.GetKind(), strings.Join(s.GetWebServers(), ","), orDash(s.GetDbServer()),
-					localTime(s.GetLastBackupAt()), fmt.Sprint(s.GetBackups()), bytesText(s.GetBackupBytes()), orDash(s.GetClient())}
+					localTime(s.GetLastBackupAt()), fmt.Sprint(s.GetBackups()), bytesText(s.GetBackupBytes()), orDash(s.GetClient()), accessText(s)}
 			})
 		}),
 	}
@@ -129,10 +130,19 @@ func siteFacts(s *sitekeepv1.Site) facts {
 		{"root", s.GetRoot()}, {"docroot", s.GetDocroot()}, {"vhost", s.GetVhost()},
 		{"database server", s.GetDbServer()}, {"database", s.GetDatabase()}, {"database user", s.GetDatabaseUser()},
 		{"database host", s.GetDatabaseHost()}, {"excludes", strings.Join(s.GetExcludes(), ", ")}, {"caches left out", yesNo(s.GetExcludeCaches())},
-		{"tables without rows", rowsText(s)}, {"disabled", yesNo(s.GetDisabled())}, {"added", localTime(s.GetCreatedAt())},
+		{"tables without rows", rowsText(s)}, {"password blanked in backups", yesNo(s.GetBlankCredentials())},
+		{"disabled", yesNo(s.GetDisabled())}, {"added", localTime(s.GetCreatedAt())},
 		{"last backup", orDash(s.GetLastBackup())}, {"last backup at", localTime(s.GetLastBackupAt())}, {"last drill", drillText(s.GetLastDrill())},
 		{"backups", fmt.Sprintf("%d (%s)", s.GetBackups(), bytesText(s.GetBackupBytes()))},
 	}
+}
+
+// accessText says whether visitors get the site.
+func accessText(s *sitekeepv1.Site) string {
+	if s.GetDisabled() {
+		return "disabled"
+	}
+	return "enabled"
 }
 
 // rowsText says which tables backups take without their rows.

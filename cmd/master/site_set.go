@@ -14,7 +14,7 @@ func siteFields() map[string]string {
 	return map[string]string{
 		"web": "web_servers", "db": "db_server", "root": "root", "docroot": "docroot", "kind": "kind", "database": "database",
 		"alias": "aliases", "client": "client", "exclude": "excludes", "exclude-caches": "exclude_caches",
-		"structure-only": "structure_only", "no-structure-only": "all_rows", "vhost": "vhost",
+		"structure-only": "structure_only", "no-structure-only": "all_rows", "blank-credentials": "blank_credentials", "vhost": "vhost",
 	}
 }
 
@@ -31,6 +31,7 @@ another database, or while a task holds the site. With a managed vhost run "site
 		Example: `  sitekeep site set example.com --alias www.example.com --alias shop.example.com
   sitekeep site set example.com --exclude 'cache/*' --client acme
   sitekeep site set example.com --structure-only sessions --structure-only watchdog
+  sitekeep site set example.com --blank-credentials
   sitekeep site set example.com --web web2 --root /srv/www/example.com`,
 		Args:              arguments(1, 1),
 		ValidArgsFunction: a.complete(siteNames),
@@ -79,30 +80,4 @@ func (a *app) updateSite(ctx context.Context, c *client, site *sitekeepv1.Site, 
 		return err
 	}
 	return a.warnings("site "+site.GetName()+" was changed", r.GetWarnings())
-}
-
-func newSiteEnableCmd(a *app) *cobra.Command {
-	return siteSwitch(a, false, &cobra.Command{
-		Use:     "enable NAME",
-		Short:   "Let schedules and --all back a site up again",
-		Example: "  sitekeep site enable example.com",
-	})
-}
-
-func newSiteDisableCmd(a *app) *cobra.Command {
-	return siteSwitch(a, true, &cobra.Command{
-		Use:   "disable NAME",
-		Short: "Leave a site out of schedules and of --all",
-		Long: `Leave a site out of schedules, of "sitekeep backup --all", and of globs. Its backups stay, it goes on to serve, and
-"sitekeep backup NAME" still backs it up.`,
-		Example: "  sitekeep site disable example.com",
-	})
-}
-
-func siteSwitch(a *app, disabled bool, cmd *cobra.Command) *cobra.Command {
-	cmd.Args, cmd.ValidArgsFunction = arguments(1, 1), a.complete(siteNames)
-	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
-		return a.updateSite(ctx, c, &sitekeepv1.Site{Name: args[0], Disabled: disabled}, &fieldmaskpb.FieldMask{Paths: []string{"disabled"}})
-	})
-	return cmd
 }

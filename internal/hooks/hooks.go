@@ -54,6 +54,8 @@ var scopes = map[model.TaskKind]scope{
 	model.TaskFinish:  {},
 	model.TaskDrill:   {},
 	model.TaskVerify:  {lenient: true},
+	model.TaskDisable: {lenient: true},
+	model.TaskEnable:  {lenient: true},
 }
 
 // Around puts hooks around the handlers of kinds that have them.

@@ -57,6 +57,8 @@ func newRig(t *testing.T) *rig {
 		model.TaskBackup:  {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }},
 		model.TaskDrill:   {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Once: true},
 		model.TaskVerify:  {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }},
+		model.TaskDisable: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Once: true},
+		model.TaskEnable:  {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Once: true},
 		model.TaskRestore: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Recovery: tasks.Resume},
 		model.TaskMigrate: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }, Recovery: tasks.Resume},
 	}})

@@ -170,6 +170,7 @@ func (s *restoreService) twin(ctx context.Context, source *model.Site, q *siteke
 	if len(q.StructureOnly) == 0 && !q.AllRows {
 		q.StructureOnly, q.AllRows = source.StructureOnly, source.AllRows
 	}
+	q.BlankCredentials = q.BlankCredentials || source.BlankCredentials
 	return s.newTarget(ctx, q)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/inventory"
 	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/tasks"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
 
@@ -80,7 +81,7 @@ func (s *inventoryService) Apply(ctx context.Context, q *sitekeepv1.ApplyRequest
 			if plan, err = inventory.Plan(&have, want, q.Prune); err != nil {
 				return err
 			}
-			a.tx, a.have = tx, sitesByName(&have)
+			a.tx, a.have, a.turns = tx, sitesByName(&have), nil
 			return a.carryOut(ctx, plan)
 		})
 		if err != nil {
@@ -90,7 +91,9 @@ func (s *inventoryService) Apply(ctx context.Context, q *sitekeepv1.ApplyRequest
 			return nil, err
 		}
 	}
-	out := &sitekeepv1.ApplyResponse{Warnings: warnings}
+	out := &sitekeepv1.ApplyResponse{}
+	out.Tasks, out.Warnings = a.begin(ctx)
+	out.Warnings = append(warnings, out.Warnings...)
 	for i := range plan {
 		out.Changes = append(out.Changes, changeToProto(&plan[i]))
 	}
@@ -122,6 +125,36 @@ type application struct {
 	surveyed map[string]survey
 	have     map[string]*model.Site
 	tx       *catalogue.Tx
+	turns    []turn
+}
+
+// turn takes a site offline, or lets visitors in. That is a task's work, which records it when it is done.
+type turn struct {
+	site string
+	kind model.TaskKind
+}
+
+func (a *application) turn(site *model.Site, now bool) {
+	switch {
+	case site.Disabled && !now:
+		a.turns = append(a.turns, turn{site.Name, model.TaskDisable})
+	case !site.Disabled && now:
+		a.turns = append(a.turns, turn{site.Name, model.TaskEnable})
+	}
+	site.Disabled = now
+}
+
+// begin starts the tasks. What was applied stands if one cannot be: applying it again tries that again.
+func (a *application) begin(ctx context.Context) (out []*sitekeepv1.Task, warnings []string) {
+	for _, t := range a.turns {
+		task, err := a.hub.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: t.kind, Site: t.site, Queue: true})
+		if err != nil {
+			warnings = append(warnings, fmt.Sprintf("site %s: its task %s was not begun: %v", t.site, t.kind, err))
+			continue
+		}
+		out = append(out, taskToProto(&task))
+	}
+	return out, warnings
 }
 
 // lookAt looks at each site that is new or lies elsewhere. The first that is not there ends it.
@@ -227,6 +260,7 @@ func (a *application) putSite(ctx context.Context, c *inventory.Change) error {
 	} else {
 		site.Database = old.Database
 	}
+	a.turn(&site, old != nil && old.Disabled)
 	if old == nil {
 		site.CreatedAt = a.hub.Now().UTC()
 		return a.tx.CreateSite(ctx, site)

@@ -154,9 +154,38 @@ func TestApplyTwiceChangesNothing(t *testing.T) {
 	}
 }
 
+// TestApplyLeavesTheTurningToTasks: what stands in the catalogue is whether visitors are kept out, not whether they should.
+func TestApplyLeavesTheTurningToTasks(t *testing.T) {
+	a := newApplier(t)
+	off := strings.Replace(inventoryText, "root: /var/www/static", "root: /var/www/static, disabled: true", 1)
+	for _, c := range []struct {
+		text, want string
+		dry        bool
+	}{{off, "", true}, {off, "disable b.example", false}, {off, "disable b.example", false}, {inventoryText, "", false}} {
+		r, err := a.c.Apply(t.Context(), &sitekeepv1.ApplyRequest{Files: []*sitekeepv1.InventoryFile{{Name: "f", Content: []byte(c.text)}}, DryRun: c.dry})
+		must(t, err)
+		var got []string
+		for _, task := range r.GetTasks() {
+			got = append(got, task.GetKind()+" "+task.GetSite())
+		}
+		if strings.Join(got, ", ") != c.want {
+			t.Errorf("tasks %q, want %q", got, c.want)
+		}
+		if site, err := a.hub.Catalogue.Site(t.Context(), "b.example"); !c.dry && (err != nil || site.Disabled) {
+			t.Errorf("recorded before it is so: %+v, %v", site, err)
+		}
+	}
+	_, err := a.hub.Catalogue.UpdateSite(t.Context(), "b.example", func(s *model.Site) error { s.Disabled = true; return nil })
+	must(t, err)
+	r, err := a.c.Apply(t.Context(), &sitekeepv1.ApplyRequest{Files: []*sitekeepv1.InventoryFile{{Name: "f", Content: []byte(inventoryText)}}})
+	if err != nil || len(r.GetTasks()) != 1 || r.GetTasks()[0].GetKind() != "enable" {
+		t.Errorf("%v, %v", r.GetTasks(), err)
+	}
+}
+
 func TestApplyIsAllOrNothing(t *testing.T) {
 	a := newApplier(t)
-	a.applied(strings.Replace(inventoryText, "root: /var/www/static", "root: /var/www/static, disabled: true", 1), "added Client acme", "added Site a.example",
+	a.applied(strings.Replace(inventoryText, "root: /var/www/static", "root: /var/www/static, blankCredentials: true", 1), "added Client acme", "added Site a.example",
 		"added Site b.example", "added Schedule nightly", "added Schedule two", "added Retention all", "added Retention client/acme")
 	before := a.inventory()
 	changed := strings.Replace(inventoryText, "maxTasks: 2", "maxTasks: 9", 1)
@@ -241,10 +270,10 @@ func TestUpdateSite(t *testing.T) {
 	before, err := a.hub.Catalogue.Site(t.Context(), "a.example")
 	must(t, err)
 	must(t, set(&sitekeepv1.Site{Name: "a.example", Aliases: []string{"n.example"}, Client: "new", Excludes: []string{"x"}, ExcludeCaches: true, Vhost: "external",
-		StructureOnly: []string{"log_*"}, Disabled: true, Root: "/ignored"},
-		"aliases", "client", "excludes", "exclude_caches", "structure_only", "all_rows", "vhost", "disabled"))
+		StructureOnly: []string{"log_*"}, BlankCredentials: true, Root: "/ignored"},
+		"aliases", "client", "excludes", "exclude_caches", "structure_only", "all_rows", "vhost", "blank_credentials"))
 	want := before
-	want.Aliases, want.Client, want.Excludes, want.ExcludeCaches, want.Vhost, want.Disabled = []string{"n.example"}, "new", []string{"x"}, true, model.VhostExternal, true
+	want.Aliases, want.Client, want.Excludes, want.ExcludeCaches, want.Vhost, want.BlankCredentials = []string{"n.example"}, "new", []string{"x"}, true, model.VhostExternal, true
 	want.StructureOnly = []string{"log_*"}
 	now, err := a.hub.Catalogue.Site(t.Context(), "a.example")
 	must(t, err)
@@ -257,7 +286,8 @@ func TestUpdateSite(t *testing.T) {
 	}{
 		"nothing":               {set(&sitekeepv1.Site{Name: "a.example"}), errs.Usage},
 		"a field of ours":       {set(&sitekeepv1.Site{Name: "a.example"}, "created_at"), errs.Usage},
-		"no site":               {set(&sitekeepv1.Site{Name: "gone"}, "disabled"), errs.NotFound},
+		"no site":               {set(&sitekeepv1.Site{Name: "gone"}, "client"), errs.NotFound},
+		"to be offline":         {set(&sitekeepv1.Site{Name: "a.example", Disabled: true}, "disabled"), errs.Usage},
 		"another's domain":      {set(&sitekeepv1.Site{Name: "a.example", Aliases: []string{"b.example"}}, "aliases"), errs.Exists},
 		"a missing root":        {set(&sitekeepv1.Site{Name: "a.example", Root: "/srv/none"}, "root"), errs.NotFound},
 		"another's database":    {set(&sitekeepv1.Site{Name: "a.example", Database: "other"}, "database"), errs.Precondition},
@@ -284,7 +314,7 @@ func TestUpdateSite(t *testing.T) {
 	if err := set(&sitekeepv1.Site{Name: "b.example", Root: "/var/www/static"}, "root"); !errs.Is(err, errs.Busy) {
 		t.Errorf("a site that a task holds was moved: %v", err)
 	}
-	must(t, set(&sitekeepv1.Site{Name: "b.example", Disabled: true}, "disabled"))
+	must(t, set(&sitekeepv1.Site{Name: "b.example", BlankCredentials: true}, "blank_credentials"))
 }
 
 func TestClients(t *testing.T) {

@@ -56,7 +56,7 @@ func newSite(q *sitekeepv1.Site) (*model.Site, error) {
 		Name: q.GetName(), Aliases: q.GetAliases(), Kind: q.GetKind(), WebServers: q.GetWebServers(), DBServer: q.GetDbServer(),
 		Root: q.GetRoot(), Docroot: q.GetDocroot(), Client: q.GetClient(), Excludes: q.GetExcludes(), Vhost: model.VhostMode(q.GetVhost()),
 		Database: model.Database{Name: q.GetDatabase()}, ExcludeCaches: q.GetExcludeCaches(),
-		StructureOnly: q.GetStructureOnly(), AllRows: q.GetAllRows(),
+		StructureOnly: q.GetStructureOnly(), AllRows: q.GetAllRows(), BlankCredentials: q.GetBlankCredentials(),
 	}
 	if site.Docroot == "" {
 		site.Docroot = site.Root
@@ -314,6 +314,7 @@ func siteToProto(s *model.Site, u catalogue.Usage) *sitekeepv1.Site {
 		Name: s.Name, Aliases: s.Aliases, Kind: s.Kind, WebServers: s.WebServers, DbServer: s.DBServer, Root: s.Root, Docroot: s.Docroot,
 		Database: s.Database.Name, DatabaseUser: s.Database.User, DatabaseHost: s.Database.Host, Client: s.Client, Excludes: s.Excludes,
 		Vhost: string(s.Vhost), Disabled: s.Disabled, CreatedAt: timeToProto(s.CreatedAt),
-		ExcludeCaches: s.ExcludeCaches, StructureOnly: s.StructureOnly, AllRows: s.AllRows, Backups: u.Count, BackupBytes: u.Size, LastBackupAt: timeToProto(u.Newest),
+		ExcludeCaches: s.ExcludeCaches, StructureOnly: s.StructureOnly, AllRows: s.AllRows, BlankCredentials: s.BlankCredentials,
+		Backups: u.Count, BackupBytes: u.Size, LastBackupAt: timeToProto(u.Newest),
 	}
 }

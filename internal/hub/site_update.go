@@ -70,6 +70,9 @@ func setFields(to *model.Site, from *sitekeepv1.Site, paths []string) (moved boo
 		if setPlain(to, from, path) {
 			continue
 		}
+		if path == "disabled" {
+			return false, errs.New(errs.Usage, "call DisableSite or EnableSite: sitekeep site disable "+to.Name, "that a site is offline is not set, but brought about")
+		}
 		if !setPlace(to, from, path) {
 			return false, errs.New(errs.Usage, "see the documentation of UpdateSite", "the field %q of a site cannot be set", path)
 		}
@@ -95,8 +98,8 @@ func setPlain(to *model.Site, from *sitekeepv1.Site, path string) bool {
 		to.AllRows = from.AllRows
 	case "vhost":
 		to.Vhost = model.VhostMode(from.Vhost)
-	case "disabled":
-		to.Disabled = from.Disabled
+	case "blank_credentials":
+		to.BlankCredentials = from.BlankCredentials
 	default:
 		return false
 	}

@@ -74,6 +74,7 @@ type (
 		ExcludeCaches bool            `yaml:"excludeCaches,omitempty"`
 		StructureOnly []string        `yaml:"structureOnly,omitempty"`
 		AllRows       bool            `yaml:"allRows,omitempty"`
+		Blank         bool            `yaml:"blankCredentials,omitempty"`
 		Vhost         model.VhostMode `yaml:"vhost,omitempty"`
 		Disabled      bool            `yaml:"disabled,omitempty"`
 	}
@@ -147,7 +148,7 @@ func specOfSite(s *model.Site) *siteSpec {
 	spec := &siteSpec{
 		Client: s.Client, Aliases: s.Aliases, Kind: s.Kind, WebServers: s.WebServers, DBServer: s.DBServer, Database: s.Database.Name,
 		Root: s.Root, Docroot: s.Docroot, Excludes: s.Excludes, ExcludeCaches: s.ExcludeCaches, Vhost: s.Vhost, Disabled: s.Disabled,
-		StructureOnly: s.StructureOnly, AllRows: s.AllRows,
+		StructureOnly: s.StructureOnly, AllRows: s.AllRows, Blank: s.BlankCredentials,
 	}
 	spec.shorten()
 	if spec.Kind != genericKind {
@@ -171,7 +172,8 @@ func (s *siteSpec) site(name string) model.Site {
 	site := model.Site{
 		Name: name, Client: s.Client, Aliases: s.Aliases, Kind: s.Kind, WebServers: s.WebServers, DBServer: s.DBServer,
 		Database: model.Database{Name: s.Database}, Root: s.Root, Docroot: s.Docroot, Excludes: s.Excludes,
-		ExcludeCaches: s.ExcludeCaches, StructureOnly: s.StructureOnly, AllRows: s.AllRows, Vhost: s.Vhost, Disabled: s.Disabled,
+		ExcludeCaches: s.ExcludeCaches, StructureOnly: s.StructureOnly, AllRows: s.AllRows,
+		BlankCredentials: s.Blank, Vhost: s.Vhost, Disabled: s.Disabled,
 	}
 	if site.Docroot == "" {
 		site.Docroot = site.Root

@@ -217,6 +217,7 @@ func (l library) Copy(ctx context.Context, site *model.Site, task, description s
 func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tasks.Manager, error) {
 	verifier := &verify.Verifier{Sites: m.catalogue, Agents: hub.Agents[verify.Web, any]{
 		Fleet: m.fleet, Of: func(a *fleet.Agent) (verify.Web, any) { return a, nil }}}
+	switcher := &verify.Switch{Agents: verifier.Agents, Sites: m.catalogue}
 	checker := &backup.Checker{Backups: m.catalogue, Store: m.store, Now: m.o.Now}
 	again := tasks.Retry{Attempts: 3, Backoff: 5 * time.Second, Most: time.Minute}
 	return tasks.New(tasks.Config{
@@ -232,6 +233,8 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 			model.TaskDrill:   {Handler: restorer.Drill, Recovery: tasks.Resume, Priority: -5, Once: true},
 			model.TaskFinish:  {Handler: restorer.Finish, Recovery: tasks.Resume},
 			model.TaskVerify:  {Handler: verifier.Handle, Recovery: tasks.Requeue, Priority: 5, Once: true},
+			model.TaskDisable: {Handler: switcher.Disable, Recovery: tasks.Requeue, Priority: 10, Once: true},
+			model.TaskEnable:  {Handler: switcher.Enable, Recovery: tasks.Requeue, Priority: 10, Once: true},
 			model.TaskCheck:   {Handler: checker.Handle, Recovery: tasks.Requeue, Reads: true, Once: true},
 			model.TaskPrune:   {Handler: m.pruner.Handle, Recovery: tasks.Requeue, Reads: true, Once: true},
 		}),

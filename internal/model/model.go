@@ -3,7 +3,10 @@
 // knows nothing of how they are kept or sent.
 package model
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Role is what a server's agent serves.
 type Role string
@@ -52,6 +55,13 @@ type Database struct {
 	Host string // as the site's settings name it: host, host:port or host:/socket
 }
 
+// A disabled site is in maintenance under a name that no task has, with a lease that does not end: whatever tasks begin and
+// end beside it, it stays closed.
+const (
+	HolderDisabled = "disabled"
+	Forever        = time.Duration(math.MaxInt64)
+)
+
 // Site is what is backed up.
 type Site struct {
 	Name       string // its main domain
@@ -69,8 +79,11 @@ type Site struct {
 	// StructureOnly are patterns (path.Match) of tables whose rows backups leave out, beside those that the kind knows.
 	StructureOnly []string
 	// AllRows takes the rows of all tables; StructureOnly is empty then.
-	AllRows   bool
-	Vhost     VhostMode
+	AllRows bool
+	// BlankCredentials empties the database's password in the settings files that backups have.
+	BlankCredentials bool
+	Vhost            VhostMode
+	// Disabled is offline: each web server keeps visitors out in the name of HolderDisabled.
 	Disabled  bool
 	CreatedAt time.Time
 }
@@ -142,6 +155,8 @@ const (
 	TaskClone   TaskKind = "clone"  // backs a site up and makes another one out of that
 
 	TaskMigrate TaskKind = "migrate" // moves a site to other servers
+	TaskDisable TaskKind = "disable" // takes a site offline
+	TaskEnable  TaskKind = "enable"  // lets visitors in again
 )
 
 // Task is one queued piece of work.

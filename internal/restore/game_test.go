@@ -81,7 +81,7 @@ func (r *rig) newGame(q quirks, faults ...sagatest.Fault) *game {
 	}
 	for name, database := range map[string]string{siteName: oldDB, otherName: g.databaseOf(otherName)} {
 		_, err := r.book.UpdateSite(r.Context(), name, func(s *model.Site) error {
-			s.WebServers, s.DBServer = q.site().WebServers, q.site().DBServer
+			s.WebServers, s.DBServer, s.Disabled = q.site().WebServers, q.site().DBServer, false
 			s.Database, s.Vhost = model.Database{Name: database, User: database, Host: dbHost}, q.site().Vhost
 			return nil
 		})

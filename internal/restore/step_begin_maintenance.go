@@ -61,11 +61,19 @@ func (r *run) begin(lease time.Duration) onWebServer {
 
 func (s beginMaintenance) Undo(ctx context.Context, _ saga.Memo) error {
 	s.lease.Stop()
-	return s.undoEachOf(ctx, s.basis.bothPlaces(), s.Name(), s.end)
+	return s.undoEachOf(ctx, s.basis.bothPlaces(), s.Name(), func(ctx context.Context, server string, web Web) error {
+		if s.basis.Migrates() && !s.basis.leaves(server) {
+			return s.forget(ctx, server, web)
+		}
+		return s.end(ctx, server, web)
+	})
 }
 
-// end lets visitors of one web server in.
+// end lets visitors of one web server in, unless the site is disabled.
 func (r *run) end(ctx context.Context, server string, web Web) error {
+	if err := r.keepDisabled(ctx, server, web); err != nil {
+		return err
+	}
 	return web.EndMaintenance(ctx, r.refOn(server), r.task)
 }
 

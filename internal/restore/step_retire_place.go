@@ -75,6 +75,7 @@ func (s retirePlace) Finish(ctx context.Context, raw saga.Memo) error {
 			if err := s.remove(ctx, server, web, m[server]); err != nil {
 				return err
 			}
+			return s.forget(ctx, server, web)
 		}
 		return web.EndMaintenance(ctx, s.basis.From.Ref(), s.task)
 	})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -19,6 +20,13 @@ type Web interface {
 	CheckPermissions(ctx context.Context, site model.SiteRef, mend bool) (model.Permissions, error)
 	vhosts
 	probes
+	maintenance
+}
+
+type maintenance interface {
+	// BeginMaintenance keeps visitors out in a holder's name. A warning says why they may get through.
+	BeginMaintenance(ctx context.Context, site model.SiteRef, holder string, lease time.Duration) (warning string, err error)
+	EndMaintenance(ctx context.Context, site model.SiteRef, holder string) error
 }
 
 type vhosts interface {
@@ -103,12 +111,13 @@ func (v *Verifier) server(ctx context.Context, c *check) (err error) {
 		return err
 	}
 	steps := []func(context.Context) error{c.permissions}
-	switch {
-	case c.site.Vhost != model.VhostManaged:
-	case c.dryRun:
+	switch managed := c.site.Vhost == model.VhostManaged; {
+	case c.dryRun && managed:
 		steps = append(steps, c.compareVhost)
-	default:
-		steps = append(steps, c.vhost)
+	case managed:
+		steps = append(steps, c.vhost, c.access)
+	case !c.dryRun:
+		steps = append(steps, c.access)
 	}
 	for _, step := range append(steps, c.database, c.page) {
 		if err := step(ctx); err != nil {
@@ -175,6 +184,18 @@ func (c *check) vhost(ctx context.Context) error {
 	return c.web.ForgetVhost(ctx, c.ref(), c.Task.ID)
 }
 
+// access keeps visitors out of a site that is recorded as disabled, and of no other.
+func (c *check) access(ctx context.Context) error {
+	if !c.site.Disabled {
+		return c.web.EndMaintenance(ctx, c.ref(), model.HolderDisabled)
+	}
+	warning, err := c.web.BeginMaintenance(ctx, c.ref(), model.HolderDisabled, model.Forever)
+	if warning != "" {
+		c.drifted("the site is disabled, and visitors may get through: %s", warning)
+	}
+	return err
+}
+
 func (c *check) database(ctx context.Context) error {
 	if c.site.DBServer == "" {
 		return nil
@@ -205,7 +226,15 @@ func (c *check) page(ctx context.Context) error {
 	if p.Status == 0 {
 		return errs.New(errs.Failed, "look at the web server's log there", "the page does not answer: %s", p.Problem)
 	}
-	if p.Problem != "" {
+	switch {
+	case p.Maintenance && c.site.Disabled:
+		c.Log(model.LevelInfo, "%s: the site is disabled; visitors get the maintenance page", c.server)
+		return nil
+	case c.site.Disabled:
+		c.drifted("page: answers %d to this machine, though the site is disabled: it is let in by maintenance_allow of agent.yaml, "+
+			"or the virtual host does not keep visitors out", p.Status)
+		return nil
+	case p.Problem != "":
 		c.drifted("page: %s", p.Problem)
 		return nil
 	}

@@ -2,6 +2,7 @@ package verify_test
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,6 +25,8 @@ type web struct {
 	permissions *model.Permissions
 	page        model.PageProbe
 	database    model.DatabaseProbe
+	leaky       string // why visitors get through
+	away        error  // of the calls that keep visitors out or let them in
 }
 
 func (w *web) Web(context.Context, string) (verify.Web, error) { return w, nil }
@@ -65,6 +68,22 @@ func (w *web) ProbeSite(_ context.Context, _ model.SiteRef, task, _ string) (mod
 	return w.page, nil
 }
 
+func (w *web) BeginMaintenance(ctx context.Context, _ model.SiteRef, holder string, lease time.Duration) (string, error) {
+	w.called("shut")
+	if holder != model.HolderDisabled || lease != model.Forever {
+		return "", errs.New(errs.Usage, "", "%s holds it for %s", holder, lease)
+	}
+	return w.leaky, errors.Join(w.away, ctx.Err())
+}
+
+func (w *web) EndMaintenance(ctx context.Context, _ model.SiteRef, holder string) error {
+	w.called("open")
+	if holder != model.HolderDisabled {
+		return errs.New(errs.Usage, "", "%s lets go", holder)
+	}
+	return errors.Join(w.away, ctx.Err())
+}
+
 func (w *web) ProbeDatabase(context.Context, model.SiteRef) (model.DatabaseProbe, error) {
 	w.called("database")
 	return w.database, nil
@@ -77,6 +96,13 @@ func verified(t *testing.T, w *web, change ...func(*catalogue.Catalogue)) (model
 }
 
 func asked(t *testing.T, w *web, q verify.Request, change ...func(*catalogue.Catalogue)) (model.Task, string) {
+	t.Helper()
+	task, log, _ := ran(t, w, model.TaskVerify, q, change...)
+	return task, log
+}
+
+// ran runs a task and returns it with its log, and the site as it is recorded then.
+func ran(t *testing.T, w verify.Agents, kind model.TaskKind, q verify.Request, change ...func(*catalogue.Catalogue)) (model.Task, string, model.Site) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -95,13 +121,15 @@ func asked(t *testing.T, w *web, q verify.Request, change ...func(*catalogue.Cat
 		f(book)
 	}
 	v := &verify.Verifier{Agents: w, Sites: book}
-	m, err := tasks.New(tasks.Config{Catalogue: book, Kinds: map[model.TaskKind]tasks.Kind{model.TaskVerify: {Handler: v.Handle}}})
+	s := &verify.Switch{Agents: w, Sites: book}
+	m, err := tasks.New(tasks.Config{Catalogue: book, Kinds: map[model.TaskKind]tasks.Kind{
+		model.TaskVerify: {Handler: v.Handle}, model.TaskDisable: {Handler: s.Disable}, model.TaskEnable: {Handler: s.Enable}}})
 	must(err)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- m.Serve(ctx) }()
 	defer func() { stop(); must(<-done) }()
-	task, err := m.Submit(t.Context(), tasks.SubmitRequest{Kind: model.TaskVerify, Site: "example.com", Spec: q})
+	task, err := m.Submit(t.Context(), tasks.SubmitRequest{Kind: kind, Site: "example.com", Spec: q})
 	must(err)
 	task, err = m.Wait(t.Context(), task.ID)
 	must(err)
@@ -111,7 +139,9 @@ func asked(t *testing.T, w *web, q verify.Request, change ...func(*catalogue.Cat
 	for _, l := range lines {
 		log = append(log, string(l.Level)+" "+l.Text)
 	}
-	return task, strings.Join(log, "\n")
+	site, err := book.Site(t.Context(), "example.com")
+	must(err)
+	return task, strings.Join(log, "\n"), site
 }
 
 func sound() *web {
@@ -121,7 +151,7 @@ func sound() *web {
 func TestASoundSite(t *testing.T) {
 	w := sound()
 	task, log := verified(t, w)
-	if got := strings.Join(w.calls, " "); task.State != model.TaskSucceeded || got != "mend write forget database probe" || !strings.Contains(log, "mended 2 more") {
+	if got := strings.Join(w.calls, " "); task.State != model.TaskSucceeded || got != "mend write forget open database probe" || !strings.Contains(log, "mended 2 more") {
 		t.Errorf("%s, %s\n%s", task.State, got, log)
 	}
 }

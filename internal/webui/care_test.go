@@ -209,7 +209,7 @@ func TestTablesWithoutRows(t *testing.T) {
 	if got := b.get(t, page).body; !strings.Contains(got, "sessions</textarea>") {
 		t.Errorf("the form: %s", got)
 	}
-	b.post(t, page, url.Values{"disabled": {"yes"}})
+	b.post(t, page, url.Values{"blank_credentials": {"yes"}})
 	if got := b.get(t, "/sites/shop.example").body; !strings.Contains(got, "<code>sessions</code>") {
 		t.Error("a form without the field has emptied it")
 	}

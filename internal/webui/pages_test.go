@@ -136,11 +136,56 @@ func TestSchedules(t *testing.T) {
 func TestSettingsOfASite(t *testing.T) {
 	r := newRig(t)
 	b := r.signedIn(t, "admin")
-	form := url.Values{"aliases": {"www.acme.example\nshop.acme.example"}, "client": {"acme"}, "excludes": {"cache/**\r\n\r\na b/*\r\n"}, "disabled": {"yes"}}
+	form := url.Values{"aliases": {"www.acme.example\nshop.acme.example"}, "client": {"acme"}, "excludes": {"cache/**\r\n\r\na b/*\r\n"}, "blank_credentials": {"yes"}}
 	if got := b.post(t, "/sites/acme.example/settings", form); got.header.Get("Location") != "/sites/acme.example" {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	for path, want := range map[string]string{"/sites/acme.example": "www.acme.example, shop.acme.example", "/sites/acme.example/settings": "cache/**\na b/*</textarea>", "/?show=disabled": "acme.example"} {
+	for path, want := range map[string]string{"/sites/acme.example": "www.acme.example, shop.acme.example", "/sites/acme.example/settings": "cache/**\na b/*</textarea>"} {
+		if got := b.get(t, path); !strings.Contains(got.body, want) {
+			t.Errorf("%s lacks %q", path, want)
+		}
+	}
+}
+
+func TestDisablingInPages(t *testing.T) {
+	r := newRig(t)
+	b := r.signedIn(t, "operator")
+	const site = "/sites/acme.example"
+	if got := b.get(t, site).body; !strings.Contains(got, `href="/sites/acme.example/disable"`) || strings.Contains(got, "Enable") {
+		t.Errorf("an enabled site: %s", got)
+	}
+	if got := b.get(t, site+"/disable").body; !strings.Contains(got, "503") {
+		t.Errorf("the form: %s", got)
+	}
+	if got := b.post(t, site+"/disable", url.Values{"confirm": {"another.example"}}); got.status != http.StatusBadRequest {
+		t.Errorf("another name was typed: %d", got.status)
+	}
+	for _, what := range []string{"disable", "enable"} {
+		got := b.post(t, site+"/"+what, url.Values{"confirm": {"acme.example"}})
+		at := got.header.Get("Location")
+		if !strings.HasPrefix(at, "/tasks/") {
+			t.Fatalf("%s: %d %s", what, got.status, got.body)
+		}
+		if page := b.get(t, at).body; !strings.Contains(strings.ToLower(page), what) {
+			t.Errorf("the page of the task: %s", page)
+		}
+	}
+	if got := r.signedIn(t, "viewer").post(t, site+"/enable", nil); got.status != http.StatusForbidden {
+		t.Errorf("a viewer: %d", got.status)
+	}
+}
+
+// TestADisabledSiteIsShown in its page, in the list, and offers to be enabled.
+func TestADisabledSiteIsShown(t *testing.T) {
+	r := newRig(t, func(t *testing.T, dir string) {
+		c, err := catalogue.Open(t.Context(), filepath.Join(dir, "catalogue.db"))
+		must(t, err)
+		defer c.Close()
+		_, err = c.UpdateSite(t.Context(), "acme.example", func(s *model.Site) error { s.Disabled = true; return nil })
+		must(t, err)
+	})
+	b := r.signedIn(t, "operator")
+	for path, want := range map[string]string{"/sites/acme.example": `action="/sites/acme.example/enable"`, "/?show=disabled": "acme.example", "/": "Disabled"} {
 		if got := b.get(t, path); !strings.Contains(got.body, want) {
 			t.Errorf("%s lacks %q", path, want)
 		}

@@ -146,7 +146,9 @@ type ApplyResponse struct {
 	// Each object of the files, and with prune what is not in them; by kind and name.
 	Changes []*InventoryChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
 	// What the operator should know.
-	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Warnings []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	// Those that take sites offline, or let visitors in again; a site's field disabled changes when its task is done.
+	Tasks         []*Task `protobuf:"bytes,3,rep,name=tasks,proto3" json:"tasks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,6 +193,13 @@ func (x *ApplyResponse) GetChanges() []*InventoryChange {
 func (x *ApplyResponse) GetWarnings() []string {
 	if x != nil {
 		return x.Warnings
+	}
+	return nil
+}
+
+func (x *ApplyResponse) GetTasks() []*Task {
+	if x != nil {
+		return x.Tasks
 	}
 	return nil
 }
@@ -421,17 +430,18 @@ var File_sitekeep_v1_inventory_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_inventory_proto_rawDesc = "" +
 	"\n" +
-	"\x1bsitekeep/v1/inventory.proto\x12\vsitekeep.v1\"=\n" +
+	"\x1bsitekeep/v1/inventory.proto\x12\vsitekeep.v1\x1a\x16sitekeep/v1/task.proto\"=\n" +
 	"\rInventoryFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\fR\acontent\"o\n" +
 	"\fApplyRequest\x120\n" +
 	"\x05files\x18\x01 \x03(\v2\x1a.sitekeep.v1.InventoryFileR\x05files\x12\x17\n" +
 	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12\x14\n" +
-	"\x05prune\x18\x03 \x01(\bR\x05prune\"c\n" +
+	"\x05prune\x18\x03 \x01(\bR\x05prune\"\x8c\x01\n" +
 	"\rApplyResponse\x126\n" +
 	"\achanges\x18\x01 \x03(\v2\x1c.sitekeep.v1.InventoryChangeR\achanges\x12\x1a\n" +
-	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\x9a\x01\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x12'\n" +
+	"\x05tasks\x18\x03 \x03(\v2\x11.sitekeep.v1.TaskR\x05tasks\"\x9a\x01\n" +
 	"\x0fInventoryChange\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
@@ -470,20 +480,22 @@ var file_sitekeep_v1_inventory_proto_goTypes = []any{
 	(*InventoryField)(nil),  // 4: sitekeep.v1.InventoryField
 	(*ExportRequest)(nil),   // 5: sitekeep.v1.ExportRequest
 	(*ExportResponse)(nil),  // 6: sitekeep.v1.ExportResponse
+	(*Task)(nil),            // 7: sitekeep.v1.Task
 }
 var file_sitekeep_v1_inventory_proto_depIdxs = []int32{
 	0, // 0: sitekeep.v1.ApplyRequest.files:type_name -> sitekeep.v1.InventoryFile
 	3, // 1: sitekeep.v1.ApplyResponse.changes:type_name -> sitekeep.v1.InventoryChange
-	4, // 2: sitekeep.v1.InventoryChange.fields:type_name -> sitekeep.v1.InventoryField
-	1, // 3: sitekeep.v1.InventoryService.Apply:input_type -> sitekeep.v1.ApplyRequest
-	5, // 4: sitekeep.v1.InventoryService.Export:input_type -> sitekeep.v1.ExportRequest
-	2, // 5: sitekeep.v1.InventoryService.Apply:output_type -> sitekeep.v1.ApplyResponse
-	6, // 6: sitekeep.v1.InventoryService.Export:output_type -> sitekeep.v1.ExportResponse
-	5, // [5:7] is the sub-list for method output_type
-	3, // [3:5] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	7, // 2: sitekeep.v1.ApplyResponse.tasks:type_name -> sitekeep.v1.Task
+	4, // 3: sitekeep.v1.InventoryChange.fields:type_name -> sitekeep.v1.InventoryField
+	1, // 4: sitekeep.v1.InventoryService.Apply:input_type -> sitekeep.v1.ApplyRequest
+	5, // 5: sitekeep.v1.InventoryService.Export:input_type -> sitekeep.v1.ExportRequest
+	2, // 6: sitekeep.v1.InventoryService.Apply:output_type -> sitekeep.v1.ApplyResponse
+	6, // 7: sitekeep.v1.InventoryService.Export:output_type -> sitekeep.v1.ExportResponse
+	6, // [6:8] is the sub-list for method output_type
+	4, // [4:6] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_inventory_proto_init() }
@@ -491,6 +503,7 @@ func file_sitekeep_v1_inventory_proto_init() {
 	if File_sitekeep_v1_inventory_proto != nil {
 		return
 	}
+	file_sitekeep_v1_task_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -275,6 +275,8 @@ type PlanRestoreResponse struct {
 	ExpectedDowntimeMs int64 `protobuf:"varint,7,opt,name=expected_downtime_ms,json=expectedDowntimeMs,proto3" json:"expected_downtime_ms,omitempty"`
 	// What that number comes from, a sentence.
 	DowntimeBasis string `protobuf:"bytes,8,opt,name=downtime_basis,json=downtimeBasis,proto3" json:"downtime_basis,omitempty"`
+	// The database that is made, on the database server; the user has its name. Empty: none.
+	NewDatabase   string `protobuf:"bytes,9,opt,name=new_database,json=newDatabase,proto3" json:"new_database,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -361,6 +363,13 @@ func (x *PlanRestoreResponse) GetExpectedDowntimeMs() int64 {
 func (x *PlanRestoreResponse) GetDowntimeBasis() string {
 	if x != nil {
 		return x.DowntimeBasis
+	}
+	return ""
+}
+
+func (x *PlanRestoreResponse) GetNewDatabase() string {
+	if x != nil {
+		return x.NewDatabase
 	}
 	return ""
 }
@@ -841,9 +850,11 @@ type DeployBackupRequest struct {
 	// the backup's manifest has.
 	OldName string `protobuf:"bytes,3,opt,name=old_name,json=oldName,proto3" json:"old_name,omitempty"`
 	// As in RestoreSiteRequest; for a site that is under care.
-	Grace         *durationpb.Duration `protobuf:"bytes,4,opt,name=grace,proto3" json:"grace,omitempty"`
-	Queue         bool                 `protobuf:"varint,5,opt,name=queue,proto3" json:"queue,omitempty"`
-	FilesOnly     bool                 `protobuf:"varint,6,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
+	Grace     *durationpb.Duration `protobuf:"bytes,4,opt,name=grace,proto3" json:"grace,omitempty"`
+	Queue     bool                 `protobuf:"varint,5,opt,name=queue,proto3" json:"queue,omitempty"`
+	FilesOnly bool                 `protobuf:"varint,6,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
+	// Say what it would do, and change nothing.
+	DryRun        bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -920,9 +931,19 @@ func (x *DeployBackupRequest) GetFilesOnly() bool {
 	return false
 }
 
+func (x *DeployBackupRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
 type DeployBackupResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent with dry_run.
+	Task *Task `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	// With dry_run alone.
+	Plan          *PlanRestoreResponse `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -964,6 +985,13 @@ func (x *DeployBackupResponse) GetTask() *Task {
 	return nil
 }
 
+func (x *DeployBackupResponse) GetPlan() *PlanRestoreResponse {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
 type CloneSiteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Site  string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
@@ -971,8 +999,10 @@ type CloneSiteRequest struct {
 	// replaced by the new one, and a root without the name needs one of its own here. Aliases are not taken over.
 	NewSite *Site `protobuf:"bytes,2,opt,name=new_site,json=newSite,proto3" json:"new_site,omitempty"`
 	// Out of this backup; empty: out of a new one.
-	Backup        string `protobuf:"bytes,3,opt,name=backup,proto3" json:"backup,omitempty"`
-	Queue         bool   `protobuf:"varint,4,opt,name=queue,proto3" json:"queue,omitempty"`
+	Backup string `protobuf:"bytes,3,opt,name=backup,proto3" json:"backup,omitempty"`
+	Queue  bool   `protobuf:"varint,4,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Say what it would do, and change nothing; without a backup by what the last one has.
+	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1035,9 +1065,19 @@ func (x *CloneSiteRequest) GetQueue() bool {
 	return false
 }
 
+func (x *CloneSiteRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
 type CloneSiteResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent with dry_run.
+	Task *Task `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	// With dry_run alone.
+	Plan          *PlanRestoreResponse `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1079,6 +1119,13 @@ func (x *CloneSiteResponse) GetTask() *Task {
 	return nil
 }
 
+func (x *CloneSiteResponse) GetPlan() *PlanRestoreResponse {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
 type MigrateSiteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Site  string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
@@ -1088,8 +1135,10 @@ type MigrateSiteRequest struct {
 	Root       string   `protobuf:"bytes,4,opt,name=root,proto3" json:"root,omitempty"`
 	Docroot    string   `protobuf:"bytes,5,opt,name=docroot,proto3" json:"docroot,omitempty"`
 	// How long the old place stays for an undo. Absent: 24 hours. Zero: it goes at once.
-	Grace         *durationpb.Duration `protobuf:"bytes,6,opt,name=grace,proto3" json:"grace,omitempty"`
-	Queue         bool                 `protobuf:"varint,7,opt,name=queue,proto3" json:"queue,omitempty"`
+	Grace *durationpb.Duration `protobuf:"bytes,6,opt,name=grace,proto3" json:"grace,omitempty"`
+	Queue bool                 `protobuf:"varint,7,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Say what it would do by what the last backup has, and change nothing.
+	DryRun        bool `protobuf:"varint,8,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1173,9 +1222,19 @@ func (x *MigrateSiteRequest) GetQueue() bool {
 	return false
 }
 
+func (x *MigrateSiteRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
 type MigrateSiteResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Absent with dry_run.
+	Task *Task `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	// With dry_run alone.
+	Plan          *PlanRestoreResponse `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1213,6 +1272,13 @@ func (*MigrateSiteResponse) Descriptor() ([]byte, []int) {
 func (x *MigrateSiteResponse) GetTask() *Task {
 	if x != nil {
 		return x.Task
+	}
+	return nil
+}
+
+func (x *MigrateSiteResponse) GetPlan() *PlanRestoreResponse {
+	if x != nil {
+		return x.Plan
 	}
 	return nil
 }
@@ -1443,7 +1509,7 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"files_only\x18\x03 \x01(\bR\tfilesOnly\x12\x17\n" +
 	"\adb_only\x18\x04 \x01(\bR\x06dbOnly\x12\x14\n" +
 	"\x05paths\x18\x05 \x03(\fR\x05paths\x12\x16\n" +
-	"\x06tables\x18\x06 \x03(\tR\x06tables\"\xd8\x02\n" +
+	"\x06tables\x18\x06 \x03(\tR\x06tables\"\xfb\x02\n" +
 	"\x13PlanRestoreResponse\x12+\n" +
 	"\x05steps\x18\x01 \x03(\v2\x15.sitekeep.v1.PlanStepR\x05steps\x12\x1a\n" +
 	"\bwarnings\x18\x02 \x03(\tR\bwarnings\x12\x16\n" +
@@ -1452,7 +1518,8 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\x05files\x18\x05 \x03(\v2\x16.sitekeep.v1.PlanFilesR\x05files\x12.\n" +
 	"\x06tables\x18\x06 \x03(\v2\x16.sitekeep.v1.PlanTableR\x06tables\x120\n" +
 	"\x14expected_downtime_ms\x18\a \x01(\x03R\x12expectedDowntimeMs\x12%\n" +
-	"\x0edowntime_basis\x18\b \x01(\tR\rdowntimeBasis\"\xc0\x01\n" +
+	"\x0edowntime_basis\x18\b \x01(\tR\rdowntimeBasis\x12!\n" +
+	"\fnew_database\x18\t \x01(\tR\vnewDatabase\"\xc0\x01\n" +
 	"\bPlanRoom\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x14\n" +
 	"\x05place\x18\x02 \x01(\tR\x05place\x12!\n" +
@@ -1485,7 +1552,7 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\x12UndoRestoreRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\"<\n" +
 	"\x13UndoRestoreResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\xd5\x01\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\xee\x01\n" +
 	"\x13DeployBackupRequest\x12\x16\n" +
 	"\x06backup\x18\x01 \x01(\tR\x06backup\x12%\n" +
 	"\x04site\x18\x02 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12\x19\n" +
@@ -1493,16 +1560,20 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
 	"\x05queue\x18\x05 \x01(\bR\x05queue\x12\x1d\n" +
 	"\n" +
-	"files_only\x18\x06 \x01(\bR\tfilesOnly\"=\n" +
+	"files_only\x18\x06 \x01(\bR\tfilesOnly\x12\x17\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\"s\n" +
 	"\x14DeployBackupResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\x82\x01\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\x124\n" +
+	"\x04plan\x18\x02 \x01(\v2 .sitekeep.v1.PlanRestoreResponseR\x04plan\"\x9b\x01\n" +
 	"\x10CloneSiteRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12,\n" +
 	"\bnew_site\x18\x02 \x01(\v2\x11.sitekeep.v1.SiteR\anewSite\x12\x16\n" +
 	"\x06backup\x18\x03 \x01(\tR\x06backup\x12\x14\n" +
-	"\x05queue\x18\x04 \x01(\bR\x05queue\":\n" +
+	"\x05queue\x18\x04 \x01(\bR\x05queue\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"p\n" +
 	"\x11CloneSiteResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\xdb\x01\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\x124\n" +
+	"\x04plan\x18\x02 \x01(\v2 .sitekeep.v1.PlanRestoreResponseR\x04plan\"\xf4\x01\n" +
 	"\x12MigrateSiteRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x1f\n" +
 	"\vweb_servers\x18\x02 \x03(\tR\n" +
@@ -1511,9 +1582,11 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\x04root\x18\x04 \x01(\tR\x04root\x12\x18\n" +
 	"\adocroot\x18\x05 \x01(\tR\adocroot\x12/\n" +
 	"\x05grace\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
-	"\x05queue\x18\a \x01(\bR\x05queue\"<\n" +
+	"\x05queue\x18\a \x01(\bR\x05queue\x12\x17\n" +
+	"\adry_run\x18\b \x01(\bR\x06dryRun\"r\n" +
 	"\x13MigrateSiteResponse\x12%\n" +
-	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"\x81\x01\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\x124\n" +
+	"\x04plan\x18\x02 \x01(\v2 .sitekeep.v1.PlanRestoreResponseR\x04plan\"\x81\x01\n" +
 	"\x11DrillSitesRequest\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\tR\x06client\x12\x14\n" +
@@ -1591,31 +1664,34 @@ var file_sitekeep_v1_restore_proto_depIdxs = []int32{
 	22, // 10: sitekeep.v1.DeployBackupRequest.site:type_name -> sitekeep.v1.Site
 	20, // 11: sitekeep.v1.DeployBackupRequest.grace:type_name -> google.protobuf.Duration
 	21, // 12: sitekeep.v1.DeployBackupResponse.task:type_name -> sitekeep.v1.Task
-	22, // 13: sitekeep.v1.CloneSiteRequest.new_site:type_name -> sitekeep.v1.Site
-	21, // 14: sitekeep.v1.CloneSiteResponse.task:type_name -> sitekeep.v1.Task
-	20, // 15: sitekeep.v1.MigrateSiteRequest.grace:type_name -> google.protobuf.Duration
-	21, // 16: sitekeep.v1.MigrateSiteResponse.task:type_name -> sitekeep.v1.Task
-	21, // 17: sitekeep.v1.DrillSitesResponse.tasks:type_name -> sitekeep.v1.Task
-	19, // 18: sitekeep.v1.DrillSitesResponse.refused:type_name -> sitekeep.v1.RefusedDrill
-	0,  // 19: sitekeep.v1.RestoreService.RestoreSite:input_type -> sitekeep.v1.RestoreSiteRequest
-	2,  // 20: sitekeep.v1.RestoreService.PlanRestore:input_type -> sitekeep.v1.PlanRestoreRequest
-	9,  // 21: sitekeep.v1.RestoreService.UndoRestore:input_type -> sitekeep.v1.UndoRestoreRequest
-	11, // 22: sitekeep.v1.RestoreService.DeployBackup:input_type -> sitekeep.v1.DeployBackupRequest
-	13, // 23: sitekeep.v1.RestoreService.CloneSite:input_type -> sitekeep.v1.CloneSiteRequest
-	15, // 24: sitekeep.v1.RestoreService.MigrateSite:input_type -> sitekeep.v1.MigrateSiteRequest
-	17, // 25: sitekeep.v1.RestoreService.DrillSites:input_type -> sitekeep.v1.DrillSitesRequest
-	1,  // 26: sitekeep.v1.RestoreService.RestoreSite:output_type -> sitekeep.v1.RestoreSiteResponse
-	3,  // 27: sitekeep.v1.RestoreService.PlanRestore:output_type -> sitekeep.v1.PlanRestoreResponse
-	10, // 28: sitekeep.v1.RestoreService.UndoRestore:output_type -> sitekeep.v1.UndoRestoreResponse
-	12, // 29: sitekeep.v1.RestoreService.DeployBackup:output_type -> sitekeep.v1.DeployBackupResponse
-	14, // 30: sitekeep.v1.RestoreService.CloneSite:output_type -> sitekeep.v1.CloneSiteResponse
-	16, // 31: sitekeep.v1.RestoreService.MigrateSite:output_type -> sitekeep.v1.MigrateSiteResponse
-	18, // 32: sitekeep.v1.RestoreService.DrillSites:output_type -> sitekeep.v1.DrillSitesResponse
-	26, // [26:33] is the sub-list for method output_type
-	19, // [19:26] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	3,  // 13: sitekeep.v1.DeployBackupResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
+	22, // 14: sitekeep.v1.CloneSiteRequest.new_site:type_name -> sitekeep.v1.Site
+	21, // 15: sitekeep.v1.CloneSiteResponse.task:type_name -> sitekeep.v1.Task
+	3,  // 16: sitekeep.v1.CloneSiteResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
+	20, // 17: sitekeep.v1.MigrateSiteRequest.grace:type_name -> google.protobuf.Duration
+	21, // 18: sitekeep.v1.MigrateSiteResponse.task:type_name -> sitekeep.v1.Task
+	3,  // 19: sitekeep.v1.MigrateSiteResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
+	21, // 20: sitekeep.v1.DrillSitesResponse.tasks:type_name -> sitekeep.v1.Task
+	19, // 21: sitekeep.v1.DrillSitesResponse.refused:type_name -> sitekeep.v1.RefusedDrill
+	0,  // 22: sitekeep.v1.RestoreService.RestoreSite:input_type -> sitekeep.v1.RestoreSiteRequest
+	2,  // 23: sitekeep.v1.RestoreService.PlanRestore:input_type -> sitekeep.v1.PlanRestoreRequest
+	9,  // 24: sitekeep.v1.RestoreService.UndoRestore:input_type -> sitekeep.v1.UndoRestoreRequest
+	11, // 25: sitekeep.v1.RestoreService.DeployBackup:input_type -> sitekeep.v1.DeployBackupRequest
+	13, // 26: sitekeep.v1.RestoreService.CloneSite:input_type -> sitekeep.v1.CloneSiteRequest
+	15, // 27: sitekeep.v1.RestoreService.MigrateSite:input_type -> sitekeep.v1.MigrateSiteRequest
+	17, // 28: sitekeep.v1.RestoreService.DrillSites:input_type -> sitekeep.v1.DrillSitesRequest
+	1,  // 29: sitekeep.v1.RestoreService.RestoreSite:output_type -> sitekeep.v1.RestoreSiteResponse
+	3,  // 30: sitekeep.v1.RestoreService.PlanRestore:output_type -> sitekeep.v1.PlanRestoreResponse
+	10, // 31: sitekeep.v1.RestoreService.UndoRestore:output_type -> sitekeep.v1.UndoRestoreResponse
+	12, // 32: sitekeep.v1.RestoreService.DeployBackup:output_type -> sitekeep.v1.DeployBackupResponse
+	14, // 33: sitekeep.v1.RestoreService.CloneSite:output_type -> sitekeep.v1.CloneSiteResponse
+	16, // 34: sitekeep.v1.RestoreService.MigrateSite:output_type -> sitekeep.v1.MigrateSiteResponse
+	18, // 35: sitekeep.v1.RestoreService.DrillSites:output_type -> sitekeep.v1.DrillSitesResponse
+	29, // [29:36] is the sub-list for method output_type
+	22, // [22:29] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_restore_proto_init() }

@@ -45,7 +45,8 @@ type Site struct {
 	Excludes     []string `protobuf:"bytes,11,rep,name=excludes,proto3" json:"excludes,omitempty"`
 	// "managed" or "external".
 	Vhost string `protobuf:"bytes,12,opt,name=vhost,proto3" json:"vhost,omitempty"`
-	// No schedule backs it up, and no backup of all sites; by its name it can be.
+	// It is offline: visitors get the maintenance page. No schedule backs it up, and no backup of all sites; by its name it
+	// can be. DisableSite and EnableSite set it.
 	Disabled  bool                   `protobuf:"varint,13,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// The last good backup; empty if there is none.
@@ -63,6 +64,8 @@ type Site struct {
 	StructureOnly []string `protobuf:"bytes,21,rep,name=structure_only,json=structureOnly,proto3" json:"structure_only,omitempty"`
 	// Backups take the rows of all tables, those of caches too. Not together with structure_only.
 	AllRows bool `protobuf:"varint,22,opt,name=all_rows,json=allRows,proto3" json:"all_rows,omitempty"`
+	// Backups have the settings files with an empty password of the database; the live files stay as they are.
+	BlankCredentials bool `protobuf:"varint,23,opt,name=blank_credentials,json=blankCredentials,proto3" json:"blank_credentials,omitempty"`
 	// Absent if there was none that has shown anything.
 	LastDrill     *SiteDrill `protobuf:"bytes,30,opt,name=last_drill,json=lastDrill,proto3" json:"last_drill,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -249,6 +252,13 @@ func (x *Site) GetStructureOnly() []string {
 func (x *Site) GetAllRows() bool {
 	if x != nil {
 		return x.AllRows
+	}
+	return false
+}
+
+func (x *Site) GetBlankCredentials() bool {
+	if x != nil {
+		return x.BlankCredentials
 	}
 	return false
 }
@@ -1085,12 +1095,206 @@ func (x *VerifySiteResponse) GetTask() *Task {
 	return nil
 }
 
+type DisableSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Wait for the site if another task holds it, instead of failing with ABORTED.
+	Queue         bool `protobuf:"varint,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableSiteRequest) Reset() {
+	*x = DisableSiteRequest{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableSiteRequest) ProtoMessage() {}
+
+func (x *DisableSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableSiteRequest.ProtoReflect.Descriptor instead.
+func (*DisableSiteRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DisableSiteRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DisableSiteRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
+}
+
+type DisableSiteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableSiteResponse) Reset() {
+	*x = DisableSiteResponse{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableSiteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableSiteResponse) ProtoMessage() {}
+
+func (x *DisableSiteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableSiteResponse.ProtoReflect.Descriptor instead.
+func (*DisableSiteResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DisableSiteResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
+type EnableSiteRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// As in DisableSiteRequest.
+	Queue         bool `protobuf:"varint,2,opt,name=queue,proto3" json:"queue,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableSiteRequest) Reset() {
+	*x = EnableSiteRequest{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableSiteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableSiteRequest) ProtoMessage() {}
+
+func (x *EnableSiteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableSiteRequest.ProtoReflect.Descriptor instead.
+func (*EnableSiteRequest) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *EnableSiteRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EnableSiteRequest) GetQueue() bool {
+	if x != nil {
+		return x.Queue
+	}
+	return false
+}
+
+type EnableSiteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Task          *Task                  `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableSiteResponse) Reset() {
+	*x = EnableSiteResponse{}
+	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableSiteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableSiteResponse) ProtoMessage() {}
+
+func (x *EnableSiteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableSiteResponse.ProtoReflect.Descriptor instead.
+func (*EnableSiteResponse) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *EnableSiteResponse) GetTask() *Task {
+	if x != nil {
+		return x.Task
+	}
+	return nil
+}
+
 type UpdateSiteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its name says which.
 	Site *Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	// Fields of site to set: aliases, kind, web_servers, db_server, root, docroot, database, client, excludes,
-	// exclude_caches, structure_only, all_rows, vhost, disabled.
+	// exclude_caches, structure_only, all_rows, vhost, blank_credentials.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1098,7 +1302,7 @@ type UpdateSiteRequest struct {
 
 func (x *UpdateSiteRequest) Reset() {
 	*x = UpdateSiteRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1110,7 +1314,7 @@ func (x *UpdateSiteRequest) String() string {
 func (*UpdateSiteRequest) ProtoMessage() {}
 
 func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[15]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1123,7 +1327,7 @@ func (x *UpdateSiteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSiteRequest.ProtoReflect.Descriptor instead.
 func (*UpdateSiteRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{15}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UpdateSiteRequest) GetSite() *Site {
@@ -1151,7 +1355,7 @@ type UpdateSiteResponse struct {
 
 func (x *UpdateSiteResponse) Reset() {
 	*x = UpdateSiteResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1367,7 @@ func (x *UpdateSiteResponse) String() string {
 func (*UpdateSiteResponse) ProtoMessage() {}
 
 func (x *UpdateSiteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[16]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1380,7 @@ func (x *UpdateSiteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateSiteResponse.ProtoReflect.Descriptor instead.
 func (*UpdateSiteResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{16}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateSiteResponse) GetSite() *Site {
@@ -1205,7 +1409,7 @@ type DiscoverSitesRequest struct {
 
 func (x *DiscoverSitesRequest) Reset() {
 	*x = DiscoverSitesRequest{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1217,7 +1421,7 @@ func (x *DiscoverSitesRequest) String() string {
 func (*DiscoverSitesRequest) ProtoMessage() {}
 
 func (x *DiscoverSitesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[17]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1230,7 +1434,7 @@ func (x *DiscoverSitesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverSitesRequest.ProtoReflect.Descriptor instead.
 func (*DiscoverSitesRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{17}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DiscoverSitesRequest) GetServer() string {
@@ -1258,7 +1462,7 @@ type DiscoverSitesResponse struct {
 
 func (x *DiscoverSitesResponse) Reset() {
 	*x = DiscoverSitesResponse{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1474,7 @@ func (x *DiscoverSitesResponse) String() string {
 func (*DiscoverSitesResponse) ProtoMessage() {}
 
 func (x *DiscoverSitesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[18]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1487,7 @@ func (x *DiscoverSitesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoverSitesResponse.ProtoReflect.Descriptor instead.
 func (*DiscoverSitesResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{18}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DiscoverSitesResponse) GetSite() *DiscoveredSite {
@@ -1325,7 +1529,7 @@ type DiscoveredSite struct {
 
 func (x *DiscoveredSite) Reset() {
 	*x = DiscoveredSite{}
-	mi := &file_sitekeep_v1_site_proto_msgTypes[19]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1541,7 @@ func (x *DiscoveredSite) String() string {
 func (*DiscoveredSite) ProtoMessage() {}
 
 func (x *DiscoveredSite) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_site_proto_msgTypes[19]
+	mi := &file_sitekeep_v1_site_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1554,7 @@ func (x *DiscoveredSite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiscoveredSite.ProtoReflect.Descriptor instead.
 func (*DiscoveredSite) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{19}
+	return file_sitekeep_v1_site_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DiscoveredSite) GetSite() *Site {
@@ -1413,7 +1617,7 @@ var File_sitekeep_v1_site_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\n" +
-	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\xfb\x05\n" +
+	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\xa8\x06\n" +
 	"\x04Site\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -1440,7 +1644,8 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\rdatabase_host\x18\x13 \x01(\tR\fdatabaseHost\x12%\n" +
 	"\x0eexclude_caches\x18\x14 \x01(\bR\rexcludeCaches\x12%\n" +
 	"\x0estructure_only\x18\x15 \x03(\tR\rstructureOnly\x12\x19\n" +
-	"\ball_rows\x18\x16 \x01(\bR\aallRows\x125\n" +
+	"\ball_rows\x18\x16 \x01(\bR\aallRows\x12+\n" +
+	"\x11blank_credentials\x18\x17 \x01(\bR\x10blankCredentials\x125\n" +
 	"\n" +
 	"last_drill\x18\x1e \x01(\v2\x16.sitekeep.v1.SiteDrillR\tlastDrill\"\x95\x01\n" +
 	"\tSiteDrill\x12\x16\n" +
@@ -1500,6 +1705,16 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\x05queue\x18\x02 \x01(\bR\x05queue\x12\x17\n" +
 	"\adry_run\x18\x03 \x01(\bR\x06dryRun\";\n" +
 	"\x12VerifySiteResponse\x12%\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\">\n" +
+	"\x12DisableSiteRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\bR\x05queue\"<\n" +
+	"\x13DisableSiteResponse\x12%\n" +
+	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"=\n" +
+	"\x11EnableSiteRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05queue\x18\x02 \x01(\bR\x05queue\";\n" +
+	"\x12EnableSiteResponse\x12%\n" +
 	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"w\n" +
 	"\x11UpdateSiteRequest\x12%\n" +
 	"\x04site\x18\x01 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12;\n" +
@@ -1524,7 +1739,7 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"vhost_file\x18\x06 \x01(\tR\tvhostFile\x12\x1d\n" +
 	"\n" +
 	"file_bytes\x18\a \x01(\x03R\tfileBytes\x12%\n" +
-	"\x0edatabase_bytes\x18\b \x01(\x03R\rdatabaseBytes2\x8a\x05\n" +
+	"\x0edatabase_bytes\x18\b \x01(\x03R\rdatabaseBytes2\xab\x06\n" +
 	"\vSiteService\x12M\n" +
 	"\n" +
 	"CreateSite\x12\x1e.sitekeep.v1.CreateSiteRequest\x1a\x1f.sitekeep.v1.CreateSiteResponse\x12J\n" +
@@ -1537,7 +1752,10 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"DeleteSite\x12\x1e.sitekeep.v1.DeleteSiteRequest\x1a\x1f.sitekeep.v1.DeleteSiteResponse\x12X\n" +
 	"\rDiscoverSites\x12!.sitekeep.v1.DiscoverSitesRequest\x1a\".sitekeep.v1.DiscoverSitesResponse0\x01\x12M\n" +
 	"\n" +
-	"VerifySite\x12\x1e.sitekeep.v1.VerifySiteRequest\x1a\x1f.sitekeep.v1.VerifySiteResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
+	"VerifySite\x12\x1e.sitekeep.v1.VerifySiteRequest\x1a\x1f.sitekeep.v1.VerifySiteResponse\x12P\n" +
+	"\vDisableSite\x12\x1f.sitekeep.v1.DisableSiteRequest\x1a .sitekeep.v1.DisableSiteResponse\x12M\n" +
+	"\n" +
+	"EnableSite\x12\x1e.sitekeep.v1.EnableSiteRequest\x1a\x1f.sitekeep.v1.EnableSiteResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
 
 var (
 	file_sitekeep_v1_site_proto_rawDescOnce sync.Once
@@ -1551,7 +1769,7 @@ func file_sitekeep_v1_site_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_site_proto_rawDescData
 }
 
-var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_sitekeep_v1_site_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_sitekeep_v1_site_proto_goTypes = []any{
 	(*Site)(nil),                  // 0: sitekeep.v1.Site
 	(*SiteDrill)(nil),             // 1: sitekeep.v1.SiteDrill
@@ -1568,59 +1786,69 @@ var file_sitekeep_v1_site_proto_goTypes = []any{
 	(*DeleteSiteResponse)(nil),    // 12: sitekeep.v1.DeleteSiteResponse
 	(*VerifySiteRequest)(nil),     // 13: sitekeep.v1.VerifySiteRequest
 	(*VerifySiteResponse)(nil),    // 14: sitekeep.v1.VerifySiteResponse
-	(*UpdateSiteRequest)(nil),     // 15: sitekeep.v1.UpdateSiteRequest
-	(*UpdateSiteResponse)(nil),    // 16: sitekeep.v1.UpdateSiteResponse
-	(*DiscoverSitesRequest)(nil),  // 17: sitekeep.v1.DiscoverSitesRequest
-	(*DiscoverSitesResponse)(nil), // 18: sitekeep.v1.DiscoverSitesResponse
-	(*DiscoveredSite)(nil),        // 19: sitekeep.v1.DiscoveredSite
-	nil,                           // 20: sitekeep.v1.ListOverviewResponse.TroublesEntry
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*Task)(nil),                  // 22: sitekeep.v1.Task
-	(*fieldmaskpb.FieldMask)(nil), // 23: google.protobuf.FieldMask
+	(*DisableSiteRequest)(nil),    // 15: sitekeep.v1.DisableSiteRequest
+	(*DisableSiteResponse)(nil),   // 16: sitekeep.v1.DisableSiteResponse
+	(*EnableSiteRequest)(nil),     // 17: sitekeep.v1.EnableSiteRequest
+	(*EnableSiteResponse)(nil),    // 18: sitekeep.v1.EnableSiteResponse
+	(*UpdateSiteRequest)(nil),     // 19: sitekeep.v1.UpdateSiteRequest
+	(*UpdateSiteResponse)(nil),    // 20: sitekeep.v1.UpdateSiteResponse
+	(*DiscoverSitesRequest)(nil),  // 21: sitekeep.v1.DiscoverSitesRequest
+	(*DiscoverSitesResponse)(nil), // 22: sitekeep.v1.DiscoverSitesResponse
+	(*DiscoveredSite)(nil),        // 23: sitekeep.v1.DiscoveredSite
+	nil,                           // 24: sitekeep.v1.ListOverviewResponse.TroublesEntry
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*Task)(nil),                  // 26: sitekeep.v1.Task
+	(*fieldmaskpb.FieldMask)(nil), // 27: google.protobuf.FieldMask
 }
 var file_sitekeep_v1_site_proto_depIdxs = []int32{
-	21, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
-	21, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
+	25, // 0: sitekeep.v1.Site.created_at:type_name -> google.protobuf.Timestamp
+	25, // 1: sitekeep.v1.Site.last_backup_at:type_name -> google.protobuf.Timestamp
 	1,  // 2: sitekeep.v1.Site.last_drill:type_name -> sitekeep.v1.SiteDrill
-	21, // 3: sitekeep.v1.SiteDrill.at:type_name -> google.protobuf.Timestamp
+	25, // 3: sitekeep.v1.SiteDrill.at:type_name -> google.protobuf.Timestamp
 	0,  // 4: sitekeep.v1.CreateSiteRequest.site:type_name -> sitekeep.v1.Site
 	0,  // 5: sitekeep.v1.CreateSiteResponse.site:type_name -> sitekeep.v1.Site
 	0,  // 6: sitekeep.v1.ListSitesResponse.sites:type_name -> sitekeep.v1.Site
 	8,  // 7: sitekeep.v1.ListOverviewResponse.sites:type_name -> sitekeep.v1.SiteOverview
-	20, // 8: sitekeep.v1.ListOverviewResponse.troubles:type_name -> sitekeep.v1.ListOverviewResponse.TroublesEntry
-	21, // 9: sitekeep.v1.SiteOverview.last_good_at:type_name -> google.protobuf.Timestamp
-	22, // 10: sitekeep.v1.SiteOverview.last_task:type_name -> sitekeep.v1.Task
-	21, // 11: sitekeep.v1.SiteOverview.next_run:type_name -> google.protobuf.Timestamp
+	24, // 8: sitekeep.v1.ListOverviewResponse.troubles:type_name -> sitekeep.v1.ListOverviewResponse.TroublesEntry
+	25, // 9: sitekeep.v1.SiteOverview.last_good_at:type_name -> google.protobuf.Timestamp
+	26, // 10: sitekeep.v1.SiteOverview.last_task:type_name -> sitekeep.v1.Task
+	25, // 11: sitekeep.v1.SiteOverview.next_run:type_name -> google.protobuf.Timestamp
 	1,  // 12: sitekeep.v1.SiteOverview.last_drill:type_name -> sitekeep.v1.SiteDrill
 	0,  // 13: sitekeep.v1.GetSiteResponse.site:type_name -> sitekeep.v1.Site
-	21, // 14: sitekeep.v1.GetSiteResponse.undo_until:type_name -> google.protobuf.Timestamp
-	22, // 15: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
-	0,  // 16: sitekeep.v1.UpdateSiteRequest.site:type_name -> sitekeep.v1.Site
-	23, // 17: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
-	0,  // 18: sitekeep.v1.UpdateSiteResponse.site:type_name -> sitekeep.v1.Site
-	19, // 19: sitekeep.v1.DiscoverSitesResponse.site:type_name -> sitekeep.v1.DiscoveredSite
-	0,  // 20: sitekeep.v1.DiscoveredSite.site:type_name -> sitekeep.v1.Site
-	2,  // 21: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
-	4,  // 22: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
-	6,  // 23: sitekeep.v1.SiteService.ListOverview:input_type -> sitekeep.v1.ListOverviewRequest
-	9,  // 24: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
-	15, // 25: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
-	11, // 26: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
-	17, // 27: sitekeep.v1.SiteService.DiscoverSites:input_type -> sitekeep.v1.DiscoverSitesRequest
-	13, // 28: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
-	3,  // 29: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
-	5,  // 30: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
-	7,  // 31: sitekeep.v1.SiteService.ListOverview:output_type -> sitekeep.v1.ListOverviewResponse
-	10, // 32: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
-	16, // 33: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
-	12, // 34: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
-	18, // 35: sitekeep.v1.SiteService.DiscoverSites:output_type -> sitekeep.v1.DiscoverSitesResponse
-	14, // 36: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
-	29, // [29:37] is the sub-list for method output_type
-	21, // [21:29] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	25, // 14: sitekeep.v1.GetSiteResponse.undo_until:type_name -> google.protobuf.Timestamp
+	26, // 15: sitekeep.v1.VerifySiteResponse.task:type_name -> sitekeep.v1.Task
+	26, // 16: sitekeep.v1.DisableSiteResponse.task:type_name -> sitekeep.v1.Task
+	26, // 17: sitekeep.v1.EnableSiteResponse.task:type_name -> sitekeep.v1.Task
+	0,  // 18: sitekeep.v1.UpdateSiteRequest.site:type_name -> sitekeep.v1.Site
+	27, // 19: sitekeep.v1.UpdateSiteRequest.update_mask:type_name -> google.protobuf.FieldMask
+	0,  // 20: sitekeep.v1.UpdateSiteResponse.site:type_name -> sitekeep.v1.Site
+	23, // 21: sitekeep.v1.DiscoverSitesResponse.site:type_name -> sitekeep.v1.DiscoveredSite
+	0,  // 22: sitekeep.v1.DiscoveredSite.site:type_name -> sitekeep.v1.Site
+	2,  // 23: sitekeep.v1.SiteService.CreateSite:input_type -> sitekeep.v1.CreateSiteRequest
+	4,  // 24: sitekeep.v1.SiteService.ListSites:input_type -> sitekeep.v1.ListSitesRequest
+	6,  // 25: sitekeep.v1.SiteService.ListOverview:input_type -> sitekeep.v1.ListOverviewRequest
+	9,  // 26: sitekeep.v1.SiteService.GetSite:input_type -> sitekeep.v1.GetSiteRequest
+	19, // 27: sitekeep.v1.SiteService.UpdateSite:input_type -> sitekeep.v1.UpdateSiteRequest
+	11, // 28: sitekeep.v1.SiteService.DeleteSite:input_type -> sitekeep.v1.DeleteSiteRequest
+	21, // 29: sitekeep.v1.SiteService.DiscoverSites:input_type -> sitekeep.v1.DiscoverSitesRequest
+	13, // 30: sitekeep.v1.SiteService.VerifySite:input_type -> sitekeep.v1.VerifySiteRequest
+	15, // 31: sitekeep.v1.SiteService.DisableSite:input_type -> sitekeep.v1.DisableSiteRequest
+	17, // 32: sitekeep.v1.SiteService.EnableSite:input_type -> sitekeep.v1.EnableSiteRequest
+	3,  // 33: sitekeep.v1.SiteService.CreateSite:output_type -> sitekeep.v1.CreateSiteResponse
+	5,  // 34: sitekeep.v1.SiteService.ListSites:output_type -> sitekeep.v1.ListSitesResponse
+	7,  // 35: sitekeep.v1.SiteService.ListOverview:output_type -> sitekeep.v1.ListOverviewResponse
+	10, // 36: sitekeep.v1.SiteService.GetSite:output_type -> sitekeep.v1.GetSiteResponse
+	20, // 37: sitekeep.v1.SiteService.UpdateSite:output_type -> sitekeep.v1.UpdateSiteResponse
+	12, // 38: sitekeep.v1.SiteService.DeleteSite:output_type -> sitekeep.v1.DeleteSiteResponse
+	22, // 39: sitekeep.v1.SiteService.DiscoverSites:output_type -> sitekeep.v1.DiscoverSitesResponse
+	14, // 40: sitekeep.v1.SiteService.VerifySite:output_type -> sitekeep.v1.VerifySiteResponse
+	16, // 41: sitekeep.v1.SiteService.DisableSite:output_type -> sitekeep.v1.DisableSiteResponse
+	18, // 42: sitekeep.v1.SiteService.EnableSite:output_type -> sitekeep.v1.EnableSiteResponse
+	33, // [33:43] is the sub-list for method output_type
+	23, // [23:33] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_site_proto_init() }
@@ -1635,7 +1863,7 @@ func file_sitekeep_v1_site_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_site_proto_rawDesc), len(file_sitekeep_v1_site_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

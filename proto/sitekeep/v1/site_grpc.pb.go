@@ -27,6 +27,8 @@ const (
 	SiteService_DeleteSite_FullMethodName    = "/sitekeep.v1.SiteService/DeleteSite"
 	SiteService_DiscoverSites_FullMethodName = "/sitekeep.v1.SiteService/DiscoverSites"
 	SiteService_VerifySite_FullMethodName    = "/sitekeep.v1.SiteService/VerifySite"
+	SiteService_DisableSite_FullMethodName   = "/sitekeep.v1.SiteService/DisableSite"
+	SiteService_EnableSite_FullMethodName    = "/sitekeep.v1.SiteService/EnableSite"
 )
 
 // SiteServiceClient is the client API for SiteService service.
@@ -54,6 +56,12 @@ type SiteServiceClient interface {
 	DiscoverSites(ctx context.Context, in *DiscoverSitesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DiscoverSitesResponse], error)
 	// VerifySite starts a task that writes the managed vhost, mends permissions, reloads, and probes page and database.
 	VerifySite(ctx context.Context, in *VerifySiteRequest, opts ...grpc.CallOption) (*VerifySiteResponse, error)
+	// DisableSite starts a task that takes a site offline: visitors get the maintenance page (503) until EnableSite,
+	// whatever reloads, verifications and restores come meanwhile, and no schedule backs it up. Its files and database stay
+	// as they are. Where visitors cannot be kept out nothing changes, and the task fails.
+	DisableSite(ctx context.Context, in *DisableSiteRequest, opts ...grpc.CallOption) (*DisableSiteResponse, error)
+	// EnableSite starts a task that lets visitors in again.
+	EnableSite(ctx context.Context, in *EnableSiteRequest, opts ...grpc.CallOption) (*EnableSiteResponse, error)
 }
 
 type siteServiceClient struct {
@@ -153,6 +161,26 @@ func (c *siteServiceClient) VerifySite(ctx context.Context, in *VerifySiteReques
 	return out, nil
 }
 
+func (c *siteServiceClient) DisableSite(ctx context.Context, in *DisableSiteRequest, opts ...grpc.CallOption) (*DisableSiteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisableSiteResponse)
+	err := c.cc.Invoke(ctx, SiteService_DisableSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *siteServiceClient) EnableSite(ctx context.Context, in *EnableSiteRequest, opts ...grpc.CallOption) (*EnableSiteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnableSiteResponse)
+	err := c.cc.Invoke(ctx, SiteService_EnableSite_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SiteServiceServer is the server API for SiteService service.
 // All implementations must embed UnimplementedSiteServiceServer
 // for forward compatibility.
@@ -178,6 +206,12 @@ type SiteServiceServer interface {
 	DiscoverSites(*DiscoverSitesRequest, grpc.ServerStreamingServer[DiscoverSitesResponse]) error
 	// VerifySite starts a task that writes the managed vhost, mends permissions, reloads, and probes page and database.
 	VerifySite(context.Context, *VerifySiteRequest) (*VerifySiteResponse, error)
+	// DisableSite starts a task that takes a site offline: visitors get the maintenance page (503) until EnableSite,
+	// whatever reloads, verifications and restores come meanwhile, and no schedule backs it up. Its files and database stay
+	// as they are. Where visitors cannot be kept out nothing changes, and the task fails.
+	DisableSite(context.Context, *DisableSiteRequest) (*DisableSiteResponse, error)
+	// EnableSite starts a task that lets visitors in again.
+	EnableSite(context.Context, *EnableSiteRequest) (*EnableSiteResponse, error)
 	mustEmbedUnimplementedSiteServiceServer()
 }
 
@@ -211,6 +245,12 @@ func (UnimplementedSiteServiceServer) DiscoverSites(*DiscoverSitesRequest, grpc.
 }
 func (UnimplementedSiteServiceServer) VerifySite(context.Context, *VerifySiteRequest) (*VerifySiteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifySite not implemented")
+}
+func (UnimplementedSiteServiceServer) DisableSite(context.Context, *DisableSiteRequest) (*DisableSiteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisableSite not implemented")
+}
+func (UnimplementedSiteServiceServer) EnableSite(context.Context, *EnableSiteRequest) (*EnableSiteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnableSite not implemented")
 }
 func (UnimplementedSiteServiceServer) mustEmbedUnimplementedSiteServiceServer() {}
 func (UnimplementedSiteServiceServer) testEmbeddedByValue()                     {}
@@ -370,6 +410,42 @@ func _SiteService_VerifySite_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SiteService_DisableSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisableSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SiteServiceServer).DisableSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SiteService_DisableSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SiteServiceServer).DisableSite(ctx, req.(*DisableSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SiteService_EnableSite_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnableSiteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SiteServiceServer).EnableSite(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SiteService_EnableSite_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SiteServiceServer).EnableSite(ctx, req.(*EnableSiteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SiteService_ServiceDesc is the grpc.ServiceDesc for SiteService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -404,6 +480,14 @@ var SiteService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "VerifySite",
 			Handler:    _SiteService_VerifySite_Handler,
+		},
+		{
+			MethodName: "DisableSite",
+			Handler:    _SiteService_DisableSite_Handler,
+		},
+		{
+			MethodName: "EnableSite",
+			Handler:    _SiteService_EnableSite_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -193,9 +193,11 @@ type ReadTreeHeader struct {
 	// Leave out what is in directories that a valid CACHEDIR.TAG marks (bford.info/cachedir), the tag itself excepted.
 	ExcludeCaches bool `protobuf:"varint,13,opt,name=exclude_caches,json=excludeCaches,proto3" json:"exclude_caches,omitempty"`
 	// Visitors go first, as the agent's limits.gentle says: nobody waits for this, and nothing is held meanwhile.
-	Gentle        bool `protobuf:"varint,14,opt,name=gentle,proto3" json:"gentle,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Gentle bool `protobuf:"varint,14,opt,name=gentle,proto3" json:"gentle,omitempty"`
+	// Send the settings files with an empty password of the database. ReadTreeStart says that it is done.
+	BlankCredentials bool `protobuf:"varint,15,opt,name=blank_credentials,json=blankCredentials,proto3" json:"blank_credentials,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ReadTreeHeader) Reset() {
@@ -322,6 +324,13 @@ func (x *ReadTreeHeader) GetExcludeCaches() bool {
 func (x *ReadTreeHeader) GetGentle() bool {
 	if x != nil {
 		return x.Gentle
+	}
+	return false
+}
+
+func (x *ReadTreeHeader) GetBlankCredentials() bool {
+	if x != nil {
+		return x.BlankCredentials
 	}
 	return false
 }
@@ -561,7 +570,11 @@ func (*ReadTreeResponse_Start) isReadTreeResponse_Message() {}
 type ReadTreeStart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Not after the beginning of the walk, by the agent's clock.
-	StartedAt     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	StartedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`
+	// The agent knows blank_credentials, and does as it says. One that is too old for it would send the password.
+	BlanksCredentials bool `protobuf:"varint,2,opt,name=blanks_credentials,json=blanksCredentials,proto3" json:"blanks_credentials,omitempty"`
+	// Paths below the root of the files that are sent blanked.
+	Blanked       [][]byte `protobuf:"bytes,3,rep,name=blanked,proto3" json:"blanked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -599,6 +612,20 @@ func (*ReadTreeStart) Descriptor() ([]byte, []int) {
 func (x *ReadTreeStart) GetStartedAt() *timestamppb.Timestamp {
 	if x != nil {
 		return x.StartedAt
+	}
+	return nil
+}
+
+func (x *ReadTreeStart) GetBlanksCredentials() bool {
+	if x != nil {
+		return x.BlanksCredentials
+	}
+	return false
+}
+
+func (x *ReadTreeStart) GetBlanked() [][]byte {
+	if x != nil {
+		return x.Blanked
 	}
 	return nil
 }
@@ -2146,7 +2173,7 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\vfree_inodes\x18\x04 \x01(\x04R\n" +
 	"freeInodes\x12\x14\n" +
 	"\x05empty\x18\x05 \x01(\bR\x05empty\x12\x1b\n" +
-	"\tno_parent\x18\x06 \x01(\bR\bnoParent\"\xf5\x03\n" +
+	"\tno_parent\x18\x06 \x01(\bR\bnoParent\"\xa2\x04\n" +
 	"\x0eReadTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x14\n" +
@@ -2162,7 +2189,8 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\bread_all\x18\v \x01(\bR\areadAll\x12\x19\n" +
 	"\bsend_all\x18\f \x01(\bR\asendAll\x12%\n" +
 	"\x0eexclude_caches\x18\r \x01(\bR\rexcludeCaches\x12\x16\n" +
-	"\x06gentle\x18\x0e \x01(\bR\x06gentle\"\xbf\x01\n" +
+	"\x06gentle\x18\x0e \x01(\bR\x06gentle\x12+\n" +
+	"\x11blank_credentials\x18\x0f \x01(\bR\x10blankCredentials\"\xbf\x01\n" +
 	"\x0fReadTreeRequest\x12;\n" +
 	"\x06header\x18\x01 \x01(\v2!.sitekeep.agent.v1.ReadTreeHeaderH\x00R\x06header\x122\n" +
 	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +
@@ -2174,10 +2202,12 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12<\n" +
 	"\asummary\x18\x04 \x01(\v2 .sitekeep.agent.v1.StreamSummaryH\x00R\asummary\x128\n" +
 	"\x05start\x18\x05 \x01(\v2 .sitekeep.agent.v1.ReadTreeStartH\x00R\x05startB\t\n" +
-	"\amessage\"J\n" +
+	"\amessage\"\x93\x01\n" +
 	"\rReadTreeStart\x129\n" +
 	"\n" +
-	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\"\x9e\x01\n" +
+	"started_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartedAt\x12-\n" +
+	"\x12blanks_credentials\x18\x02 \x01(\bR\x11blanksCredentials\x12\x18\n" +
+	"\ablanked\x18\x03 \x03(\fR\ablanked\"\x9e\x01\n" +
 	"\x0fWriteTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +
