@@ -159,6 +159,7 @@ type received struct {
 	warnings   []archive.Warning
 	summary    *archive.Summary
 	order      []archive.Item
+	start      *agentv1.ReadTreeStart
 }
 
 // read calls ReadTree and takes everything.
@@ -199,6 +200,8 @@ func (r *rig) take(got *received, m *agentv1.ReadTreeResponse) {
 	r.t.Helper()
 	var err error
 	switch {
+	case m.GetStart() != nil:
+		got.start = m.GetStart()
 	case m.GetFrame() != nil:
 		var f archive.Frame
 		f, err = wire.FrameFromProto(m.GetFrame())

@@ -43,9 +43,16 @@ func (s *treeService) ReadTree(stream readTreeStream) error {
 		return s.withoutRoot(stream, header, site, err)
 	}
 	defer root.Close()
-	opts := sourceOptions(stream, header, codec, s.now)
+	opts, start := sourceOptions(stream, header, codec, s.now), &agentv1.ReadTreeStart{}
+	out := &blanks{}
+	if header.GetBlankCredentials() {
+		if out, err = s.blank(stream.Context(), site, header.GetSalvage()); err != nil {
+			return err
+		}
+		opts.Instead, start.BlanksCredentials, start.Blanked = out.files, true, out.paths()
+	}
 	defer s.giveWay(header.GetGentle(), &opts)()
-	return s.send(stream, root, opts)
+	return s.send(stream, root, opts, start, out.warnings)
 }
 
 func sourceOptions(stream readTreeStream, header *agentv1.ReadTreeHeader, codec archive.Codec, now func() time.Time) archive.SourceOptions {
@@ -68,13 +75,19 @@ func sourceOptions(stream readTreeStream, header *agentv1.ReadTreeHeader, codec 
 	return opts
 }
 
-func (s *treeService) send(stream readTreeStream, root *os.Root, opts archive.SourceOptions) error {
+func (s *treeService) send(stream readTreeStream, root *os.Root, opts archive.SourceOptions, start *agentv1.ReadTreeStart, warnings []archive.Warning) error {
 	source, err := archive.NewSource(root, opts)
 	if err != nil {
 		return errs.New(errs.Usage, "correct the site's settings, such as its excludes", "%w", err)
 	}
-	if err := stream.Send(treeStart(s.now())); err != nil {
+	start.StartedAt = timestamppb.New(s.now())
+	if err := stream.Send(&agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Start{Start: start}}); err != nil {
 		return err
+	}
+	for i := range warnings {
+		if err := stream.Send(treeItem(archive.Item{Warning: &warnings[i]})); err != nil {
+			return err
+		}
 	}
 	summary, err := source.Run(stream.Context(), func(_ context.Context, item archive.Item) error {
 		return stream.Send(treeItem(item))
@@ -82,6 +95,7 @@ func (s *treeService) send(stream readTreeStream, root *os.Root, opts archive.So
 	if err != nil {
 		return treeError(err)
 	}
+	summary.Warnings += int64(len(warnings))
 	return stream.Send(treeSummary(&summary))
 }
 
@@ -106,11 +120,6 @@ func treeItem(item archive.Item) *agentv1.ReadTreeResponse {
 		return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Reference{Reference: wire.ReferenceToProto(item.Reference)}}
 	}
 	return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Warning{Warning: wire.WarningToProto(item.Warning)}}
-}
-
-func treeStart(at time.Time) *agentv1.ReadTreeResponse {
-	start := &agentv1.ReadTreeStart{StartedAt: timestamppb.New(at)}
-	return &agentv1.ReadTreeResponse{Message: &agentv1.ReadTreeResponse_Start{Start: start}}
 }
 
 func treeSummary(s *archive.Summary) *agentv1.ReadTreeResponse {

@@ -35,6 +35,9 @@ func (j *job) decideWhatToRead() {
 	case j.q.Full:
 		j.readAll = true
 		j.log.Log(model.LevelInfo, "reading everything, as asked")
+	case !j.q.Site.BlankCredentials && j.base.Manifest().GetLabels()[LabelBlanked] != "":
+		j.readAll = true // a blanked file may have the size and times of the live one
+		j.log.Log(model.LevelInfo, "reading everything: the earlier backup has settings files without their password")
 	case every > 0 && n+1 >= every && !j.q.Salvage:
 		j.readAll = true
 		j.log.Log(model.LevelInfo, "reading everything, as every %d backups", every)

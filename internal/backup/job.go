@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -31,6 +32,7 @@ type job struct {
 	base      *Tarball // nil: none
 	readAll   bool     // what seems unchanged too
 	sinceFull int      // backups since the last that read everything
+	blanked   []string // settings files whose password was blanked
 	unseen    int      // files whose content had changed without a trace
 
 	counts   *counts
@@ -151,6 +153,9 @@ func (j *job) manifest() *archivev1.Manifest {
 	}
 	m.Labels[LabelSinceFull] = strconv.Itoa(j.sinceFull)
 	m.Labels[LabelDocroot] = j.q.Site.Docroot
+	if len(j.blanked) > 0 {
+		m.Labels[LabelBlanked] = strings.ToValidUTF8(strings.Join(j.blanked, "\n"), "\uFFFD")
+	}
 	if j.page != "" {
 		m.Labels[LabelPageStatus] = j.page
 	}
@@ -169,5 +174,6 @@ const (
 	LabelPageStatus = "page_status" // HTTP status of the site's page when it was backed up; "none" if nothing answered
 	LabelSinceFull  = "since_full"  // how many backups ago everything was read; 0: in this one
 	LabelCollations = "collations"  // that the dump needs, separated by spaces
+	LabelBlanked    = "blanked"     // settings files whose password is empty in the backup: paths below the root, one a line
 	LabelDocroot    = "docroot"     // the directory that the web server serves, absolute
 )

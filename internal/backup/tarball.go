@@ -29,9 +29,10 @@ type Facts struct {
 	Charset, Collation string
 	Collations         []string
 	Tables             []model.Table
-	Site, Kind         string // of the site that was backed up
-	Root, Docroot      string // its directories; empty where they are not recorded
-	PageStatus         int    // HTTP status; NoAnswer: it could not be asked; 0: not recorded
+	Site, Kind         string   // of the site that was backed up
+	Root, Docroot      string   // its directories; empty where they are not recorded
+	Blanked            []string // settings files whose password is empty: paths below the root
+	PageStatus         int      // HTTP status; NoAnswer: it could not be asked; 0: not recorded
 }
 
 // NoAnswer is the PageStatus of a site whose page could not be asked when it was backed up.
@@ -109,6 +110,9 @@ func (t *Tarball) Facts() Facts {
 	}
 	f.PageStatus = pageStatus(m.GetLabels()[LabelPageStatus])
 	f.Site, f.Kind, f.Docroot = m.GetSite(), m.GetSiteKind(), m.GetLabels()[LabelDocroot]
+	if blanked := m.GetLabels()[LabelBlanked]; blanked != "" {
+		f.Blanked = strings.Split(blanked, "\n")
+	}
 	for _, s := range m.GetSources() {
 		if s.GetRole() == string(model.RoleWeb) {
 			f.Root = s.GetSubject()

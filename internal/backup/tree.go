@@ -58,6 +58,7 @@ func (t *tree) request() model.TreeRequest {
 	q := model.TreeRequest{
 		Site: j.q.Site.Ref(), Format: j.q.Format, Excludes: j.q.Site.Excludes, Salvage: j.q.Salvage, NoDump: !j.withDump, ExcludeCaches: j.q.Site.ExcludeCaches,
 		Level: j.level(), ReadAll: j.readAll, SendAll: j.q.Full, Gentle: j.q.Gentle, Begun: t.begin,
+		BlankCredentials: j.q.Site.BlankCredentials, Blanked: func(paths []string) { j.blanked = paths },
 	}
 	if j.base != nil {
 		q.BaseStartedAt = j.base.Manifest().GetWalkStartedAt().AsTime()

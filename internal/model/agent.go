@@ -208,6 +208,10 @@ type TreeRequest struct {
 	Gentle           bool      // visitors go first
 	// Begun, if not nil, is called once, when the agent begins to walk, with the time by its clock.
 	Begun func(at time.Time)
+	// BlankCredentials sends the settings files with an empty password. An agent that cannot is refused. Blanked, if not nil,
+	// is called with their paths below the root before anything of the tree comes.
+	BlankCredentials bool
+	Blanked          func(paths []string)
 }
 
 // DumpRequest says what to dump.

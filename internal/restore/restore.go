@@ -11,6 +11,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -233,7 +234,7 @@ func (r *Restorer) basis(ctx context.Context, task string, q Request, site *mode
 		Entries: f.Entries, HasDump: f.HasDump, Charset: f.Charset, Collation: f.Collation, Collations: f.Collations,
 		PageStatus: f.PageStatus, NewDatabase: databaseName(site.Name, task), Grace: q.Grace, Part: q.Part,
 	}
-	if err := out.check(); err != nil {
+	if err := errors.Join(out.check(), out.checkPasswords(f.Blanked)); err != nil {
 		return nil, err
 	}
 	if q.Part == Selected {
@@ -256,6 +257,16 @@ func (r *Restorer) findDatabaseServer(ctx context.Context, b *Basis) error {
 	info, err := db.Info(ctx)
 	b.NewHost = info.DatabaseAddress
 	return err
+}
+
+// checkPasswords refuses files whose blanked settings nothing would write a password into.
+func (b *Basis) checkPasswords(blanked []string) error {
+	if len(blanked) == 0 || !b.WithFiles() || b.WithDatabase() || b.carries() || b.Part == Drill {
+		return nil
+	}
+	return errs.New(errs.Precondition, "name the site's database server, or take the files out of the tarball and write the password yourself",
+		"in backup %s the password in %s is blanked, and %s has no database server whose password could be written there",
+		b.Backup, strings.Join(blanked, ", "), b.Site.Name)
 }
 
 // check refuses what no plan can be made of.

@@ -33,8 +33,22 @@ func (r *Restorer) choose(ctx context.Context, b *Basis, q Request, t *backup.Ta
 		return err
 	}
 	b.Paths, b.TreeBytes, b.Entries = rawPaths(s.Paths), s.Bytes, s.Entries
-	b.Carry, err = r.carriesSettings(ctx, b)
-	return err
+	if b.Carry, err = r.carriesSettings(ctx, b); err != nil {
+		return err
+	}
+	return b.checkBlanked(t.Facts().Blanked)
+}
+
+// checkBlanked refuses to bring back a file without its password where nothing would write one into it.
+func (b *Basis) checkBlanked(blanked []string) error {
+	covered := backup.Covers(b.paths())
+	for _, name := range blanked {
+		if !b.Carry && covered("./"+name) {
+			return errs.New(errs.Precondition, "restore it together with the site's settings file, or the whole site",
+				"in backup %s the password in %s is blanked", b.Backup, name)
+		}
+	}
+	return nil
 }
 
 // CheckSelection refuses names and globs that match nothing in a backup, errs.NotFound, and what it holds no rows of,

@@ -62,7 +62,7 @@ func (r *run) begin(lease time.Duration) onWebServer {
 func (s beginMaintenance) Undo(ctx context.Context, _ saga.Memo) error {
 	s.lease.Stop()
 	return s.undoEachOf(ctx, s.basis.bothPlaces(), s.Name(), func(ctx context.Context, server string, web Web) error {
-		if s.basis.Migrates() && !s.basis.leaves(server) {
+		if s.basis.Migrates() && !s.basis.wasOn(server) {
 			return s.forget(ctx, server, web)
 		}
 		return s.end(ctx, server, web)

@@ -3,9 +3,13 @@ package webui_test
 import (
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/sitekeep/sitekeep/internal/catalogue"
+	"github.com/sitekeep/sitekeep/internal/model"
 )
 
 // TestDiscoveredSitesAreAdded: those that are chosen, as they are found again at that moment, and nothing that a form says.
@@ -177,7 +181,7 @@ func TestDisablingInPages(t *testing.T) {
 
 // TestADisabledSiteIsShown in its page, in the list, and offers to be enabled.
 func TestADisabledSiteIsShown(t *testing.T) {
-	r := newRig(t, func(t *testing.T, dir string) {
+	r := newRig(t, func(t testing.TB, dir string) {
 		c, err := catalogue.Open(t.Context(), filepath.Join(dir, "catalogue.db"))
 		must(t, err)
 		defer c.Close()

@@ -25,7 +25,7 @@ func (u *UI) setSettings(r *request) error {
 		Name: r.PathValue("site"), Aliases: strings.Fields(r.PostFormValue("aliases")), Client: strings.TrimSpace(r.PostFormValue("client")),
 		Excludes: filledLines(r.PostFormValue("excludes")), ExcludeCaches: r.PostFormValue("exclude_caches") != "",
 		BlankCredentials: r.PostFormValue("blank_credentials") != "",
-		StructureOnly: filledLines(r.PostFormValue("structure_only")), AllRows: r.PostFormValue("all_rows") != "",
+		StructureOnly:    filledLines(r.PostFormValue("structure_only")), AllRows: r.PostFormValue("all_rows") != "",
 	}
 	fields := []string{"aliases", "client", "excludes", "exclude_caches", "blank_credentials"}
 	if r.PostForm.Has("structure_only") { // the form of a site without a database has it not

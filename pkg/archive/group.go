@@ -166,6 +166,11 @@ func (g *grouper) addFile(n *node) {
 		return
 	}
 	defer unix.Close(fd)
+	if n.instead != nil {
+		g.attributes(n, fd)
+		g.append(&n.entry, func(p []byte) { copy(p, n.instead.Content) })
+		return
+	}
 	g.refresh(n, &before)
 	g.attributes(n, fd)
 	g.append(&n.entry, func(p []byte) { g.content(n, fd, p, &before) })

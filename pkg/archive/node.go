@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"crypto/sha256"
 	"errors"
 	"os/user"
 	"sort"
@@ -19,12 +20,25 @@ type node struct {
 	// was, if not nil, is what the base has of an entry that seems unchanged and
 	// is read all the same.
 	was *Entry
+	// instead, if not nil, is stored in place of the content.
+	instead *Instead
+}
+
+// put lets a file be stored with another content.
+func (n *node) put(in *Instead) {
+	n.instead, n.entry.Size = in, int64(len(in.Content))
+}
+
+// stores reports whether the base's entry has the content that is stored in
+// place of the file's, if there is one: that does not follow from the file's state.
+func (n *node) stores(was *Entry) bool {
+	return n.instead == nil || sha256.Sum256(n.instead.Content) == was.ContentHash
 }
 
 // unseen reports whether content differs from the base's although nothing else does.
 func (n *node) unseen() bool {
 	e, was := &n.entry, n.was
-	if was == nil || !sameState(e, was) {
+	if was == nil || n.instead != nil || !sameState(e, was) {
 		return false
 	}
 	return e.ContentHash != was.ContentHash || e.Type == TypeSymlink && e.LinkTarget != was.LinkTarget

@@ -114,7 +114,7 @@ func (p *planner) visit(n *node) error {
 
 // meet takes a node that the base's unit has too.
 func (p *planner) meet(n *node, was *Entry) error {
-	same := p.unchanged(&n.entry, was)
+	same := p.unchanged(&n.entry, was) && n.stores(was)
 	if same && p.opts.ReadAll && !p.partial() {
 		n.was, same = was, false
 	}

@@ -65,7 +65,7 @@ func (j *job) takeFrame(c candidate, entries []Entry) {
 // of knowing that makes it false: who reads the file to store it finds out.
 func (r *rereader) same(n *node, was *Entry) (Entry, bool) {
 	e := *was
-	if !alike(&n.entry, was) {
+	if !alike(&n.entry, was) || n.instead != nil {
 		return e, false
 	}
 	e.ChangeTime, e.Inode, e.Device = n.entry.ChangeTime, n.entry.Inode, n.entry.Device

@@ -50,6 +50,9 @@ type SourceOptions struct {
 	// Pause, if not nil, is called between two files and between two frames, from
 	// several goroutines: it may take its time. Its error ends the run.
 	Pause func(ctx context.Context) error
+	// Instead has what is stored of some files in place of their content; what else
+	// is known of a file stays. Each is smaller than [SmallFile].
+	Instead []Instead
 	// Clock, if not nil, takes the place of time.Now.
 	Clock func() time.Time
 }
@@ -60,6 +63,15 @@ func (o *SourceOptions) pause(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return o.Pause(ctx)
+}
+
+// Instead is what is stored of a file in place of its content. It holds for the
+// path, whatever file has it when it is read, and for all names of the file.
+type Instead struct {
+	// Path is that of an [Entry] of the site, such as "./wp-config.php".
+	Path          string
+	Device, Inode uint64
+	Content       []byte
 }
 
 // racyWindow is how much earlier than the walk an entry's last change must be
@@ -83,6 +95,11 @@ func NewSource(root *os.Root, opts SourceOptions) (*Source, error) {
 	rules, err := parseExcludes(opts.Exclude)
 	if err != nil {
 		return nil, err
+	}
+	for _, in := range opts.Instead {
+		if len(in.Content) >= SmallFile {
+			return nil, fmt.Errorf("what is to be stored in place of %q has %d bytes, and %d are too many", in.Path, len(in.Content), SmallFile)
+		}
 	}
 	if opts.Workers <= 0 {
 		opts.Workers = runtime.GOMAXPROCS(0)

@@ -156,12 +156,28 @@ func (w *walker) node(path string, st *unix.Stat_t) error {
 	if !n.entry.setStat(st, w.owners) {
 		return w.warn(Warning{WarnSpecial, path, "left out: it is a socket, a pipe or a device"})
 	}
+	if in := w.instead(path, &n.entry); in != nil {
+		n.put(in)
+	}
 	if n.entry.Type == TypeRegular && n.links > 1 {
 		if err := w.hardlink(n); err != nil {
 			return err
 		}
 	}
 	return w.visit(n)
+}
+
+// instead finds what is stored in place of a file's content; nil: nothing.
+func (w *walker) instead(path string, e *Entry) *Instead {
+	if e.Type != TypeRegular {
+		return nil
+	}
+	for i := range w.opts.Instead {
+		if in := &w.opts.Instead[i]; in.Path == path || in.Device == e.Device && in.Inode == e.Inode {
+			return in
+		}
+	}
+	return nil
 }
 
 // hardlink turns a further name of a file into a link to its first.

@@ -83,6 +83,9 @@ func ReplaceFile(p Place, name string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	if p.Replace != nil {
+		return p.Replace(name, data)
+	}
 	old, err := openRegular(p.Root, name)
 	if err != nil {
 		return err

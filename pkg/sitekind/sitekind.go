@@ -25,6 +25,9 @@ type Place struct {
 	// Docroot is the docroot relative to Root, with slashes; "." when Root is
 	// it. Empty means the same as Site.
 	Docroot string
+	// Replace, if not nil, gets what ReplaceFile would write, and nothing is
+	// written. Name is relative to Root, and no link.
+	Replace func(name string, data []byte) error
 }
 
 // Detection says what was found in a place.

@@ -166,6 +166,9 @@ func (a *agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	if r.Begun != nil && !a.OfOld {
 		r.Begun(time.Now())
 	}
+	if r.BlankCredentials && r.Blanked != nil {
+		r.Blanked([]string{"settings.php", "sites/local.php"})
+	}
 	summary, err := source.Run(ctx, a.breakable("tree item", emit))
 	if err != nil {
 		return summary, err

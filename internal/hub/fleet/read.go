@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/wire"
 	"github.com/sitekeep/sitekeep/pkg/archive"
@@ -34,6 +35,7 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 		Site: ref(r.Site), Format: r.Format, Level: int32(r.Level), Excludes: r.Excludes, Salvage: r.Salvage,
 		HasBase: base != nil, BaseStartedAt: timestamppb.New(r.BaseStartedAt), NoDump: r.NoDump, ExcludeCaches: r.ExcludeCaches,
 		Partial: r.Partial, PartialStartedAt: wire.TimeToProto(r.PartialStartedAt), ReadAll: r.ReadAll, SendAll: r.SendAll, Gentle: r.Gentle,
+		BlankCredentials: r.BlankCredentials,
 	}
 	g.Go(func() error {
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
@@ -51,11 +53,19 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	})
 	var summary archive.Summary
 	g.Go(func() (err error) {
+		told := !r.BlankCredentials
 		summary, err = receive(both, func() (item, error) {
 			m, err := slowRecv(both, a, stream.Recv)
 			if start := m.GetStart(); start != nil {
 				begun(r.Begun, start)
+				if err := blanks(&r, start); err != nil {
+					return item{}, err
+				}
+				told = true
 				m, err = slowRecv(both, a, stream.Recv)
+			}
+			if !told && m.GetFrame() != nil {
+				return item{}, blanks(&r, nil)
 			}
 			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), m.GetSummary()}, err
 		}, emit)
@@ -63,6 +73,25 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	})
 	err = g.Wait() // before summary is read
 	return summary, a.named(ctx, err)
+}
+
+// blanks refuses an agent that would send the password.
+func blanks(r *model.TreeRequest, start *agentv1.ReadTreeStart) error {
+	switch {
+	case !r.BlankCredentials:
+		return nil
+	case !start.GetBlanksCredentials():
+		return errs.New(errs.Precondition, "install the master's version of the agent there, or: sitekeep site set "+r.Site.Name+" --blank-credentials=false",
+			"the agent is too old to blank the credentials of %s", r.Site.Name)
+	}
+	var paths []string
+	for _, path := range start.GetBlanked() {
+		paths = append(paths, string(path))
+	}
+	if r.Blanked != nil {
+		r.Blanked(paths)
+	}
+	return nil
 }
 
 func begun(tell func(time.Time), start *agentv1.ReadTreeStart) {
