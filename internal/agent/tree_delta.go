@@ -36,6 +36,24 @@ func (s *treeService) WriteDelta(stream writeDeltaStream) error {
 	d := delta{stream: stream, opts: archive.DeltaOptions{
 		Format: format, WalkStarted: header.GetWalkStartedAt().AsTime(), Resume: header.GetResume(), Warn: func(w archive.Warning) { warned.add(w.String()) },
 	}}
+	inode, err := s.fill(stream.Context(), site, header, &d)
+	if err != nil {
+		return treeError(err)
+	}
+	return stream.Send(&agentv1.WriteDeltaResponse{Message: &agentv1.WriteDeltaResponse_Summary{Summary: &agentv1.WriteDeltaSummary{
+		Entries: uint64(d.summary.Entries), Bytes: uint64(d.summary.Bytes), Warnings: warned.lines(), StagedInode: inode,
+		TakenFiles: uint64(d.summary.TakenFiles), TakenBytes: uint64(d.summary.TakenBytes),
+	}}})
+}
+
+// fill takes files over from the live tree, or from what came ahead.
+func (s *treeService) fill(ctx context.Context, site *guard.Site, header *agentv1.WriteDeltaHeader, d *delta) (inode uint64, err error) {
+	if header.GetResume() && header.GetAhead() {
+		return s.stager.RefillAhead(ctx, site, header.GetTask(), func(dir, ahead *os.Root) error {
+			d.opts.Move = ahead != nil
+			return d.make(ctx, dir, ahead)
+		})
+	}
 	live := s.liveTree(site)
 	if live != nil {
 		defer live.Close()
@@ -44,16 +62,7 @@ func (s *treeService) WriteDelta(stream writeDeltaStream) error {
 	if header.GetResume() {
 		fill = s.stager.Refill
 	}
-	inode, err := fill(stream.Context(), site, header.GetTask(), func(dir *os.Root) error {
-		return d.make(stream.Context(), dir, live)
-	})
-	if err != nil {
-		return treeError(err)
-	}
-	return stream.Send(&agentv1.WriteDeltaResponse{Message: &agentv1.WriteDeltaResponse_Summary{Summary: &agentv1.WriteDeltaSummary{
-		Entries: uint64(d.summary.Entries), Bytes: uint64(d.summary.Bytes), Warnings: warned.lines(), StagedInode: inode,
-		TakenFiles: uint64(d.summary.TakenFiles), TakenBytes: uint64(d.summary.TakenBytes),
-	}}})
+	return fill(ctx, site, header.GetTask(), func(dir *os.Root) error { return d.make(ctx, dir, live) })
 }
 
 // liveTree opens the live tree. A site whose directory cannot be opened is restored all the same, from the tarball alone.

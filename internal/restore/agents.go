@@ -36,6 +36,8 @@ type DeltaSource = interface {
 	BaseFrames(base uint32) iter.Seq2[archive.BaseFrame, error]
 	ReadRuns(ctx context.Context, runs []archive.FrameRun) iter.Seq2[archive.Frame, error]
 	OtherEntries() iter.Seq2[archive.Entry, error]
+	// Ahead says that the task has staged another tree like it already, whose files are moved where they are the same.
+	Ahead() bool
 }
 
 type paths interface {

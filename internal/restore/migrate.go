@@ -198,18 +198,21 @@ func (r *Restorer) planMigration(ctx context.Context, task string, q Request) (*
 		return nil, err
 	}
 	was := backup.Facts{Site: from.Name, Root: from.Root, Docroot: from.Docroot}
+	basis.Ahead = true
 	basis.From, basis.Move, basis.MoveTables = &from, moveOf(was, from.Name, to), keepsAddresses(to.Kind)
 	return basis, nil
 }
 
-// migrationStages are the steps of a migration. All that is sent is sent after the last backup, so that nothing of the old
-// place is missing at the new one. On a web server that stays, the directory is exchanged as in a restore.
+// migrationStages are the steps of a migration. Files are sent twice: while the site serves, and, of what has changed by
+// the last backup, while visitors wait, so that nothing of the old place is missing at the new one. On a web server
+// that stays, the directory is exchanged as in a restore.
 func (r *run) migrationStages() [][]option {
 	database := r.basis.WithDatabase()
 	return [][]option{
 		{{true, checkEverything{run: r}}},
 		{{database, createDatabase{run: r}}},
 		{{database, retireDatabase{run: r}}},
+		{{r.basis.Ahead, sendAhead{run: r}}},
 		{{true, beginMaintenance{run: r}}},
 		{{true, finalBackup{run: r}}},
 		{{true, pushFiles{run: r}}, {database, importDump{run: r}}},

@@ -90,6 +90,8 @@ type Basis struct {
 	MoveTables bool       `json:",omitempty"`
 	// Of a migration: the site as it was. Site is it as it will be, recorded with the commit.
 	From *model.Site `json:",omitempty"`
+	// Ahead sends files while the site serves; older journals have no such step.
+	Ahead bool `json:",omitempty"`
 }
 
 // WithDatabase reports whether the restore brings a database back.

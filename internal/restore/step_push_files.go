@@ -45,27 +45,29 @@ func (s pushFiles) Do(ctx context.Context, _ saga.Memo) error {
 		index, closeIndex := s.index(ctx, t)
 		defer closeIndex()
 		return s.eachServer(func(server string) error {
-			return s.persist(ctx, pushing, server, func(ctx context.Context) (int64, error) { return s.stage(ctx, server, t, index) })
+			return s.persist(ctx, pushing, server, func(ctx context.Context) (int64, error) {
+				return s.stage(ctx, server, metered{Tarball: t, index: index, ahead: s.basis.Ahead})
+			})
 		})
 	})
 }
 
 // stage takes what is the same from the live tree, and from what came before a connection broke. The fewer frames are left to
 // be sent, the further it has got.
-func (s pushFiles) stage(ctx context.Context, server string, t *backup.Tarball, index treeIndex) (reached int64, err error) {
+func (s pushFiles) stage(ctx context.Context, server string, from metered) (reached int64, err error) {
 	begun := s.now()
 	web, err := s.agents.Web(ctx, server)
 	if err != nil {
 		return math.MinInt64, err
 	}
-	from := metered{Tarball: t, index: index, meter: s.meter, left: new(atomic.Int64)}
+	from.meter, from.left = s.meter, new(atomic.Int64)
 	from.left.Store(math.MaxInt64)
 	staged, err := s.write(ctx, web, from)
 	for _, w := range staged.Warnings {
 		s.log.Warn("%s: %s", server, w)
 	}
 	if err == nil {
-		s.tell(server, t.Manifest().GetTotals(), &staged, s.now().Sub(begun))
+		s.tell(server, from.Manifest().GetTotals(), &staged, s.now().Sub(begun))
 	}
 	return -from.left.Load(), err
 }
@@ -93,10 +95,14 @@ type metered struct {
 	index treeIndex
 	meter *meter
 	left  *atomic.Int64 // frames that the agent has asked for
+	ahead bool
 }
 
 // WalkStarted is when the index was true of the live tree.
 func (t metered) WalkStarted() time.Time { return t.index.WalkStarted() }
+
+// Ahead is true for the second of two trees that are staged.
+func (t metered) Ahead() bool { return t.ahead }
 
 // BaseFrames counts each frame that the agent looks for in the live tree.
 func (t metered) BaseFrames(base uint32) iter.Seq2[archive.BaseFrame, error] {
@@ -135,15 +141,20 @@ func (s pushFiles) Undo(ctx context.Context, m saga.Memo) error {
 		return err
 	}
 	return s.undoEach(ctx, s.Name(), func(ctx context.Context, server string, web Web) error {
-		state, err := web.InspectTree(ctx, s.ref(), s.task)
-		if err != nil {
-			return err
-		}
-		if state.StagedInode != 0 && state.StagedInode == live[server] {
-			return errs.New(errs.Precondition, "", "the old directory of %s lies in %s", s.basis.Site.Name, s.stagingDir())
-		}
-		return web.RemoveStaging(ctx, s.ref(), s.task, state.LiveInode)
+		return s.clear(ctx, server, web, live)
 	})
+}
+
+// clear removes what is staged on one web server.
+func (s pushFiles) clear(ctx context.Context, server string, web Web, live pushMemo) error {
+	state, err := web.InspectTree(ctx, s.ref(), s.task)
+	if err != nil {
+		return err
+	}
+	if state.StagedInode != 0 && state.StagedInode == live[server] {
+		return errs.New(errs.Precondition, "", "the old directory of %s lies in %s", s.basis.Site.Name, s.stagingDir())
+	}
+	return web.RemoveStaging(ctx, s.ref(), s.task, state.LiveInode)
 }
 
 func (s pushFiles) Manual(saga.Memo) []string {

@@ -29,6 +29,9 @@ type DeltaOptions struct {
 	// has made before it was broken off. Files in it whose content is the recorded
 	// one are kept; they count as taken.
 	Resume bool
+	// Move says that the other tree is nobody's: its files are moved where they have
+	// the recorded content, and no other name.
+	Move bool
 	// Warn, if not nil, is called for each warning, from one goroutine at a time.
 	Warn func(Warning)
 }

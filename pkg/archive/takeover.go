@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -102,6 +103,9 @@ func (k *taker) fromLive(e *Entry) (taken bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	if moved, err := k.move(dir, name, src, e, &before); moved || err != nil {
+		return moved, err
+	}
 	fd, err := openNew(dir, name, e.Mode&0o777)
 	if errors.Is(err, unix.EEXIST) {
 		return false, corruptAt(-1, "the index lists it twice")
@@ -114,6 +118,34 @@ func (k *taker) fromLive(e *Entry) (taken bool, err error) {
 		return true, k.make.complete(fd, dir, name, e)
 	}
 	return false, errors.Join(err, unix.Close(fd), unix.Unlinkat(dir, name, 0))
+}
+
+// move moves a file that nobody else has, if its content and its attributes are
+// the recorded ones; the rest of its metadata is set as on a copy. If it reports
+// false, the file is to be copied.
+func (k *taker) move(dir int, name string, src int, e *Entry, st *unix.Stat_t) (moved bool, err error) {
+	if !k.delta.opts.Move || src < 0 || st.Nlink != 1 {
+		return false, nil
+	}
+	xattrs, problem := readXattrs(src)
+	if problem != "" || !slices.Equal(xattrs, e.Xattrs) || !k.hasHash(src, e) {
+		return false, nil
+	}
+	from, old, err := k.from.of(e.Name())
+	if err == nil {
+		err = unix.Renameat2(from, old, dir, name, unix.RENAME_NOREPLACE)
+	}
+	if errors.Is(err, unix.EEXIST) {
+		return false, corruptAt(-1, "the index lists it twice")
+	}
+	if err != nil {
+		return false, nil //nolint:nilerr // A copy shows whether it can be written at all.
+	}
+	fd, err := openAt(dir, name, openRead)
+	if err != nil {
+		return false, err
+	}
+	return true, k.make.complete(fd, dir, name, e)
 }
 
 // find opens the file that may be the one that is wanted. An empty one needs

@@ -20,17 +20,18 @@ const incoming = ".incoming"
 // wrote on stable storage, the tree appears in its place. Otherwise, and if ctx
 // has ended, the staging directory is removed again. It returns the tree's inode.
 func (s *Stager) Fill(ctx context.Context, site *guard.Site, task string, fill func(dir *os.Root) error) (uint64, error) {
-	return s.stage(ctx, site, task, false, fill)
+	return s.stage(ctx, site, task, false, (*area).renew, fill)
 }
 
 // Refill is Fill for a tree that comes over a connection that may break: then
 // what fill has made stays, and the next Refill's fill gets it in place of an
 // empty directory. It may be torn at any place, as a crash leaves it.
 func (s *Stager) Refill(ctx context.Context, site *guard.Site, task string, fill func(dir *os.Root) error) (uint64, error) {
-	return s.stage(ctx, site, task, true, fill)
+	return s.stage(ctx, site, task, true, (*area).reopen, fill)
 }
 
-func (s *Stager) stage(ctx context.Context, site *guard.Site, task string, resume bool, fill func(dir *os.Root) error) (uint64, error) {
+// stage lets prepare make room for the tree, then fill make it.
+func (s *Stager) stage(ctx context.Context, site *guard.Site, task string, resume bool, prepare func(*area) error, fill func(dir *os.Root) error) (uint64, error) {
 	if err := guard.CheckTask(task); err != nil {
 		return 0, err
 	}
@@ -49,12 +50,7 @@ func (s *Stager) stage(ctx context.Context, site *guard.Site, task string, resum
 		return 0, err
 	}
 	defer a.close()
-	if resume {
-		err = a.reopen()
-	} else {
-		err = a.renew()
-	}
-	if err != nil {
+	if err := prepare(a); err != nil {
 		return 0, err
 	}
 	inode, err := a.fill(ctx, fill)
@@ -114,7 +110,7 @@ func (a *area) fill(ctx context.Context, fill func(dir *os.Root) error) (uint64,
 	if err := a.dir.Rename(name, a.site.Base()); err != nil {
 		return 0, a.explain("name staged tree", err)
 	}
-	if err := syncDir(a.dir); err != nil {
+	if err := errors.Join(syncDir(a.dir), a.dropAhead()); err != nil {
 		return 0, a.explain("sync staging directory", err)
 	}
 	return a.staged()

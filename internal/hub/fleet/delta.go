@@ -24,6 +24,8 @@ type DeltaSource = interface {
 	BaseFrames(base uint32) iter.Seq2[archive.BaseFrame, error]
 	ReadRuns(ctx context.Context, runs []archive.FrameRun) iter.Seq2[archive.Frame, error]
 	OtherEntries() iter.Seq2[archive.Entry, error]
+	// Ahead says that the task has staged another tree like it, whose files may be moved.
+	Ahead() bool
 }
 
 // WriteDelta makes a task's staged tree out of the live one and those frames that hold what is not in it. If the
@@ -37,7 +39,7 @@ func (a *Agent) WriteDelta(ctx context.Context, site model.SiteRef, task, format
 	}
 	d := delta{agent: a, stream: stream, from: from}
 	out, err := d.run(call, &agentv1.WriteDeltaHeader{
-		Site: ref(site), Task: task, Format: format, WalkStartedAt: timestamppb.New(from.WalkStarted()), Resume: true,
+		Site: ref(site), Task: task, Format: format, WalkStartedAt: timestamppb.New(from.WalkStarted()), Resume: true, Ahead: from.Ahead(),
 	})
 	return out, a.named(ctx, err)
 }

@@ -49,6 +49,8 @@ func (t tarball) ReadRuns(_ context.Context, runs []archive.FrameRun) iter.Seq2[
 	}
 }
 
+func (tarball) Ahead() bool { return true }
+
 func (tarball) OtherEntries() iter.Seq2[archive.Entry, error] {
 	return func(yield func(archive.Entry, error) bool) {
 		for _, name := range []string{"./a", "./b", "./c"} {

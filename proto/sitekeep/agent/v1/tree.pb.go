@@ -1373,7 +1373,10 @@ type WriteDeltaHeader struct {
 	WalkStartedAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=walk_started_at,json=walkStartedAt,proto3" json:"walk_started_at,omitempty"`
 	// What has come stays if the connection breaks. This call goes on with what an earlier one of the task has left: it
 	// asks for no frame that holds nothing but files which are there already, byte for byte.
-	Resume        bool `protobuf:"varint,5,opt,name=resume,proto3" json:"resume,omitempty"`
+	Resume bool `protobuf:"varint,5,opt,name=resume,proto3" json:"resume,omitempty"`
+	// With resume: the task's staged tree came ahead, out of an earlier backup. Its files are taken over in place of the
+	// live tree's, by moving them. An agent that does not know this asks for all frames.
+	Ahead         bool `protobuf:"varint,6,opt,name=ahead,proto3" json:"ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1439,6 +1442,13 @@ func (x *WriteDeltaHeader) GetWalkStartedAt() *timestamppb.Timestamp {
 func (x *WriteDeltaHeader) GetResume() bool {
 	if x != nil {
 		return x.Resume
+	}
+	return false
+}
+
+func (x *WriteDeltaHeader) GetAhead() bool {
+	if x != nil {
+		return x.Ahead
 	}
 	return false
 }
@@ -2254,13 +2264,14 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x122\n" +
 	"\x05paths\x18\x03 \x03(\v2\x1c.sitekeep.agent.v1.PathStateR\x05paths\x12\x12\n" +
 	"\x04back\x18\x04 \x01(\bR\x04back\"\x17\n" +
-	"\x15ExchangePathsResponse\"\xca\x01\n" +
+	"\x15ExchangePathsResponse\"\xe0\x01\n" +
 	"\x10WriteDeltaHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12\x16\n" +
 	"\x06format\x18\x03 \x01(\tR\x06format\x12B\n" +
 	"\x0fwalk_started_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\rwalkStartedAt\x12\x16\n" +
-	"\x06resume\x18\x05 \x01(\bR\x06resume\"A\n" +
+	"\x06resume\x18\x05 \x01(\bR\x06resume\x12\x14\n" +
+	"\x05ahead\x18\x06 \x01(\bR\x05ahead\"A\n" +
 	"\tEntryList\x124\n" +
 	"\aentries\x18\x01 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\"\xaf\x02\n" +
 	"\x11WriteDeltaRequest\x12=\n" +
