@@ -33,6 +33,28 @@ func (r hookRun) run(t *testing.T, hook, docroot string) (said string, err error
 	return strings.TrimSpace(string(out)), err
 }
 
+// TestReadyMadeHooksCanBeInstalled: a shell reads them, and they may be run as they are.
+func TestReadyMadeHooksCanBeInstalled(t *testing.T) {
+	hooks, err := os.ReadDir("hooks")
+	if err != nil || len(hooks) != 2 {
+		t.Fatalf("%v, %v", hooks, err)
+	}
+	for _, h := range hooks {
+		info, err := h.Info()
+		if err != nil || info.Mode().Perm()&0o111 != 0o111 || !info.Mode().IsRegular() {
+			t.Errorf("%s: %v, %v", h.Name(), info.Mode(), err)
+		}
+		path := filepath.Join("hooks", h.Name())
+		if out, err := exec.CommandContext(t.Context(), "/bin/sh", "-n", path).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", h.Name(), err, out)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.HasPrefix(string(text), "#!/bin/sh\n") || !strings.Contains(string(text), "after-migrate") {
+			t.Errorf("%s: %v", h.Name(), err)
+		}
+	}
+}
+
 // TestReadyMadeHooks: they use the site's tools where those are, and do nothing elsewhere.
 func TestReadyMadeHooks(t *testing.T) {
 	good := func(kind string) []string { return []string{"SITEKEEP_KIND=" + kind, "SITEKEEP_OUTCOME=succeeded"} }

@@ -14,6 +14,7 @@ func newCloneCmd(a *app) *cobra.Command {
 	var (
 		how    taskFlags
 		yes    bool
+		dryRun bool
 		backup string
 	)
 	site := &sitekeepv1.Site{}
@@ -29,6 +30,7 @@ PHP-serialised values too. Where they are computed, or stand in other files, the
 
 If anything fails, nothing of the new site is left.`,
 		Example: `  sitekeep clone example.com test.example.com
+  sitekeep clone example.com test.example.com --dry-run
   sitekeep clone example.com test.example.com --web web2 --db db2 --alias www.test.example.com
   sitekeep clone example.com old.example.com --backup example.com-20261123.001336 --root /srv/www/old`,
 		Args:              arguments(2, 2),
@@ -44,14 +46,23 @@ If anything fails, nothing of the new site is left.`,
 	flags.StringVar(&backup, "backup", "", "make it of this `backup` instead of a new one")
 	yesFlag(cmd, &yes)
 	how.add(cmd, true)
+	dryRunFlag(cmd, &dryRun)
 	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
 		site.Name = strings.ToLower(args[1])
+		q := &sitekeepv1.CloneSiteRequest{Site: args[0], NewSite: site, Backup: backup, Queue: how.queue, DryRun: dryRun}
+		if dryRun {
+			r, err := c.restores.CloneSite(ctx, q)
+			if err != nil {
+				return err
+			}
+			return a.preview(r.GetPlan())
+		}
 		explanation := fmt.Sprintf("This makes a new site %s of %s, which stays as it is.", printable(site.GetName()), printable(args[0]))
 		if err := a.confirm(ctx, yes, explanation, "Clone it?"); err != nil {
 			return err
 		}
 		task, err := begin(ctx, func(ctx context.Context) (*sitekeepv1.CloneSiteResponse, error) {
-			return c.restores.CloneSite(ctx, &sitekeepv1.CloneSiteRequest{Site: args[0], NewSite: site, Backup: backup, Queue: how.queue})
+			return c.restores.CloneSite(ctx, q)
 		})
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -28,6 +29,7 @@ type deployOptions struct {
 	oldName string
 	grace   duration
 	yes     bool
+	dryRun  bool
 	given   []string // flags that describe a new site
 }
 
@@ -43,8 +45,10 @@ with "sitekeep restore".
 ` + tarballHelp + `
 
 The site's name takes the place of its old one in settings and addresses: give that with --old-name if the tarball does
-not say it. On a terminal it asks before it begins; elsewhere, or with --yes, it does not.`,
+not say it. With --dry-run the tarball is read into the store, which needs its room there, and taken out again; nothing else
+is changed. On a terminal it asks before it begins; elsewhere, or with --yes, it does not.`,
 		Example: `  sitekeep deploy example.com-20261123.001336.tar.gz --site example.com --web web1 --db db1 --root /var/www/example.com
+  sitekeep deploy site.tar.gz --site example.com --web web1 --db db1 --root /var/www/example.com --dry-run
   sitekeep deploy site.tar.bz2 --dump site.sql.xz --site new.example --old-name old.example --web web1 --db db1 --root /var/www/new.example
   sitekeep deploy sftp://backup@old.example:2222/srv/example.com.tar.zst --site example.com --identity ~/.ssh/id_ed25519
   ssh old.example tar -C /var/www/static -cz ./ | sitekeep deploy - --files-only --site static.example --web web1 --root /srv/static`,
@@ -57,6 +61,7 @@ not say it. On a terminal it asks before it begins; elsewhere, or with --yes, it
 	cmd.Flags().Var(&o.grace, "grace", "how long what was there before is kept for restore --undo: 24h, 7d; 0s: not at all (default 24h)")
 	yesFlag(cmd, &o.yes)
 	o.taskFlags.add(cmd, true)
+	dryRunFlag(cmd, &o.dryRun)
 	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
 		var given []string
 		for _, name := range o.given {
@@ -109,6 +114,9 @@ func (a *app) deploy(ctx context.Context, c *client, o *deployOptions, name stri
 	if err := o.fits(old.GetSite()); err != nil {
 		return err
 	}
+	if o.dryRun {
+		return a.previewDeploy(ctx, c, o, name, old.GetSite())
+	}
 	if err := a.confirm(ctx, o.yes, o.explain(name, old.GetSite()), "Deploy it?"); err != nil {
 		return err
 	}
@@ -134,6 +142,31 @@ func (a *app) deploy(ctx context.Context, c *client, o *deployOptions, name stri
 		return err
 	}
 	return told
+}
+
+// previewDeploy reads the tarball into the store, which is how it is known what is in it, and takes it out again.
+func (a *app) previewDeploy(ctx context.Context, c *client, o *deployOptions, name string, old *sitekeepv1.Site) error {
+	kind := o.site.Kind
+	if old != nil {
+		kind = old.GetKind()
+	}
+	imported, err := a.importTarball(ctx, c, name, kind, &o.tarballFlags)
+	if err != nil {
+		return err
+	}
+	q := o.request(imported, old)
+	q.DryRun = true
+	r, planErr := c.restores.DeployBackup(ctx, q)
+	_, err = c.backups.DeleteBackup(context.WithoutCancel(ctx), &sitekeepv1.DeleteBackupRequest{Id: q.GetBackup()})
+	if err != nil {
+		err = fmt.Errorf("the imported backup %s is left in the store: %w", printable(q.GetBackup()), err)
+	}
+	if err := errors.Join(planErr, err); err != nil {
+		return err
+	}
+	plan := r.GetPlan()
+	plan.Warnings = append(plan.GetWarnings(), imported.GetWarnings()...)
+	return a.preview(plan)
 }
 
 // fits compares the flags with whether the site is there.

@@ -113,6 +113,7 @@ func (m *fakeMaster) PinBackup(_ context.Context, r *pb.PinBackupRequest) (*pb.P
 }
 
 func (m *fakeMaster) DeleteBackup(_ context.Context, r *pb.DeleteBackupRequest) (*pb.DeleteBackupResponse, error) {
+	m.called("DeleteBackup %s", r.Id)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	b, err := m.backup(r.Id, "")

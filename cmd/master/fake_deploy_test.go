@@ -49,6 +49,9 @@ func (m *fakeMaster) ImportBackup(stream grpc.ClientStreamingServer[pb.ImportBac
 	if strings.HasPrefix(h.GetSite(), "setid.") {
 		out.Warnings = []string{"\"./a\": set-id bits of mode 4755 were dropped\x1b[2J"}
 	}
+	m.mu.Lock()
+	m.backups = append(m.backups, out.GetBackup())
+	m.mu.Unlock()
 	return stream.SendAndClose(out)
 }
 
@@ -57,8 +60,19 @@ func (m *fakeMaster) DeployBackup(_ context.Context, r *pb.DeployBackupRequest) 
 	m.called("DeployBackup backup=%s site=%s web=%v db=%s root=%s docroot=%s kind=%s alias=%v old=%s grace=%s queue=%v files_only=%v",
 		r.Backup, s.GetName(), s.GetWebServers(), s.GetDbServer(), s.GetRoot(), s.GetDocroot(), s.GetKind(), s.GetAliases(), r.OldName,
 		graceOf(r.Grace), r.Queue, r.FilesOnly)
+	if r.DryRun {
+		return &pb.DeployBackupResponse{Plan: previewed(r.Backup)}, nil
+	}
 	t, err := m.start("deploy", s.GetName(), r.Queue)
 	return &pb.DeployBackupResponse{Task: t}, err
+}
+
+// previewed is the plan of a site that is made.
+func previewed(backup string) *pb.PlanRestoreResponse {
+	return &pb.PlanRestoreResponse{
+		Backup: backup, NewDatabase: "example_abc", Steps: []*pb.PlanStep{{Name: "create_database", Servers: []string{"db1"}, Description: "make it"}},
+		DowntimeBasis: "nobody visits it", Room: []*pb.PlanRoom{{Server: "web1", Place: "beside /r", NeededBytes: 1 << 20, FreeBytes: 1 << 30}},
+	}
 }
 
 func graceOf(d *durationpb.Duration) string {

@@ -63,6 +63,10 @@ func (m *fakeMaster) CloneSite(_ context.Context, r *pb.CloneSiteRequest) (*pb.C
 		_, err := m.site(r.Site)
 		return nil, err
 	}
+	if r.DryRun {
+		m.called("CloneSite dry run")
+		return &pb.CloneSiteResponse{Plan: previewed(r.Backup)}, nil
+	}
 	t, err := m.start("clone", r.NewSite.Name, r.Queue)
 	return &pb.CloneSiteResponse{Task: t}, err
 }
@@ -72,6 +76,10 @@ func (m *fakeMaster) MigrateSite(_ context.Context, r *pb.MigrateSiteRequest) (*
 	if strings.HasPrefix(r.Site, "missing.") {
 		_, err := m.site(r.Site)
 		return nil, err
+	}
+	if r.DryRun {
+		m.called("MigrateSite dry run")
+		return &pb.MigrateSiteResponse{Plan: previewed("latest")}, nil
 	}
 	t, err := m.start("migrate", r.Site, r.Queue)
 	return &pb.MigrateSiteResponse{Task: t}, err

@@ -24,11 +24,12 @@ func newMigrateCmd(a *app) *cobra.Command {
 		Short: "Move a site to other servers, under its name",
 		Long: `Move a site to other web servers, to another database server, or both, under its name. Some of its web servers may stay.
 
-The site is backed up while it serves. Then visitors get the maintenance page, what has changed since is backed up, and out of
-that the site is made at its new place, with a new database, a new user and a virtual host, and asked for its page. From then
-on it serves there. On a web server that stays, the directory is exchanged as in a restore. The downtime is that of the second
-backup and of sending the whole database, and all files to servers that are new: nothing is sent ahead. A new directory is
-written into the settings and, where the kind keeps addresses, into the database; it needs web servers that are all new.
+The site is backed up while it serves, and its files are sent. Then visitors get the maintenance page, what has changed since
+is backed up, and out of that the site is made at its new place, with a new database, a new user and a virtual host, and
+asked for its page. From then on it serves there. On a web server that stays, the directory is exchanged as in a restore. The
+downtime is that of the second backup, of sending the files that have changed, and of sending and importing the whole
+database; the log and "task show" tell it. A new directory is written into the settings and, where the kind keeps addresses,
+into the database; it needs web servers that are all new. A disabled site stays disabled.
 
 Web servers that the site leaves answer 503 for the grace time; meanwhile 'restore --undo' goes back. Then what was replaced,
 the old database and user go, and virtual host and directory where the site has left, unless something else uses them. If
@@ -37,6 +38,7 @@ anything fails before the new place serves, the old one serves again as it did, 
 Files that backups leave out do not come along. The DNS is yours to change.`,
 		Example: `  sitekeep migrate example.com --web web2
   sitekeep migrate example.com --db db2
+  sitekeep migrate example.com --web web2 --dry-run
   sitekeep migrate example.com --web web2,web3 --db db2 --root /srv/www/example.com --grace 7d
   sitekeep restore --undo example.com`,
 		Args:              arguments(1, 1),
@@ -50,10 +52,18 @@ Files that backups leave out do not come along. The DNS is yours to change.`,
 	flags.Var(&keep, "grace", "how long the old place stays for an undo: 24h, 7d; 0s: not at all (default 24h)")
 	yesFlag(cmd, &yes)
 	how.add(cmd, true)
+	dryRunFlag(cmd, &q.DryRun)
 	cmd.RunE = a.call(func(ctx context.Context, c *client, args []string) error {
 		q.Site, q.Queue = args[0], how.queue
 		if keep.given {
 			q.Grace = durationpb.New(keep.value)
+		}
+		if q.DryRun {
+			r, err := c.restores.MigrateSite(ctx, q)
+			if err != nil {
+				return err
+			}
+			return a.preview(r.GetPlan())
 		}
 		explanation := fmt.Sprintf("This moves %s to %s. Visitors get the maintenance page until it serves there.",
 			printable(args[0]), printable(strings.Join(destination(q), ", ")))

@@ -42,6 +42,10 @@ func (s *restoreService) DeployBackup(ctx context.Context, q *sitekeepv1.DeployB
 			return nil, err
 		}
 	}
+	if q.DryRun {
+		plan, err := s.preview(ctx, r)
+		return &sitekeepv1.DeployBackupResponse{Plan: plan}, err
+	}
 	if _, err := s.Restorer.Plan(ctx, ulid.Make().String(), r); err != nil {
 		return nil, err
 	}
@@ -126,6 +130,10 @@ func (s *restoreService) CloneSite(ctx context.Context, q *sitekeepv1.CloneSiteR
 		return nil, err
 	}
 	r.Site = *site
+	if q.DryRun {
+		plan, err := s.previewClone(ctx, r)
+		return &sitekeepv1.CloneSiteResponse{Plan: plan}, err
+	}
 	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskClone, Site: site.Name, Queue: q.Queue, Spec: r})
 	if err != nil {
 		return nil, err
@@ -200,6 +208,13 @@ func (s *restoreService) MigrateSite(ctx context.Context, q *sitekeepv1.MigrateS
 	r := restore.Request{Site: from.Name, Migrate: &place}
 	if r.Grace, err = graceOf(q.Grace); err != nil {
 		return nil, err
+	}
+	if q.DryRun {
+		if r.Backup, err = s.lastBackup(ctx, from.Name); err != nil {
+			return nil, err
+		}
+		plan, err := s.preview(ctx, r)
+		return &sitekeepv1.MigrateSiteResponse{Plan: plan}, err
 	}
 	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskMigrate, Site: from.Name, Queue: q.Queue, Spec: r})
 	if err != nil {

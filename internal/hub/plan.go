@@ -8,7 +8,7 @@ import (
 
 func planToProto(p *restore.Preview) *sitekeepv1.PlanRestoreResponse {
 	out := &sitekeepv1.PlanRestoreResponse{
-		Backup: p.Backup, Warnings: p.Warnings, ExpectedDowntimeMs: p.Downtime.Downtime.Milliseconds(), DowntimeBasis: p.Downtime.Basis,
+		Backup: p.Backup, NewDatabase: p.NewDatabase, Warnings: p.Warnings, ExpectedDowntimeMs: p.Downtime.Downtime.Milliseconds(), DowntimeBasis: p.Downtime.Basis,
 	}
 	for _, step := range p.Steps {
 		out.Steps = append(out.Steps, &sitekeepv1.PlanStep{

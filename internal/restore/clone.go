@@ -20,7 +20,8 @@ type CloneRequest struct {
 	Site   model.Site // the new one; an empty docroot lies to the root as the source's does
 }
 
-func (q *CloneRequest) deployment() Request {
+// Deployment is what a clone is once its backup is there.
+func (q *CloneRequest) Deployment() Request {
 	return Request{Site: q.Site.Name, Backup: q.Backup, Deploy: &Deployment{New: &q.Site, OldName: q.Source}}
 }
 
@@ -50,7 +51,7 @@ func (r *Restorer) clone(ctx context.Context, task string, q CloneRequest, log L
 			return nil, err
 		}
 	}
-	return r.restore(ctx, task, q.deployment(), log)
+	return r.restore(ctx, task, q.Deployment(), log)
 }
 
 // copySource backs the cloned site up. Another task that changes it would make a mixture of it, so that none may be at

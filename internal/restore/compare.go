@@ -74,6 +74,9 @@ func (r *run) compareFiles(ctx context.Context, t *backup.Tarball, out *Preview)
 			Server: server, Place: "beside " + r.basis.Site.Root, NeededBytes: withRoom(r.basis.TreeBytes), FreeBytes: state.FreeBytes,
 			NeededInodes: r.basis.Entries, FreeInodes: state.FreeInodes,
 		})
+		if r.basis.fresh() {
+			return nil
+		}
 		differences, err := web.CompareTree(ctx, r.ref(), r.basis.Paths, previewPaths, t.BaseFrames(0))
 		if err == nil {
 			found.set(server, differences)
@@ -113,6 +116,9 @@ func (r *run) compareTables(ctx context.Context, db DB, want []model.Table, out 
 	out.Room = append(out.Room, Room{Server: server, Place: "in the database server's data directory",
 		NeededBytes: withRoom(r.basis.DumpBytes), FreeBytes: state.FreeBytes})
 	var live model.DatabaseState
+	if r.basis.fresh() {
+		return nil
+	}
 	if r.basis.Site.Database.Name != "" {
 		live, err = db.CountRows(ctx, r.basis.Site.Database.Name)
 		if err := r.tolerate(server, fmt.Sprintf("the live database %s cannot be compared", r.basis.Site.Database.Name), err); err != nil {

@@ -12,13 +12,15 @@ import (
 
 // Preview is what a restore would do.
 type Preview struct {
-	Backup   string
-	Steps    []PreviewStep
-	Warnings []string
-	Room     []Room
-	Files    []FileDifferences // by web server
-	Tables   []TableDifference
-	Downtime Estimate
+	Backup string
+	// NewDatabase is the one that is made, with a user of its name; empty: none. Its last letters are random.
+	NewDatabase string
+	Steps       []PreviewStep
+	Warnings    []string
+	Room        []Room
+	Files       []FileDifferences // by web server
+	Tables      []TableDifference
+	Downtime    Estimate
 }
 
 // PreviewStep is one step of it.
@@ -52,6 +54,9 @@ func (r *Restorer) DryRun(ctx context.Context, task string, q Request) (*Preview
 		return nil, err
 	}
 	out := &Preview{Backup: basis.Backup}
+	if basis.WithDatabase() || basis.WithTables() {
+		out.NewDatabase = basis.NewDatabase
+	}
 	if err := w.compare(ctx, out); err != nil {
 		return nil, err
 	}

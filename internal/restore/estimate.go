@@ -24,7 +24,10 @@ type Estimate struct {
 // estimate goes by the site's last restore, and without one by its last backup: while the site is down a backup is made,
 // of what has changed, two directories are exchanged, and the page is asked for.
 func (r *Restorer) estimate(ctx context.Context, w *run) (Estimate, error) {
-	if r.deps.History == nil {
+	switch {
+	case w.basis.New:
+		return Estimate{Basis: "nobody visits a site that is made only now"}, nil
+	case r.deps.History == nil:
 		return unknownDowntime(), nil
 	}
 	list, _, err := r.deps.History.Tasks(ctx, catalogue.TaskFilter{
@@ -40,7 +43,7 @@ func (r *Restorer) estimate(ctx context.Context, w *run) (Estimate, error) {
 	if took <= 0 {
 		return unknownDowntime(), nil
 	}
-	page, err := w.slowestPage(ctx)
+	page, err := w.slowestPage(ctx, w.basis.before())
 	if err != nil {
 		return Estimate{}, err
 	}
@@ -74,10 +77,10 @@ func lastBackup(list []model.Task) (model.Task, time.Duration) {
 }
 
 // slowestPage asks every web server for the page. One that does not answer it takes no time.
-func (r *run) slowestPage(ctx context.Context) (time.Duration, error) {
+func (r *run) slowestPage(ctx context.Context, site *model.Site) (time.Duration, error) {
 	var took perServer[time.Duration]
-	err := r.eachWeb(ctx, func(ctx context.Context, server string, web Web) error {
-		p, err := web.ProbeSite(ctx, r.ref(), "", "/")
+	err := r.eachWebOf(ctx, site.WebServers, func(ctx context.Context, server string, web Web) error {
+		p, err := web.ProbeSite(ctx, site.Ref(), "", "/")
 		took.set(server, p.Took)
 		return r.tolerate(server, "the page cannot be asked for", err)
 	})

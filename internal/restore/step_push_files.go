@@ -134,8 +134,12 @@ func counted[T any](m *meter, frames iter.Seq2[T, error], count func(*T)) iter.S
 	}
 }
 
-// Undo refuses to remove the directory that was live when the restore began, should it lie in staging.
+// Undo refuses to remove the directory that was live when the restore began, should it lie in staging. What took the place
+// of a tree that came ahead is removed as that would be.
 func (s pushFiles) Undo(ctx context.Context, m saga.Memo) error {
+	if s.basis.Ahead {
+		return nil
+	}
 	live, err := remember[pushMemo](m)
 	if err != nil {
 		return err

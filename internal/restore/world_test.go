@@ -369,10 +369,14 @@ func (w *world) snapshot(hidden bool) string {
 		}
 		for key, st := range s.staging {
 			t := st.tree
+			half := st.half
 			if hidden && t != nil && (t.content == "restored" || t.content == renamedContent) {
 				t = &tree{content: "restored"}
 			}
-			add("%s: staging %s: %s, half %v, kept %s", s.name, key, t, st.half, st.kept)
+			if hidden && half && w.quirks.migrate { // send_ahead has made it, and removes it
+				t, half = &tree{content: "restored"}, false
+			}
+			add("%s: staging %s: %s, half %v, kept %s", s.name, key, t, half, st.kept)
 		}
 		for name, text := range s.vhosts {
 			add("%s: vhost %s: %s", s.name, name, text)
