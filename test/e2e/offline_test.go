@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -93,13 +95,23 @@ func (s *stage) inTarball(id, text string) bool {
 	return strings.Contains(string(out), text)
 }
 
+// takenFiles is what is said of files that came ahead.
+var takenFiles = regexp.MustCompile(`web2: (\d+) files \([^)]*\) are the same`)
+
 // sentLittle fails the test unless the second pass of a migration took most of what came ahead.
 func (s *stage) sentLittle() {
 	s.t.Helper()
 	task := s.lastTask("migrate")
 	log := s.ok("task", "log", task.ID)
-	ahead, after, found := strings.Cut(log, "the files of ")
-	if !found || strings.Contains(ahead, "were not sent") || !strings.Contains(after, "were not sent") || !strings.Contains(after, "was in maintenance for") {
-		s.t.Errorf("log of the migration:\n%s", log)
+	_, after, found := strings.Cut(log, "begin_maintenance: done")
+	taken := takenFiles.FindStringSubmatch(after)
+	if !found || taken == nil || !strings.Contains(after, "was in maintenance for") {
+		s.t.Fatalf("log of the migration:\n%s", log)
+	}
+	last := read[struct {
+		Downtime int64 `json:"downtime_ms"`
+	}](s, "task", "show", task.ID)
+	if n, err := strconv.Atoi(taken[1]); err != nil || n < 2000 || last.Downtime == 0 {
+		s.t.Errorf("%d files were not sent again, and the site was down for %d ms:\n%s", n, last.Downtime, log)
 	}
 }
