@@ -58,27 +58,31 @@ Files that backups leave out do not come along. The DNS is yours to change.`,
 		if keep.given {
 			q.Grace = durationpb.New(keep.value)
 		}
-		if q.DryRun {
-			r, err := c.restores.MigrateSite(ctx, q)
-			if err != nil {
-				return err
-			}
-			return a.preview(r.GetPlan())
-		}
-		explanation := fmt.Sprintf("This moves %s to %s. Visitors get the maintenance page until it serves there.",
-			printable(args[0]), printable(strings.Join(destination(q), ", ")))
-		if err := a.confirm(ctx, yes, explanation, "Migrate it?"); err != nil {
-			return err
-		}
-		task, err := begin(ctx, func(ctx context.Context) (*sitekeepv1.MigrateSiteResponse, error) {
-			return c.restores.MigrateSite(ctx, q)
-		})
+		return a.migrate(ctx, c, q, yes, how.detach)
+	})
+	return cmd
+}
+
+func (a *app) migrate(ctx context.Context, c *client, q *sitekeepv1.MigrateSiteRequest, yes, detach bool) error {
+	if q.DryRun {
+		r, err := c.restores.MigrateSite(ctx, q)
 		if err != nil {
 			return err
 		}
-		return a.finish(ctx, c, task, how.detach)
+		return a.preview(r.GetPlan())
+	}
+	explanation := fmt.Sprintf("This moves %s to %s. Visitors get the maintenance page while what has changed is sent, until it serves there.",
+		printable(q.GetSite()), printable(strings.Join(destination(q), ", ")))
+	if err := a.confirm(ctx, yes, explanation, "Migrate it?"); err != nil {
+		return err
+	}
+	task, err := begin(ctx, func(ctx context.Context) (*sitekeepv1.MigrateSiteResponse, error) {
+		return c.restores.MigrateSite(ctx, q)
 	})
-	return cmd
+	if err != nil {
+		return err
+	}
+	return a.finish(ctx, c, task, detach)
 }
 
 // destination are the servers that are named.

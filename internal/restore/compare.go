@@ -74,7 +74,7 @@ func (r *run) compareFiles(ctx context.Context, t *backup.Tarball, out *Preview)
 			Server: server, Place: "beside " + r.basis.Site.Root, NeededBytes: withRoom(r.basis.TreeBytes), FreeBytes: state.FreeBytes,
 			NeededInodes: r.basis.Entries, FreeInodes: state.FreeInodes,
 		})
-		if r.basis.fresh() {
+		if r.basis.fresh(server) {
 			return nil
 		}
 		differences, err := web.CompareTree(ctx, r.ref(), r.basis.Paths, previewPaths, t.BaseFrames(0))
@@ -116,7 +116,7 @@ func (r *run) compareTables(ctx context.Context, db DB, want []model.Table, out 
 	out.Room = append(out.Room, Room{Server: server, Place: "in the database server's data directory",
 		NeededBytes: withRoom(r.basis.DumpBytes), FreeBytes: state.FreeBytes})
 	var live model.DatabaseState
-	if r.basis.fresh() {
+	if r.basis.New || r.basis.Migrates() {
 		return nil
 	}
 	if r.basis.Site.Database.Name != "" {
