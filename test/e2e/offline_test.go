@@ -56,6 +56,13 @@ func TestOfflineAndBlanked(t *testing.T) {
 	}
 	s.ok("site", "enable", siteName)
 	s.must(far.CheckPages(t.Context()))
+
+	s.ok("site", "remove", siteName, "--yes")
+	if last := s.backups()[0]; last.Description != "Pre-delete backup" {
+		t.Errorf("the last backup is %+v", last)
+	}
+	s.refused(3, nil, "site", "show", siteName)
+	s.must(far.CheckPages(t.Context()))
 }
 
 // blankedBackups makes a backup after a plain one, looks for the password in all of it, and restores it, whole and in part.

@@ -1,2 +1,0 @@
--- Backups have the settings files of these sites with an empty password.
-ALTER TABLE sites ADD COLUMN blank_credentials INTEGER NOT NULL DEFAULT 0;
