@@ -119,7 +119,7 @@ func shake(r *rand.Rand, inv *model.Inventory) {
 	for i := range inv.Sites {
 		s := &inv.Sites[i]
 		s.Excludes = []string{some(), some()}
-		s.ExcludeCaches, s.Disabled = r.IntN(2) == 0, r.IntN(2) == 0
+		s.ExcludeCaches, s.Disabled, s.BlankCredentials = r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0
 		s.Client = []string{"", "yes", "1e3", "a b"}[r.IntN(4)]
 	}
 	for i := range inv.Retentions {
