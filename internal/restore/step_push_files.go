@@ -72,10 +72,10 @@ func (s pushFiles) stage(ctx context.Context, server string, from metered) (reac
 	return -from.left.Load(), err
 }
 
-// tell logs where the staged files came from. Those that an attempt before has sent count as taken.
+// tell logs where the staged files came from. Those that an attempt before has sent, or that came ahead, count as taken.
 func (s pushFiles) tell(server string, all *archivev1.Totals, staged *model.StagedTree, took time.Duration) {
 	sent, sentBytes := all.GetFiles()-min(staged.TakenFiles, all.GetFiles()), all.GetBytes()-min(staged.TakenBytes, all.GetBytes())
-	s.log.Log(model.LevelInfo, "%s: staged %d files (%s) in %s: %d (%s) taken over from the live site, %d (%s) sent", server,
+	s.log.Log(model.LevelInfo, "%s: staged %d files (%s) in %s: %d (%s) taken over, %d (%s) sent", server,
 		all.GetFiles(), size(int64(all.GetBytes())), took.Round(time.Millisecond),
 		staged.TakenFiles, size(int64(staged.TakenBytes)), sent, size(int64(sentBytes)))
 }

@@ -103,7 +103,7 @@ func (s *stage) inTarball(id, text string) bool {
 }
 
 // takenFiles is what is said of files that came ahead.
-var takenFiles = regexp.MustCompile(`web2: (\d+) files \([^)]*\) are the same`)
+var takenFiles = regexp.MustCompile(`web2: staged .*: (\d+) \([^)]*\) taken over`)
 
 // sentLittle fails the test unless the second pass of a migration took most of what came ahead.
 func (s *stage) sentLittle() {
