@@ -9,6 +9,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/restore"
@@ -16,25 +17,18 @@ import (
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
 
+// asksForDeployment is a request to make a site of a backup, or to say what that would do.
+type asksForDeployment interface {
+	GetBackup() string
+	GetSite() *sitekeepv1.Site
+	GetOldName() string
+	GetFilesOnly() bool
+}
+
 // DeployBackup refuses at once what can be known without a look at the site's place; that is the task's first step.
 func (s *restoreService) DeployBackup(ctx context.Context, q *sitekeepv1.DeployBackupRequest) (*sitekeepv1.DeployBackupResponse, error) {
-	if err := unscoped(ctx); err != nil {
-		return nil, err
-	}
-	b, err := s.backup(ctx, q.Backup, "")
+	r, err := s.deployment(ctx, q)
 	if err != nil {
-		return nil, err
-	}
-	r := restore.Request{Site: q.GetSite().GetName(), Backup: b.ID, Deploy: &restore.Deployment{OldName: q.OldName}}
-	if q.OldName != "" {
-		if err := model.CheckSiteName(q.OldName); err != nil {
-			return nil, err
-		}
-	}
-	if q.FilesOnly {
-		r.Part = restore.FilesOnly
-	}
-	if r.Deploy.New, err = s.newTarget(ctx, q.Site); err != nil {
 		return nil, err
 	}
 	if r.Deploy.New == nil {
@@ -54,6 +48,41 @@ func (s *restoreService) DeployBackup(ctx context.Context, q *sitekeepv1.DeployB
 		return nil, err
 	}
 	return &sitekeepv1.DeployBackupResponse{Task: taskToProto(&t)}, nil
+}
+
+// PlanDeployment looks at the site's place, too.
+func (s *restoreService) PlanDeployment(ctx context.Context, q *sitekeepv1.PlanDeploymentRequest) (*sitekeepv1.PlanDeploymentResponse, error) {
+	r, err := s.deployment(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := s.Restorer.DryRun(ctx, ulid.Make().String(), r)
+	if err != nil {
+		return nil, err
+	}
+	return &sitekeepv1.PlanDeploymentResponse{Plan: planToProto(plan), Site: siteToProto(&plan.Site, catalogue.Usage{})}, nil
+}
+
+// deployment is what the two do alike.
+func (s *restoreService) deployment(ctx context.Context, q asksForDeployment) (restore.Request, error) {
+	if err := unscoped(ctx); err != nil {
+		return restore.Request{}, err
+	}
+	b, err := s.backup(ctx, q.GetBackup(), "")
+	if err != nil {
+		return restore.Request{}, err
+	}
+	if q.GetOldName() != "" {
+		if err := model.CheckSiteName(q.GetOldName()); err != nil {
+			return restore.Request{}, err
+		}
+	}
+	r := restore.Request{Site: q.GetSite().GetName(), Backup: b.ID, Deploy: &restore.Deployment{OldName: q.GetOldName()}}
+	if q.GetFilesOnly() {
+		r.Part = restore.FilesOnly
+	}
+	r.Deploy.New, err = s.newTarget(ctx, q.GetSite())
+	return r, err
 }
 
 // graceOf is how long what is replaced stays.

@@ -13,6 +13,7 @@ import (
 // Preview is what a restore would do.
 type Preview struct {
 	Backup string
+	Site   model.Site // as it will be
 	// NewDatabase is the one that is made, with a user of its name; empty: none. Its last letters are random.
 	NewDatabase string
 	Steps       []PreviewStep
@@ -53,7 +54,7 @@ func (r *Restorer) DryRun(ctx context.Context, task string, q Request) (*Preview
 	if err := (checkEverything{w}).Do(ctx, nil); err != nil {
 		return nil, err
 	}
-	out := &Preview{Backup: basis.Backup}
+	out := &Preview{Backup: basis.Backup, Site: basis.Site}
 	if basis.WithDatabase() || basis.WithTables() {
 		out.NewDatabase = basis.NewDatabase
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sitekeep/sitekeep/internal/catalogue"
+	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga/sagatest"
 )
@@ -126,5 +127,42 @@ func TestDryRunOfPaths(t *testing.T) {
 	}
 	if len(p.Files) != 2 || len(p.Room) != 2 || len(p.Tables) > 0 {
 		t.Errorf("%+v", p)
+	}
+}
+
+// TestDryRunOfANewSite: there is nothing to compare with and nobody to keep out, but a name and a place that must be free.
+func TestDryRunOfANewSite(t *testing.T) {
+	r := newRig(t)
+	start := func() *game {
+		g := r.newGame(quirks{deploy: true})
+		must(t, r.book.DeleteSite(t.Context(), siteName))
+		q := quirks{deploy: true, fresh: true}
+		g.q, g.world = q, newWorld(g.faults, q)
+		return g
+	}
+	g := start()
+	before := g.Snapshot()
+	p, err := g.master().DryRun(t.Context(), g.first(), g.deployment())
+	must(t, err)
+	var names []string
+	for _, s := range p.Steps {
+		names = append(names, s.Name)
+	}
+	want := "check_everything create_database push_files import_dump write_settings rename_settings begin_maintenance exchange_trees write_vhost verify_site end_maintenance"
+	if got := strings.Join(names, " "); got != want {
+		t.Errorf("its steps: %s", got)
+	}
+	if len(p.Files) != 0 || len(p.Warnings) != 0 || len(p.Room) != 3 || p.Downtime.Downtime != 0 || p.Site.Name != siteName || p.Site.Docroot == "" {
+		t.Errorf("%+v", p)
+	}
+	if after := g.Snapshot(); after != before {
+		t.Errorf("it has changed something:\n%s\n%s", before, after)
+	}
+	if visits := fmt.Sprint(g.faults.Visits()); strings.Contains(visits, "compare tree") {
+		t.Errorf("what is not there was compared: %s", visits)
+	}
+	g.world = newWorld(g.faults, quirks{deploy: true}) // something lies there
+	if _, err := g.master().DryRun(t.Context(), g.first(), g.deployment()); !errs.Is(err, errs.Exists) {
+		t.Errorf("in a place that is taken: %v", err)
 	}
 }
