@@ -41,7 +41,7 @@ func (h *Hub) backup(ctx context.Context, id, site string) (model.Backup, error)
 		return b, err
 	}
 	if _, err := h.site(ctx, b.Site); err != nil {
-		return model.Backup{}, errs.New(errs.NotFound, "list them with: sitekeep backups", "there is no backup %s", id)
+		return model.Backup{}, errs.New(errs.NotFound, "list them with: sitekeep backups", "no backup %q", id) // as the catalogue says it of one that is not there
 	}
 	return b, nil
 }

@@ -26,7 +26,7 @@ func (h *Hub) site(ctx context.Context, name string) (model.Site, error) {
 		return s, err
 	}
 	if c := callerFrom(ctx); c.client != "" && c.client != s.Client {
-		return model.Site{}, errs.New(errs.NotFound, "list them with: sitekeep site list", "there is no site %s", name)
+		return model.Site{}, errs.New(errs.NotFound, "list them with: sitekeep site list", "no site %q", name) // word for word what the catalogue says of one that is not there
 	}
 	return s, nil
 }

@@ -27,7 +27,7 @@ func (h *Hub) task(ctx context.Context, id string) (model.Task, error) {
 		return t, nil
 	}
 	if _, err := h.site(ctx, t.Site); err != nil {
-		return model.Task{}, errs.New(errs.NotFound, "list them with: sitekeep task list", "there is no task %s", id)
+		return model.Task{}, errs.New(errs.NotFound, "list them with: sitekeep task list", "no task %q", id) // as the catalogue says it of one that is not there
 	}
 	return t, nil
 }

@@ -11,23 +11,25 @@ import (
 	"github.com/sitekeep/sitekeep/internal/model"
 )
 
-// moreSites are: one that nobody has backed up, one that a restore alone has, one that is backed up at this moment, and one
+// moreSites are: one that nobody has backed up, one that a restore alone has, one with an imported backup alone, one that is backed up at this moment, and one
 // whose backup failed its drill.
 func moreSites(t testing.TB, dir string) {
 	t.Helper()
 	c, err := catalogue.Open(t.Context(), filepath.Join(dir, "catalogue.db"))
 	must(t, err)
 	defer c.Close()
-	for _, name := range []string{"bare.example", "replaced.example", "fresh.example", "doubtful.example"} {
+	for _, name := range []string{"bare.example", "replaced.example", "foreign.example", "fresh.example", "doubtful.example"} {
 		must(t, c.CreateSite(t.Context(), model.Site{Name: name, Kind: "generic", WebServers: []string{"web1"}, Root: "/var/www/" + name,
 			Docroot: "/var/www/" + name, Vhost: model.VhostManaged, CreatedAt: now}))
 	}
 	for _, name := range []string{"fresh.example", "doubtful.example"} {
 		must(t, c.InsertBackup(t.Context(), backupOf(name, 10, "nightly")))
 	}
-	safety := backupOf("replaced.example", 10, "of what a restore has replaced")
-	safety.Origin = model.OriginSafety
-	must(t, c.InsertBackup(t.Context(), safety))
+	for name, origin := range map[string]model.Origin{"replaced.example": model.OriginSafety, "foreign.example": model.OriginImported} {
+		other := backupOf(name, 10, "not of the site as it is")
+		other.Origin = origin
+		must(t, c.InsertBackup(t.Context(), other))
+	}
 	must(t, c.RecordDrill(t.Context(), model.Drill{Site: "doubtful.example", Backup: "x", At: now, TaskID: failedTask, Problem: "2 tables lack rows"}))
 }
 
@@ -122,15 +124,66 @@ func TestRemoval(t *testing.T) {
 		{"acme.example", "acme.example", "", http.StatusConflict},
 		{"bare.example", "bare.example", "", http.StatusConflict},
 		{"replaced.example", "replaced.example", "", http.StatusConflict},
+		{"foreign.example", "foreign.example", "", http.StatusConflict},
 		{"acme.example", "acme.example", "yes", http.StatusSeeOther},
 		{"bare.example", "bare.example", "yes", http.StatusSeeOther},
 		{"fresh.example", "fresh.example", "", http.StatusSeeOther},
 	} {
 		got := b.post(t, "/sites/"+one.site+"/remove", url.Values{"confirm": {one.typed}, "no_backup": {one.none}})
-		there := b.get(t, "/sites/"+one.site).status == http.StatusOK
+		there := b.get(t, "/sites/"+one.site+"/settings").status == http.StatusOK
 		if got.status != one.status || there != (one.status != http.StatusSeeOther) {
 			t.Errorf("%v: %d, there: %v", one, got.status, there)
 		}
+	}
+}
+
+// TestWhatIsLeftOfARemovedSite: its backups, under its name, for those who see all; nobody else learns that it was there.
+func TestWhatIsLeftOfARemovedSite(t *testing.T) {
+	r := newRig(t, moreSites)
+	b := r.signedIn(t, "admin")
+	for name, leads := range map[string]string{"acme.example": "/sites/acme.example", "bare.example": "/"} {
+		got := b.post(t, "/sites/"+name+"/remove", url.Values{"confirm": {name}, "no_backup": {"yes"}})
+		if to := got.header.Get("Location"); to != leads {
+			t.Errorf("removing %s leads to %q", name, to)
+		}
+	}
+	page := b.get(t, "/sites/acme.example")
+	for _, want := range []string{"Not under care", `href="/backups/` + backupID + `"`, `href="/backups/` + backupID + `/deploy"`, "/download", "&lt;script&gt;alert(1)"} {
+		if page.status != http.StatusOK || !strings.Contains(page.body, want) {
+			t.Errorf("%d, lacks %q", page.status, want)
+		}
+	}
+	if strings.Contains(page.body, "/restore") {
+		t.Error("what is not there is to be restored")
+	}
+	if got := b.get(t, "/sites/bare.example"); got.status != http.StatusNotFound {
+		t.Errorf("one without backups: %d", got.status)
+	}
+	own := r.signedIn(t, "acme")
+	got, never := own.get(t, "/sites/acme.example"), own.get(t, "/sites/never.example")
+	if got.status != http.StatusNotFound || strings.ReplaceAll(told(got.body), "acme", "never") != strings.ReplaceAll(told(never.body), "NAME", "never.example") {
+		t.Errorf("its client: %d %s\n%s", got.status, told(got.body), told(never.body))
+	}
+}
+
+// TestARunningTaskIsSeenOnItsSite, whatever else has ended there.
+func TestARunningTaskIsSeenOnItsSite(t *testing.T) {
+	const id = "01KACQ4J7XK0VJ7N3YH2M3T5QC"
+	r := newRig(t, func(t testing.TB, dir string) {
+		c, err := catalogue.Open(t.Context(), filepath.Join(dir, "catalogue.db"))
+		must(t, err)
+		defer c.Close()
+		_, err = c.AddTask(t.Context(), model.Task{ID: id, Kind: model.TaskRestore, Site: "other.example", State: model.TaskQueued, Spec: []byte("{}"), CreatedAt: now}, true, false)
+		must(t, err)
+		_, err = c.MoveTask(t.Context(), model.Task{ID: id, State: model.TaskNeedsOperator, Error: "it cannot be undone"}, model.TaskQueued)
+		must(t, err)
+	})
+	b := r.signedIn(t, "viewer")
+	if got := b.get(t, "/sites/other.example").body; !strings.Contains(got, `<section class="card note slim`) || !strings.Contains(got, `href="/tasks/`+id+`"`) {
+		t.Errorf("what needs an operator is not said first: %s", got)
+	}
+	if got := b.get(t, "/sites/acme.example").body; strings.Contains(got, "note slim") {
+		t.Error("nothing runs, and a note says so")
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 // contentsData is a directory of a backup, and at its top the tables of the database.
 type contentsData struct {
 	Backup  *sitekeepv1.Backup
+	Known   bool // its site is under care: there is something to restore
 	Crumbs  []crumb
 	Entries []entry
 	More    int // entries that are not shown
@@ -45,6 +46,9 @@ func (u *UI) contents(r *request) error {
 		return err
 	}
 	d := contentsData{Backup: got.GetBackup(), Crumbs: crumbs(string(raw))}
+	if _, d.Known, err = u.siteOfBackup(r, d.Backup.GetSite()); err != nil {
+		return err
+	}
 	if err := u.entries(r, raw, &d); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/webui"
 	"github.com/sitekeep/sitekeep/internal/wire"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
@@ -28,21 +30,26 @@ type fakes struct {
 	sitekeepv1.UnimplementedServerServiceServer
 	sitekeepv1.UnimplementedRestoreServiceServer
 
-	mu     sync.Mutex
-	cloned *sitekeepv1.CloneSiteRequest
-	added  []string
+	mu       sync.Mutex
+	cloned   *sitekeepv1.CloneSiteRequest
+	planned  *sitekeepv1.PlanDeploymentRequest
+	deployed *sitekeepv1.DeployBackupRequest
+	added    []string
 }
 
 func (f *fakes) GetCaller(context.Context, *sitekeepv1.GetCallerRequest) (*sitekeepv1.GetCallerResponse, error) {
 	methods := []string{
 		sitekeepv1.RestoreService_CloneSite_FullMethodName, sitekeepv1.SiteService_CreateSite_FullMethodName, sitekeepv1.SiteService_DiscoverSites_FullMethodName,
-		sitekeepv1.ServerService_ListServers_FullMethodName,
+		sitekeepv1.ServerService_ListServers_FullMethodName, sitekeepv1.RestoreService_PlanDeployment_FullMethodName, sitekeepv1.RestoreService_DeployBackup_FullMethodName,
 	}
 	slices.Sort(methods)
 	return &sitekeepv1.GetCallerResponse{Name: "user:root", Role: "admin", Version: "v9", Methods: methods}, nil
 }
 
 func (f *fakes) GetSite(_ context.Context, q *sitekeepv1.GetSiteRequest) (*sitekeepv1.GetSiteResponse, error) {
+	if q.GetName() == "gone.example" {
+		return nil, wire.ToStatus(errs.New(errs.NotFound, "", "no site"))
+	}
 	return &sitekeepv1.GetSiteResponse{Site: &sitekeepv1.Site{Name: q.GetName(), Root: "/var/www/" + q.GetName(), Docroot: "/var/www/" + q.GetName(),
 		WebServers: []string{"web1"}, DbServer: "db1"}}, nil
 }
@@ -63,6 +70,34 @@ func (f *fakes) CloneSite(_ context.Context, q *sitekeepv1.CloneSiteRequest) (*s
 	defer f.mu.Unlock()
 	f.cloned = q
 	return &sitekeepv1.CloneSiteResponse{Task: &sitekeepv1.Task{Id: failedTask}}, nil
+}
+
+// GetBackup finds one of the site whose name it begins with.
+func (f *fakes) GetBackup(_ context.Context, q *sitekeepv1.GetBackupRequest) (*sitekeepv1.GetBackupResponse, error) {
+	site, _, _ := strings.Cut(q.GetId(), "-")
+	return &sitekeepv1.GetBackupResponse{Backup: &sitekeepv1.Backup{Id: q.GetId(), Site: site, Description: markup, Tables: 12, Rows: 159}}, nil
+}
+
+// PlanDeployment finds that taken.example is taken.
+func (f *fakes) PlanDeployment(_ context.Context, q *sitekeepv1.PlanDeploymentRequest) (*sitekeepv1.PlanDeploymentResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.planned = q
+	if q.GetSite().GetName() == "taken.example" {
+		return nil, wire.ToStatus(errs.New(errs.Exists, "look at it", "taken.example belongs to somebody already"))
+	}
+	site := &sitekeepv1.Site{Name: q.GetSite().GetName(), Kind: "wordpress", WebServers: q.GetSite().GetWebServers(), DbServer: q.GetSite().GetDbServer(),
+		Root: q.GetSite().GetRoot(), Docroot: q.GetSite().GetRoot() + "/web", Vhost: "managed"}
+	return &sitekeepv1.PlanDeploymentResponse{Site: site, Plan: &sitekeepv1.PlanRestoreResponse{Warnings: []string{markup},
+		Steps: []*sitekeepv1.PlanStep{{Name: "push_files", Servers: []string{"web2"}, Description: "write " + markup, Undo: "remove them"}},
+		Room:  []*sitekeepv1.PlanRoom{{Server: "web2", Place: "beside /srv", NeededBytes: 3 << 20, FreeBytes: 5 << 30}}}}, nil
+}
+
+func (f *fakes) DeployBackup(_ context.Context, q *sitekeepv1.DeployBackupRequest) (*sitekeepv1.DeployBackupResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deployed = q
+	return &sitekeepv1.DeployBackupResponse{Task: &sitekeepv1.Task{Id: failedTask}}, nil
 }
 
 func (f *fakes) CreateSite(_ context.Context, q *sitekeepv1.CreateSiteRequest) (*sitekeepv1.CreateSiteResponse, error) {

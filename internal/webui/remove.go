@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -21,7 +22,7 @@ const (
 // removeData is what somebody should know who takes a site out of care.
 type removeData struct {
 	Site  *sitekeepv1.Site
-	Last  *timestamppb.Timestamp // when the newest backup that is not a restore's was made; nil: there is none
+	Last  *timestamppb.Timestamp // when the newest backup of the site itself was made; nil: there is none
 	Fresh bool                   // nothing but a moment has passed since
 }
 
@@ -40,14 +41,17 @@ func (u *UI) toRemove(r *request) (*removeData, error) {
 	}
 	d := &removeData{Site: got.GetSite()}
 	list, err := u.backups.ListBackups(r.ctx, &sitekeepv1.ListBackupsRequest{Site: d.Site.GetName(), PageSize: backupsOfPage})
-	for _, b := range list.GetBackups() {
-		if b.GetOrigin() != "safety" { // which is of what a restore has replaced
-			d.Last = b.GetCreatedAt()
-			d.Fresh = u.o.Now().Sub(d.Last.AsTime()) < lastBackupAge
-			break
-		}
+	if at := slices.IndexFunc(list.GetBackups(), showsSite); at >= 0 {
+		d.Last = list.GetBackups()[at].GetCreatedAt()
+		d.Fresh = u.o.Now().Sub(d.Last.AsTime()) < lastBackupAge
 	}
 	return d, err
+}
+
+// showsSite reports whether a backup is of the site as it was meant to be: a safety backup is of what a restore has
+// replaced, and an imported one was made elsewhere.
+func showsSite(b *sitekeepv1.Backup) bool {
+	return b.GetOrigin() != "safety" && b.GetOrigin() != "imported"
 }
 
 // backupToRemove takes the last backup. Its page leads back to the removal when it has succeeded.
@@ -72,8 +76,12 @@ func (u *UI) removeSite(r *request) error {
 		return errs.New(errs.Precondition, "go back and back it up first, or say that you want no last backup",
 			"site %s has no backup of the last hour; it stays under care", d.Site.GetName())
 	}
-	if _, err := u.sites.DeleteSite(r.ctx, &sitekeepv1.DeleteSiteRequest{Name: d.Site.GetName()}); err != nil {
+	got, err := u.sites.DeleteSite(r.ctx, &sitekeepv1.DeleteSiteRequest{Name: d.Site.GetName()})
+	switch {
+	case err != nil:
 		return err
+	case got.GetBackupsKept() > 0:
+		return r.redirect("sites", d.Site.GetName())
 	}
 	return r.redirect()
 }

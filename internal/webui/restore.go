@@ -2,6 +2,7 @@ package webui
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -24,7 +25,7 @@ func (u *UI) restoreForm(r *request) error {
 	}
 	d := restoreData{Site: name, Backups: list.GetBackups(), Chosen: r.FormValue("backup")}
 	if d.Chosen == "" && len(d.Backups) > 0 {
-		d.Chosen = d.Backups[0].GetId()
+		d.Chosen = d.Backups[max(slices.IndexFunc(d.Backups, showsSite), 0)].GetId()
 	}
 	return u.render(r, "restore", "Restore "+name, d)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -19,37 +20,89 @@ type siteData struct {
 	Older   string // the address of older ones; empty if there are none
 	Newest  bool   // these are the newest ones
 	Tasks   []*sitekeepv1.Task
+	Open    *sitekeepv1.Task // waits, runs, or needs somebody; nil for none
 	Plot    *plot
 }
 
 const (
-	backupsOfPage = 100
+	backupsOfPage = 100 // and of a plot
+	newestOfPage  = 15  // more would hide what comes below
 	tasksOfPage   = 10
 )
 
 func (u *UI) site(r *request) error {
 	name := r.PathValue("site")
 	got, err := u.sites.GetSite(r.ctx, &sitekeepv1.GetSiteRequest{Name: name})
+	if errs.Is(err, errs.NotFound) {
+		return u.goneSite(r, name, err)
+	}
 	if err != nil {
 		return err
 	}
-	before := r.FormValue("before")
-	backups, err := u.backups.ListBackups(r.ctx, &sitekeepv1.ListBackupsRequest{Site: name, PageSize: backupsOfPage, PageToken: before})
-	if err != nil {
+	d := siteData{Site: got.GetSite(), Undo: got.GetUndoUntil(), Newest: r.FormValue("before") == ""}
+	size := int32(backupsOfPage)
+	if d.Newest {
+		size = newestOfPage
+	}
+	if d.Backups, d.Older, err = u.backupsFrom(r, name, size); err != nil {
+		return err
+	}
+	if err := u.drawPlot(r, name, &d); err != nil {
 		return err
 	}
 	tasks, err := u.tasks.ListTasks(r.ctx, &sitekeepv1.ListTasksRequest{Site: name, PageSize: tasksOfPage})
 	if err != nil {
 		return err
 	}
-	d := siteData{
-		Site: got.GetSite(), Undo: got.GetUndoUntil(), Backups: backups.GetBackups(), Newest: before == "",
-		Tasks: tasks.GetTasks(), Plot: newPlot(backups.GetBackups()),
-	}
-	if next := backups.GetNextPageToken(); next != "" {
-		d.Older = path("sites", name) + "?before=" + url.QueryEscape(next)
+	d.Tasks = tasks.GetTasks()
+	if at := slices.IndexFunc(d.Tasks, isOpen); at >= 0 {
+		d.Open = d.Tasks[at]
 	}
 	return u.render(r, "site", name, d)
+}
+
+// isOpen reports whether a task holds its site.
+func isOpen(t *sitekeepv1.Task) bool {
+	return !final(t.GetState()) || t.GetState() == sitekeepv1.TaskState_TASK_STATE_NEEDS_OPERATOR
+}
+
+// backupsFrom lists a page of a site's backups, and the address of older ones.
+func (u *UI) backupsFrom(r *request, site string, size int32) (list []*sitekeepv1.Backup, older string, err error) {
+	got, err := u.backups.ListBackups(r.ctx, &sitekeepv1.ListBackupsRequest{Site: site, PageSize: size, PageToken: r.FormValue("before")})
+	if next := got.GetNextPageToken(); next != "" {
+		older = path("sites", site) + "?before=" + url.QueryEscape(next)
+	}
+	return got.GetBackups(), older, err
+}
+
+// drawPlot draws the listed backups, and of the newest as many as are worth a look.
+func (u *UI) drawPlot(r *request, site string, d *siteData) error {
+	if !d.Newest || d.Older == "" {
+		d.Plot = newPlot(d.Backups)
+		return nil
+	}
+	got, err := u.backups.ListBackups(r.ctx, &sitekeepv1.ListBackupsRequest{Site: site, PageSize: backupsOfPage})
+	d.Plot = newPlot(got.GetBackups())
+	return err
+}
+
+// goneData is what is left of a site that was taken out of care.
+type goneData struct {
+	Name    string
+	Backups []*sitekeepv1.Backup
+	Older   string
+}
+
+// goneSite shows the backups of a site that is not under care any more; notFound if there are none that the user may see.
+func (u *UI) goneSite(r *request, name string, notFound error) error {
+	list, older, err := u.backupsFrom(r, name, backupsOfPage)
+	switch {
+	case errs.Is(err, errs.NotFound) || err == nil && len(list) == 0:
+		return notFound
+	case err != nil:
+		return err
+	}
+	return u.render(r, "gone", name, goneData{name, list, older})
 }
 
 func (u *UI) backupForm(r *request) error {

@@ -105,6 +105,22 @@ type page struct {
 // May reports whether the user may call a method, such as "BackupService/CreateBackup".
 func (p *page) May(method string) bool { return p.r != nil && p.r.may("/sitekeep.v1."+method) }
 
+// sections are where pages belong that have no place of their own in the navigation, by the first part of their paths.
+var sections = map[string]string{"sites": "/", "backups": "/", "schedule": "/retention", "clients": "/retention"}
+
+// Current says for screen readers, and for the eye, whether the page is the one at an address of the navigation, or one
+// below it.
+func (p *page) Current(address string) string {
+	if p.Here == address {
+		return "page"
+	}
+	first, _, _ := strings.Cut(strings.TrimPrefix(p.Here, "/"), "/")
+	if section, known := sections[first]; known && section == address || !known && "/"+first == address {
+		return "true"
+	}
+	return ""
+}
+
 // render shows a page to its user.
 func (u *UI) render(r *request, view, title string, data any) error {
 	u.show(r.w, r, http.StatusOK, view, title, data)
