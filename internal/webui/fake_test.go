@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -134,6 +135,17 @@ func (openDoor) SignOut(context.Context, string) error                          
 // newFakeRig has the pages over fakes, behind TLS.
 func newFakeRig(t *testing.T) (*fakes, *browser) {
 	t.Helper()
+	f, pages := fakePages(t)
+	server := httptest.NewTLSServer(pages) // its certificate is good for the years up to 2084
+	t.Cleanup(server.Close)
+	r := &rig{address: server.Listener.Addr().String(), roots: x509.NewCertPool()}
+	r.roots.AddCert(server.Certificate())
+	return f, r.signedIn(t, "root")
+}
+
+// fakePages are the pages over fakes.
+func fakePages(t *testing.T) (*fakes, http.Handler) {
+	t.Helper()
 	f := &fakes{}
 	api := grpc.NewServer()
 	sitekeepv1.RegisterAccessServiceServer(api, f)
@@ -153,9 +165,23 @@ func newFakeRig(t *testing.T) (*fakes, *browser) {
 	ui, err := webui.New(webui.Options{Conn: conn, Session: func(ctx context.Context, _ string) context.Context { return ctx }, Door: openDoor{},
 		Log: hclog.NewNullLogger(), Now: func() time.Time { return now }})
 	must(t, err)
-	server := httptest.NewTLSServer(ui.Handler()) // its certificate is good for the years up to 2084
+	return f, ui.Handler()
+}
+
+// TestThePagesThemselvesWantTLS, whoever serves them.
+func TestThePagesThemselvesWantTLS(t *testing.T) {
+	_, pages := fakePages(t)
+	server := httptest.NewServer(pages)
 	t.Cleanup(server.Close)
-	r := &rig{address: server.Listener.Addr().String(), roots: x509.NewCertPool()}
-	r.roots.AddCert(server.Certificate())
-	return f, r.signedIn(t, "root")
+	for _, path := range []string{"/", "/signin", "/static/app.css"} {
+		q, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+		must(t, err)
+		q.AddCookie(&http.Cookie{Name: "__Host-sitekeep", Value: "token"})
+		got, err := server.Client().Do(q)
+		must(t, err)
+		must(t, got.Body.Close())
+		if got.StatusCode != http.StatusForbidden {
+			t.Errorf("%s without TLS: %d", path, got.StatusCode)
+		}
+	}
 }

@@ -2,6 +2,8 @@ package webui_test
 
 import (
 	"crypto/tls"
+	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -329,9 +331,10 @@ func TestAStolenCookieIsUselessWithoutTLS(t *testing.T) {
 		q.AddCookie(stolen[0])
 		got, err := http.DefaultTransport.RoundTrip(q)
 		must(t, err)
-		must(t, got.Body.Close())
-		if got.StatusCode != want || got.Header.Get("Location") != "" {
-			t.Errorf("http %s: %d", path, got.StatusCode)
+		body, err := io.ReadAll(got.Body)
+		must(t, errors.Join(err, got.Body.Close()))
+		if got.StatusCode != want || got.Header.Get("Location") != "" || want == 403 && !strings.Contains(string(body), "this address speaks https") {
+			t.Errorf("http %s: %d %s", path, got.StatusCode, body)
 		}
 	}
 	b.post(t, "/signout", nil)

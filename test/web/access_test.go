@@ -66,7 +66,7 @@ type finding struct {
 func (s *stage) findsNothing(page, shade string) {
 	s.t.Helper()
 	options := `{ resultTypes: ["violations"] }`
-	if shade == "dark" {
+	if shade != "light" {
 		options = `{ resultTypes: ["violations"], runOnly: ["color-contrast"] }` // nothing else depends on it
 	}
 	asks[bool](s, s.axe+"; true")
@@ -79,6 +79,23 @@ func (s *stage) findsNothing(page, shade string) {
 			s.t.Errorf("%s, %s: %s: %s (%s)\n%.200s\n%s", page, shade, f.Impact, f.Help, f.ID, n.HTML, n.FailureSummary)
 		}
 	}
+}
+
+// onPaper prints pages in the dark scheme: ink is dark on white, nothing is cut off, and what can be pressed is left out.
+func (s *stage) onPaper(page string) {
+	s.t.Helper()
+	s.shade("paper")
+	s.findsNothing(page, "paper")
+	if ink := asks[[]string](s, `[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]`); ink[0] != "rgb(255, 255, 255)" || ink[1] != "rgb(0, 0, 0)" {
+		s.t.Errorf("%s is printed in %s on %s", page, ink[1], ink[0])
+	}
+	if left := asks[[]string](s, `[...document.querySelectorAll("button, .button, .bar, dialog")].filter((e) => e.checkVisibility()).map((e) => e.innerText)`); len(left) > 0 {
+		s.t.Errorf("%s is printed with %q", page, left)
+	}
+	if cut := asks[[]string](s, `[...document.querySelectorAll(".log, .scroll, .clamp")].filter((e) => e.scrollHeight > e.clientHeight + 1).map((e) => e.className)`); len(cut) > 0 {
+		s.t.Errorf("%s is printed without the end of %q", page, cut)
+	}
+	s.shade("light")
 }
 
 // focused is where the keyboard is: the words on it, or its name in the form; and whether that can be seen.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -61,9 +62,20 @@ func (s *stage) posts(path, fields string) int64 {
 		body: %q + "&csrf=" + document.querySelector("input[name=csrf]").value }).then((r) => r.status)`, path, fields))
 }
 
+const markup = `</td></table><script>document.title="owned"</script><img src=x onerror="document.title='owned'">`
+
+// hostileNames are those of files that somebody has uploaded.
+func hostileNames() []string {
+	return []string{strings.ReplaceAll(markup, "/", "|"), "safe\u202Etxt.exe\u2066", strings.Repeat("long", 60)}
+}
+
+// asText is how hostile text is shown: what would turn its direction around can be seen.
+func asText(text string) string {
+	return strings.NewReplacer("\u202E", "\uFFFD", "\u2066", "\uFFFD").Replace(text)
+}
+
 // hostileText is shown, and is nothing but text: no markup, no other direction, no page that is wider than its window.
 func (s *stage) hostileText() {
-	const markup = `</td></table><script>document.title="owned"</script><img src=x onerror="document.title='owned'">`
 	hostile := map[string]string{"markup": markup, "direction": "safe\u202Etxt.exe\u2066", "length": strings.Repeat("x", 10_000)}
 	db, err := sql.Open("sqlite", filepath.Join(s.master.DataDir, "catalogue.db")+"?_pragma=busy_timeout(10000)")
 	s.must(err)
@@ -71,15 +83,44 @@ func (s *stage) hostileText() {
 	for name, text := range hostile {
 		_, err := db.ExecContext(s.t.Context(), "UPDATE backups SET description = ? WHERE site = ?", text, siteName)
 		s.must(err)
-		for _, path := range []string{"/sites/" + siteName, "/sites/" + siteName + "/restore", "/sites/" + siteName + "/clone"} {
+		_, err = db.ExecContext(s.t.Context(), "UPDATE tasks SET error = ?, hint = ? WHERE site = 'broken.example'", text, text)
+		s.must(err)
+		_, err = db.ExecContext(s.t.Context(), "UPDATE task_log SET text = ? WHERE task_id IN (SELECT id FROM tasks WHERE site = 'broken.example')", text)
+		s.must(err)
+		for _, path := range []string{"/sites/" + siteName, "/sites/" + siteName + "/restore", "/sites/" + siteName + "/clone", "/tasks", "/sites/broken.example"} {
 			s.open(path)
-			s.showsText(name+" on "+path, strings.NewReplacer("\u202E", "\uFFFD", "\u2066", "\uFFFD").Replace(text))
+			s.showsText(name+" on "+path, asText(text))
 		}
+		s.open("/?q=broken")
+		s.do("the failed task", chromedp.Click(`td[data-label="Last task"] a`))
+		s.sees("Failed", "What to do")
+		s.showsText(name+" in a log", asText(text))
+		asks[bool](s, fmt.Sprintf(`linesOf(document.getElementById("log"), localise)({ line: 1e6, time: "2026-11-23T12:00:00Z", level: "error", text: %q }), true`, asText(text)))
+		s.showsText(name+" in a line that comes", asText(text))
 	}
 	s.open("/?q=" + "%3Cscript%3Edocument.title%3D%22owned%22%3C%2Fscript%3E")
 	s.showsText("a search", `<script>document.title="owned"</script>`)
+	s.hostileFiles()
 	_, err = db.ExecContext(s.t.Context(), "UPDATE backups SET description = ? WHERE site = ?", reason, siteName)
 	s.must(err)
+}
+
+// hostileFiles are in a backup, and in the plan of a restore that brings them back.
+func (s *stage) hostileFiles() {
+	for _, name := range hostileNames() {
+		s.must(os.Remove(filepath.Join(s.web.Root, longName, name)))
+	}
+	s.open("/sites/" + longName)
+	s.do("inside the backup", chromedp.Click(`main table tbody th a`))
+	s.sees("index.html")
+	for _, name := range hostileNames() {
+		s.showsText("a file", asText(name))
+	}
+	s.open("/sites/" + longName + "/restore/plan?backup=latest")
+	s.sees("Come")
+	for _, name := range hostileNames() {
+		s.showsText("a file in a plan", asText(name))
+	}
 }
 
 func (s *stage) showsText(what, text string) {

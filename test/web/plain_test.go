@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -42,6 +44,7 @@ func (s *stage) withoutScript() {
 	b.plans()
 	b.backsUpAndRestores()
 	b.clonesAndRemoves()
+	b.deploysWhatIsLeft()
 	b.cancels()
 }
 
@@ -148,10 +151,34 @@ func (b *reader) clonesAndRemoves() {
 	b.get("/sites/" + name + "/remove")
 	b.submit("Back up first")
 	b.ends("Succeeded")
-	b.follow("Take " + name + " out of care…")
-	b.has("That will do as the last one")
+	b.follow("Take it out of care…")
+	b.has("That will do as the last one", "The backup is kept")
 	b.submit("Take it out of care", "confirm", name)
-	b.lacks(name)
+	b.has(name, "Not under care")
+}
+
+// deploysWhatIsLeft makes a site of the backup that a removed one has left.
+func (b *reader) deploysWhatIsLeft() {
+	b.t.Helper()
+	const name = "meadow.example"
+	b.follow("Deploy…")
+	b.has("orchard.example is not under care")
+	place := filepath.Join(b.web.Root, name)
+	b.submit("See what it would do", "name", siteName, "root", place, "web", "web1")
+	b.has("here is a site "+siteName+" already", "What to do")
+	b.submit("See what it would do", "name", name, "root", filepath.Join(b.web.Root, siteName))
+	b.has("What to do")
+	b.submit("See what it would do", "name", name, "root", place)
+	b.has("Name and place are free", "a new one on db1", "Push files")
+	if _, err := os.Stat(place); err == nil {
+		b.t.Error("the plan has made something")
+	}
+	b.submit("Make the site")
+	b.has("Deploy of " + name)
+	b.ends("Succeeded")
+	twin := *b.site
+	twin.Name = name
+	b.must(twin.CheckPages(b.t.Context()))
 }
 
 // cancels ends a task while the agent stands still.

@@ -199,10 +199,14 @@ func (s *stage) signOut() {
 	s.sees("Password")
 }
 
-// shade has pages come in a colour scheme.
+// shade has pages come in a colour scheme; "paper" is a print by somebody who has the dark one.
 func (s *stage) shade(name string) {
 	s.t.Helper()
-	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}}
+	scheme, medium := name, ""
+	if name == "paper" {
+		scheme, medium = "dark", "print"
+	}
+	media := emulation.SetEmulatedMediaParams{Media: medium, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
 	s.do("shade", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, media)
 		return err
@@ -212,7 +216,7 @@ func (s *stage) shade(name string) {
 // Widths of a window, in CSS pixels.
 const (
 	wide   = 1280
-	narrow = 390
+	narrow = 360
 	height = 844
 )
 
@@ -240,7 +244,7 @@ func (s *stage) inspect(name string) {
 }
 
 // pictured are the pages whose pictures the documentation has.
-var pictured = []string{"overview", "site", "running", "failed", "restore", "plan", "contents", "retention", "servers", "discover"}
+var pictured = []string{"overview", "site", "running", "failed", "restore", "plan", "contents", "deploy", "retention", "servers", "discover"}
 
 // tallest is what is shown of a page, in CSS pixels.
 const tallest = 1400

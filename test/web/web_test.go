@@ -3,6 +3,7 @@
 package web_test
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,9 @@ func (s *stage) addSites() {
 		root := filepath.Join(s.web.Root, name)
 		s.must(os.MkdirAll(root, 0o755))
 		s.must(os.WriteFile(filepath.Join(root, "index.html"), []byte("<h1>"+name+"</h1>"), 0o644))
+		for _, hostile := range hostileNames() {
+			s.must(os.WriteFile(filepath.Join(root, hostile), []byte("hostile"), 0o644))
+		}
 		s.OK(s.master, "site", "add", name, "--web", "web1", "--root", root, "--kind", "generic", "--vhost", "external", "--client", "bakers")
 	}
 	s.must(os.RemoveAll(filepath.Join(s.web.Root, "broken.example")))
@@ -125,6 +129,10 @@ func (s *stage) backUp() {
 	s.enter()
 	s.sees("Running", "Backup of "+siteName, "Cancel")
 	s.inspect("running")
+	running := asks[string](s, `location.pathname`)
+	s.open("/sites/" + siteName)
+	s.sees("Running", "begun")
+	s.open(running)
 	asks[bool](s, `new PerformanceObserver((list) => list.getEntries().forEach((e) => {
 		if (!e.hadRecentInput) sessionStorage.shift = Number(sessionStorage.shift || 0) + e.value;
 	})).observe({ type: "layout-shift" }), sessionStorage.shift = 0, true`)
@@ -170,6 +178,7 @@ func (s *stage) wreckAndRestore() {
 	s.enter()
 	s.sees("What the restore would do", "Site is down")
 	s.inspect("plan")
+	s.onPaper("plan")
 	s.tabsTo("confirm")
 	s.keys(siteName)
 	s.enter()
@@ -183,6 +192,7 @@ func (s *stage) wreckAndRestore() {
 	s.open("/sites/" + siteName)
 	s.sees("Restored lately")
 	s.inspect("site")
+	s.onPaper("site")
 	s.types(`input[name=confirm]`, siteName)
 	s.click(`main .note button.danger`)
 	s.sees("Undo of "+siteName, "Succeeded", "Took")
@@ -200,11 +210,15 @@ func (s *stage) everyPage() {
 	s.do("inside the backup", chromedp.Click(`main table tbody th a`))
 	s.sees("wp-config.php", "wp_posts", "Rows")
 	s.inspect("contents")
+	s.onPaper("contents")
+	backup := asks[string](s, `location.pathname`)
 	for page, path := range map[string]string{
 		"restore": "/sites/" + siteName + "/restore", "clone": "/sites/" + siteName + "/clone", "settings": "/sites/" + siteName + "/settings",
 		"retention": "/sites/" + siteName + "/retention?preview=yes&daily=1&last=1", "schedules": "/retention", "schedule": "/schedule?site=" + siteName,
 		"client": "/clients/bakers/retention?preview=yes&daily=7", "remove": "/sites/" + longName + "/remove",
-		"users": "/users", "servers": "/servers", "tasks": "/tasks", "absent": "/sites/nowhere.example", "none-found": "/?q=nobody",
+		"deploy-form": backup + "/deploy", "deploy-taken": backup + "/deploy/plan?name=bakery.example&web=web1&db=db1&root=/srv/x",
+		"deploy": backup + "/deploy/plan?name=meadow.example&web=web1&db=db1&root=" + url.QueryEscape(filepath.Join(s.web.Root, "meadow.example")),
+		"users":  "/users", "servers": "/servers", "tasks": "/tasks", "absent": "/sites/nowhere.example", "none-found": "/?q=nobody",
 	} {
 		s.open(path)
 		s.inspect(page)
@@ -213,6 +227,7 @@ func (s *stage) everyPage() {
 	s.do("the failed task", chromedp.Click(`td[data-label="Last task"] a`))
 	s.sees("Failed", "What to do", "To the first error", "Try again")
 	s.inspect("failed")
+	s.onPaper("failed")
 	s.click(`#first-error`)
 	if id := asks[string](s, `document.querySelector(":target").className`); id != "error" {
 		s.t.Errorf("the first error is %q", id)
