@@ -31,6 +31,8 @@ type Catalogue struct {
 	write *sql.DB // one connection: SQLite has one writer, so they queue here and not in busy loops
 	read  *sql.DB
 	shelf shelf
+	// recall has one of read's connections to itself.
+	recall recall
 }
 
 // Tx is a write transaction, given to functions that must take effect together
@@ -62,14 +64,14 @@ func Open(ctx context.Context, path string) (*Catalogue, error) {
 	if c.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
 		return nil, errors.Join(fmt.Errorf("open catalogue %s: %w", path, err), c.write.Close())
 	}
-	c.read.SetMaxOpenConns(readers)
-	c.read.SetMaxIdleConns(readers)
+	c.read.SetMaxOpenConns(readers + 1)
+	c.read.SetMaxIdleConns(readers + 1)
 	return c, nil
 }
 
 // Close waits for what runs and closes the file.
 func (c *Catalogue) Close() error {
-	return errors.Join(c.read.Close(), c.write.Close())
+	return errors.Join(c.recall.close(), c.read.Close(), c.write.Close())
 }
 
 // Update runs change in one write transaction: all that it does through tx

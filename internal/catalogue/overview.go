@@ -72,15 +72,7 @@ func worstFirst() []Trouble {
 // Standings returns how each site fares, those in trouble first and then by name. An empty client is all; search is
 // looked for in names, aliases and clients, in either case. A last good backup from before staleBefore is stale.
 func (c *Catalogue) Standings(ctx context.Context, client, search string, staleBefore time.Time) ([]Standing, error) {
-	good, err := c.lastGood(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("overview of sites: %w", err)
-	}
-	fates, err := collect(ctx, c.read, func(row scanner) (f fate, err error) {
-		err = row.Scan(&f.site, &f.disabled, &f.stuck, &f.failedDrill, &f.ended)
-		f.good = good[f.site]
-		return f, err
-	}, selectStandings, client, strings.ToLower(search))
+	fates, err := c.fates(ctx, question{client, strings.ToLower(search)})
 	if err != nil {
 		return nil, fmt.Errorf("overview of sites: %w", err)
 	}
@@ -94,6 +86,27 @@ func (c *Catalogue) Standings(ctx context.Context, client, search string, staleB
 		all = append(all, byTrouble[t]...)
 	}
 	return all, nil
+}
+
+// fates are read anew only if anything was written since they were last asked for. They are shared, and must not be changed.
+func (c *Catalogue) fates(ctx context.Context, q question) ([]fate, error) {
+	list, known, version := c.recall.look(ctx, c.read, q)
+	if known {
+		return list, nil
+	}
+	good, err := c.lastGood(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err = collect(ctx, c.read, func(row scanner) (f fate, err error) {
+		err = row.Scan(&f.site, &f.disabled, &f.stuck, &f.failedDrill, &f.ended)
+		f.good = good[f.site]
+		return f, err
+	}, selectStandings, q.client, q.search)
+	if err == nil {
+		c.recall.keep(version, q, list)
+	}
+	return list, err
 }
 
 // LatestGood returns the newest backup of a site to count on, as Standings does; errs.NotFound if there is none.

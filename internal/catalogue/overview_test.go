@@ -1,7 +1,9 @@
 package catalogue_test
 
 import (
+	"context"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -65,6 +67,57 @@ func TestStandings(t *testing.T) {
 	}
 	_, err := c.LatestGood(t.Context(), "safety.example")
 	wants(t, err, errs.NotFound)
+}
+
+// TestStandingsAreOfThisMoment: what was read before is not told any more once anybody has written anything, in this process
+// or in another.
+func TestStandingsAreOfThisMoment(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalogue.db")
+	c := must(catalogue.Open(t.Context(), path))(t)
+	t.Cleanup(func() { ok(t, c.Close()) })
+	addServers(t, c, "web1", "web2", "db1", "db2")
+	ok(t, c.CreateSite(t.Context(), site("a.example")))
+	told := func(client, search string) string {
+		t.Helper()
+		return fmt.Sprint(must(c.Standings(t.Context(), client, search, epoch.Add(-time.Hour)))(t))
+	}
+	is := func(want string) {
+		t.Helper()
+		for range 2 {
+			if got := told("", ""); got != want {
+				t.Errorf("told %s, want %s", got, want)
+			}
+		}
+	}
+	is("[{a.example no_backup}]")
+	if got := told("", "b.") + told("nobody", ""); got != "[][]" {
+		t.Errorf("another question has the same answer: %s", got)
+	}
+	b := backup("a.example", 1)
+	b.CreatedAt = epoch
+	ok(t, c.InsertBackup(t.Context(), b))
+	is("[{a.example none}]")
+	if got := fmt.Sprint(must(c.Standings(t.Context(), "", "", epoch.Add(time.Hour)))(t)); got != "[{a.example stale}]" {
+		t.Errorf("a later moment: %s", got)
+	}
+	must(c.AddTask(t.Context(), task("1", "a.example"), false, false))(t)
+	must(c.MoveTask(t.Context(), model.Task{ID: "1", State: model.TaskFailed, FinishedAt: epoch}, model.TaskQueued))(t)
+	is("[{a.example failed}]")
+	other := must(catalogue.Open(t.Context(), path))(t)
+	ok(t, other.RecordDrill(t.Context(), model.Drill{Site: "a.example", Backup: b.ID, At: epoch, Problem: "rows lack"}))
+	must(other.AddTask(t.Context(), task("2", "a.example"), false, false))(t)
+	must(other.MoveTask(t.Context(), model.Task{ID: "2", State: model.TaskSucceeded, FinishedAt: epoch}, model.TaskQueued))(t)
+	ok(t, other.Close())
+	is("[{a.example drill_failed}]")
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _ = c.Standings(gone, "", "", epoch) // whatever becomes of it
+	for i := range 40 {
+		told("", fmt.Sprint(i))
+	}
+	is("[{a.example drill_failed}]")
+	ok(t, c.DeleteSite(t.Context(), "a.example"))
+	is("[]")
 }
 
 // BenchmarkStandings is for 5,000 sites with 100,000 backups: go test -bench Standings -run NONE.
