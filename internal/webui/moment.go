@@ -69,7 +69,10 @@ func ago(now time.Time, t *timestamppb.Timestamp) string {
 		return ""
 	}
 	d := now.Sub(t.AsTime())
-	if d < 0 {
+	switch {
+	case d.Abs() < time.Minute:
+		return map[bool]string{true: "in a moment", false: "just now"}[d < 0]
+	case d < 0:
 		return "in " + span(-d)
 	}
 	return span(d) + " ago"
@@ -77,8 +80,6 @@ func ago(now time.Time, t *timestamppb.Timestamp) string {
 
 func span(d time.Duration) string {
 	switch {
-	case d < time.Minute:
-		return "less than a minute"
 	case d < time.Hour:
 		return plural(int(d/time.Minute), "minute")
 	case d < 48*time.Hour:

@@ -235,12 +235,25 @@ func (s *stage) inspect(name string) {
 			s.t.Errorf("%s: it is %d pixels wider than a window of %d", name, over, width)
 		}
 	}
+	s.fitsCards(name)
 	for _, shade := range []string{"dark", "light"} {
 		s.shade(shade)
 		s.findsNothing(name, shade)
 		s.shoot(name, shade)
 	}
 	s.do("resize", chromedp.EmulateViewport(wide, height))
+}
+
+// fitsCards: on a telephone the rows of tables are cards, and nothing in them is cut off at the right.
+func (s *stage) fitsCards(name string) {
+	s.t.Helper()
+	s.do("resize", chromedp.EmulateViewport(narrow, height))
+	if cut := asks[[]string](s, `[...document.querySelectorAll(".scroll")].filter((e) => e.querySelector(".cards") && e.scrollWidth > e.clientWidth).map((e) => e.innerText.slice(0, 200))`); len(cut) > 0 {
+		s.t.Errorf("%s: cards are cut off: %q", name, cut)
+	}
+	if lines := asks[int64](s, `new Set([...document.querySelectorAll(".bar nav a, .tabs a")].map((e) => e.offsetTop)).size`); lines > 2 {
+		s.t.Errorf("%s: the ways within the pages take %d lines", name, lines)
+	}
 }
 
 // pictured are the pages whose pictures the documentation has.
