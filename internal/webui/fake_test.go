@@ -33,6 +33,8 @@ type fakes struct {
 
 	mu       sync.Mutex
 	cloned   *sitekeepv1.CloneSiteRequest
+	preview  *sitekeepv1.PlanRestoreRequest
+	restored *sitekeepv1.RestoreSiteRequest
 	planned  *sitekeepv1.PlanDeploymentRequest
 	deployed *sitekeepv1.DeployBackupRequest
 	added    []string
@@ -42,6 +44,7 @@ func (f *fakes) GetCaller(context.Context, *sitekeepv1.GetCallerRequest) (*sitek
 	methods := []string{
 		sitekeepv1.RestoreService_CloneSite_FullMethodName, sitekeepv1.SiteService_CreateSite_FullMethodName, sitekeepv1.SiteService_DiscoverSites_FullMethodName,
 		sitekeepv1.ServerService_ListServers_FullMethodName, sitekeepv1.RestoreService_PlanDeployment_FullMethodName, sitekeepv1.RestoreService_DeployBackup_FullMethodName,
+		sitekeepv1.RestoreService_PlanRestore_FullMethodName, sitekeepv1.RestoreService_RestoreSite_FullMethodName,
 	}
 	slices.Sort(methods)
 	return &sitekeepv1.GetCallerResponse{Name: "user:root", Role: "admin", Version: "v9", Methods: methods}, nil
@@ -77,6 +80,21 @@ func (f *fakes) CloneSite(_ context.Context, q *sitekeepv1.CloneSiteRequest) (*s
 func (f *fakes) GetBackup(_ context.Context, q *sitekeepv1.GetBackupRequest) (*sitekeepv1.GetBackupResponse, error) {
 	site, _, _ := strings.Cut(q.GetId(), "-")
 	return &sitekeepv1.GetBackupResponse{Backup: &sitekeepv1.Backup{Id: q.GetId(), Site: site, Description: markup, Tables: 12, Rows: 159}}, nil
+}
+
+func (f *fakes) PlanRestore(_ context.Context, q *sitekeepv1.PlanRestoreRequest) (*sitekeepv1.PlanRestoreResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.preview = q
+	return &sitekeepv1.PlanRestoreResponse{Backup: q.GetBackup(), ExpectedDowntimeMs: 3000, DowntimeBasis: "as in the last one",
+		Files: []*sitekeepv1.PlanFiles{{Server: "web1", Removed: &sitekeepv1.PlanDifference{Entries: 1, Paths: []string{markup, rtl}}}}}, nil
+}
+
+func (f *fakes) RestoreSite(_ context.Context, q *sitekeepv1.RestoreSiteRequest) (*sitekeepv1.RestoreSiteResponse, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.restored = q
+	return &sitekeepv1.RestoreSiteResponse{Task: &sitekeepv1.Task{Id: failedTask}}, nil
 }
 
 // PlanDeployment finds that taken.example is taken.

@@ -1,6 +1,7 @@
 package webui_test
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -58,6 +59,37 @@ func TestClone(t *testing.T) {
 	if q.GetSite() != "garden.example" || q.GetBackup() != "garden.example-20261123.120000" || s.GetName() != "copy.example" ||
 		!slices.Equal(s.GetWebServers(), []string{"web2"}) || s.GetDbServer() != "db1" || s.GetRoot() != "/srv/copy" {
 		t.Errorf("asked for %v", q)
+	}
+}
+
+// TestARestoreIsWhatItsPlanWas: the whole, one half, or some paths and tables, whatever bytes a name has.
+func TestARestoreIsWhatItsPlanWas(t *testing.T) {
+	f, b := newFakeRig(t)
+	const site, id = "/sites/garden.example/restore", "garden.example-20261123.120000"
+	odd := base64.RawURLEncoding.EncodeToString([]byte("files/\xff\n<b>"))
+	for what, form := range map[string]url.Values{
+		"all": {"part": {""}}, "files": {"part": {"files"}}, "database": {"part": {"database"}}, "some": {"path": {odd}, "table": {"wp_posts", markup}},
+	} {
+		form.Set("backup", id)
+		plan := b.get(t, site+"/plan?"+form.Encode()).body
+		if !strings.Contains(plan, "Expected downtime: <b>3s</b>") || !strings.Contains(plan, "evil\uFFFDgpj.exe") || strings.Contains(plan, "<script>alert") {
+			t.Errorf("%s: %s", what, plan)
+		}
+		for field := range form {
+			if !strings.Contains(plan, `name="`+field+`"`) {
+				t.Errorf("%s: the plan's form lacks %s", what, field)
+			}
+		}
+		form.Set("confirm", "garden.example")
+		b.post(t, site, form)
+		p, q := f.preview, f.restored
+		if p.GetBackup() != id || q.GetBackup() != id || p.GetFilesOnly() != (what == "files") || p.GetDbOnly() != (what == "database") ||
+			q.GetFilesOnly() != p.GetFilesOnly() || q.GetDbOnly() != p.GetDbOnly() || !slices.Equal(q.GetTables(), form["table"]) || !slices.Equal(p.GetTables(), form["table"]) {
+			t.Errorf("%s: planned %v, begun %v", what, p, q)
+		}
+		if what == "some" && (string(q.GetPaths()[0]) != "files/\xff\n<b>" || string(p.GetPaths()[0]) != "files/\xff\n<b>") {
+			t.Errorf("the paths %q, %q", p.GetPaths(), q.GetPaths())
+		}
 	}
 }
 

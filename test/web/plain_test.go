@@ -120,15 +120,17 @@ func (b *reader) backsUpAndRestores() {
 	b.submit("See what it would do", "backup", b.oldest()) // of the whole site, which is a wreck again
 	b.submit("Restore", "confirm", siteName)
 	b.ends("Succeeded")
+	b.takesOut()
 	b.get("/sites/" + siteName)
 	b.submit("Undo the restore", "confirm", siteName)
 	b.ends("Succeeded")
+	b.lacksUploads()
 	b.get("/sites/" + siteName)
 	b.submitNear("without a script", "Delete for ever")
 	b.lacks("without a script")
 }
 
-// clonesAndRemoves makes a site of a good backup while the site itself is a wreck, and takes it out of care again.
+// clonesAndRemoves makes a site of a good backup while the site itself lacks its pictures, and takes it out of care again.
 func (b *reader) clonesAndRemoves() {
 	b.t.Helper()
 	const name = "orchard.example"
@@ -265,11 +267,7 @@ func (b *reader) oldest() (id string) {
 
 func (b *reader) follow(words string) {
 	b.t.Helper()
-	link := find(b.page, func(n *html.Node) bool { return n.Data == "a" && wordsOf(n) == words })
-	if link == nil {
-		b.t.Fatalf("%s has no link %q:\n%s", b.at.Path, words, b.words())
-	}
-	to, err := b.at.Parse(attr(link, "href"))
+	to, err := b.at.Parse(b.linkTo(words))
 	b.must(err)
 	b.get(to.RequestURI())
 }
