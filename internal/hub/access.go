@@ -78,7 +78,7 @@ func rules() map[string]rule {
 			sitekeepv1.AccessService_CreateApiToken_FullMethodName, sitekeepv1.AccessService_RevokeApiToken_FullMethodName,
 			sitekeepv1.UserService_CreateUser_FullMethodName, sitekeepv1.UserService_SetUserPassword_FullMethodName,
 			sitekeepv1.UserService_DeleteUser_FullMethodName),
-		all(ruleOf(admin), []string{sitekeepv1.SiteService_DiscoverSites_FullMethodName, sitekeepv1.RestoreService_PlanDeployment_FullMethodName,
+		all(ruleOf(admin), []string{sitekeepv1.SiteService_DiscoverSites_FullMethodName,
 			sitekeepv1.AccessService_ListApiTokens_FullMethodName, sitekeepv1.InventoryService_Export_FullMethodName,
 			sitekeepv1.UserService_ListUsers_FullMethodName}),
 		all(ruleOf(anyone), []string{agentv1.EnrollmentService_Enroll_FullMethodName,

@@ -17,14 +17,6 @@ import (
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
 
-// asksForDeployment is a request to make a site of a backup, or to say what that would do.
-type asksForDeployment interface {
-	GetBackup() string
-	GetSite() *sitekeepv1.Site
-	GetOldName() string
-	GetFilesOnly() bool
-}
-
 // DeployBackup refuses at once what can be known without a look at the site's place; that is the task's first step.
 func (s *restoreService) DeployBackup(ctx context.Context, q *sitekeepv1.DeployBackupRequest) (*sitekeepv1.DeployBackupResponse, error) {
 	r, err := s.deployment(ctx, q)
@@ -37,8 +29,7 @@ func (s *restoreService) DeployBackup(ctx context.Context, q *sitekeepv1.DeployB
 		}
 	}
 	if q.DryRun {
-		plan, err := s.preview(ctx, r)
-		return &sitekeepv1.DeployBackupResponse{Plan: plan}, err
+		return s.previewDeployment(ctx, r)
 	}
 	if _, err := s.Restorer.Plan(ctx, ulid.Make().String(), r); err != nil {
 		return nil, err
@@ -50,21 +41,17 @@ func (s *restoreService) DeployBackup(ctx context.Context, q *sitekeepv1.DeployB
 	return &sitekeepv1.DeployBackupResponse{Task: taskToProto(&t)}, nil
 }
 
-// PlanDeployment looks at the site's place, too.
-func (s *restoreService) PlanDeployment(ctx context.Context, q *sitekeepv1.PlanDeploymentRequest) (*sitekeepv1.PlanDeploymentResponse, error) {
-	r, err := s.deployment(ctx, q)
-	if err != nil {
-		return nil, err
-	}
+// previewDeployment looks at the site's place, too.
+func (s *restoreService) previewDeployment(ctx context.Context, r restore.Request) (*sitekeepv1.DeployBackupResponse, error) {
 	plan, err := s.Restorer.DryRun(ctx, ulid.Make().String(), r)
 	if err != nil {
 		return nil, err
 	}
-	return &sitekeepv1.PlanDeploymentResponse{Plan: planToProto(plan), Site: siteToProto(&plan.Site, catalogue.Usage{})}, nil
+	return &sitekeepv1.DeployBackupResponse{Plan: planToProto(plan), Site: siteToProto(&plan.Site, catalogue.Usage{})}, nil
 }
 
-// deployment is what the two do alike.
-func (s *restoreService) deployment(ctx context.Context, q asksForDeployment) (restore.Request, error) {
+// deployment is the request to the restorer, but for its grace time.
+func (s *restoreService) deployment(ctx context.Context, q *sitekeepv1.DeployBackupRequest) (restore.Request, error) {
 	if err := unscoped(ctx); err != nil {
 		return restore.Request{}, err
 	}

@@ -88,7 +88,7 @@ func (u *UI) deployPlan(r *request) error {
 	if err != nil {
 		return u.amend(r, d, err)
 	}
-	got, err := u.restores.PlanDeployment(r.ctx, &sitekeepv1.PlanDeploymentRequest{Backup: d.Backup.GetId(), Site: d.Site, OldName: d.OldName, FilesOnly: d.FilesOnly()})
+	got, err := u.restores.DeployBackup(r.ctx, &sitekeepv1.DeployBackupRequest{DryRun: true, Backup: d.Backup.GetId(), Site: d.Site, OldName: d.OldName, FilesOnly: d.FilesOnly()})
 	if err != nil {
 		return u.amend(r, d, err)
 	}

@@ -35,7 +35,7 @@ type fakes struct {
 	cloned   *sitekeepv1.CloneSiteRequest
 	preview  *sitekeepv1.PlanRestoreRequest
 	restored *sitekeepv1.RestoreSiteRequest
-	planned  *sitekeepv1.PlanDeploymentRequest
+	planned  *sitekeepv1.DeployBackupRequest
 	deployed *sitekeepv1.DeployBackupRequest
 	added    []string
 }
@@ -43,7 +43,7 @@ type fakes struct {
 func (f *fakes) GetCaller(context.Context, *sitekeepv1.GetCallerRequest) (*sitekeepv1.GetCallerResponse, error) {
 	methods := []string{
 		sitekeepv1.RestoreService_CloneSite_FullMethodName, sitekeepv1.SiteService_CreateSite_FullMethodName, sitekeepv1.SiteService_DiscoverSites_FullMethodName,
-		sitekeepv1.ServerService_ListServers_FullMethodName, sitekeepv1.RestoreService_PlanDeployment_FullMethodName, sitekeepv1.RestoreService_DeployBackup_FullMethodName,
+		sitekeepv1.ServerService_ListServers_FullMethodName, sitekeepv1.RestoreService_DeployBackup_FullMethodName,
 		sitekeepv1.RestoreService_PlanRestore_FullMethodName, sitekeepv1.RestoreService_RestoreSite_FullMethodName,
 	}
 	slices.Sort(methods)
@@ -97,26 +97,27 @@ func (f *fakes) RestoreSite(_ context.Context, q *sitekeepv1.RestoreSiteRequest)
 	return &sitekeepv1.RestoreSiteResponse{Task: &sitekeepv1.Task{Id: failedTask}}, nil
 }
 
-// PlanDeployment finds that taken.example is taken.
-func (f *fakes) PlanDeployment(_ context.Context, q *sitekeepv1.PlanDeploymentRequest) (*sitekeepv1.PlanDeploymentResponse, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.planned = q
-	if q.GetSite().GetName() == "taken.example" {
-		return nil, wire.ToStatus(errs.New(errs.Exists, "look at it", "taken.example belongs to somebody already"))
-	}
-	site := &sitekeepv1.Site{Name: q.GetSite().GetName(), Kind: "wordpress", WebServers: q.GetSite().GetWebServers(), DbServer: q.GetSite().GetDbServer(),
-		Root: q.GetSite().GetRoot(), Docroot: q.GetSite().GetRoot() + "/web", Vhost: "managed"}
-	return &sitekeepv1.PlanDeploymentResponse{Site: site, Plan: &sitekeepv1.PlanRestoreResponse{Warnings: []string{markup},
-		Steps: []*sitekeepv1.PlanStep{{Name: "push_files", Servers: []string{"web2"}, Description: "write " + markup, Undo: "remove them"}},
-		Room:  []*sitekeepv1.PlanRoom{{Server: "web2", Place: "beside /srv", NeededBytes: 3 << 20, FreeBytes: 5 << 30}}}}, nil
-}
-
 func (f *fakes) DeployBackup(_ context.Context, q *sitekeepv1.DeployBackupRequest) (*sitekeepv1.DeployBackupResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if q.GetDryRun() {
+		f.planned = q
+		return planDeployment(q.GetSite())
+	}
 	f.deployed = q
 	return &sitekeepv1.DeployBackupResponse{Task: &sitekeepv1.Task{Id: failedTask}}, nil
+}
+
+// planDeployment finds that taken.example is taken.
+func planDeployment(asked *sitekeepv1.Site) (*sitekeepv1.DeployBackupResponse, error) {
+	if asked.GetName() == "taken.example" {
+		return nil, wire.ToStatus(errs.New(errs.Exists, "look at it", "taken.example belongs to somebody already"))
+	}
+	site := &sitekeepv1.Site{Name: asked.GetName(), Kind: "wordpress", WebServers: asked.GetWebServers(), DbServer: asked.GetDbServer(),
+		Root: asked.GetRoot(), Docroot: asked.GetRoot() + "/web", Vhost: "managed"}
+	return &sitekeepv1.DeployBackupResponse{Site: site, Plan: &sitekeepv1.PlanRestoreResponse{Warnings: []string{markup},
+		Steps: []*sitekeepv1.PlanStep{{Name: "push_files", Servers: []string{"web2"}, Description: "write " + markup, Undo: "remove them"}},
+		Room:  []*sitekeepv1.PlanRoom{{Server: "web2", Place: "beside /srv", NeededBytes: 3 << 20, FreeBytes: 5 << 30}}}}, nil
 }
 
 func (f *fakes) CreateSite(_ context.Context, q *sitekeepv1.CreateSiteRequest) (*sitekeepv1.CreateSiteResponse, error) {

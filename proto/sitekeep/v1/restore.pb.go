@@ -943,7 +943,10 @@ type DeployBackupResponse struct {
 	// Absent with dry_run.
 	Task *Task `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
 	// With dry_run alone.
-	Plan          *PlanRestoreResponse `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	Plan *PlanRestoreResponse `protobuf:"bytes,2,opt,name=plan,proto3" json:"plan,omitempty"`
+	// With dry_run alone: the site as it would be recorded, with what was taken from the backup. The names of its database
+	// and its user are not known yet.
+	Site          *Site `protobuf:"bytes,3,opt,name=site,proto3" json:"site,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -988,6 +991,13 @@ func (x *DeployBackupResponse) GetTask() *Task {
 func (x *DeployBackupResponse) GetPlan() *PlanRestoreResponse {
 	if x != nil {
 		return x.Plan
+	}
+	return nil
+}
+
+func (x *DeployBackupResponse) GetSite() *Site {
+	if x != nil {
+		return x.Site
 	}
 	return nil
 }
@@ -1485,129 +1495,6 @@ func (x *RefusedDrill) GetHint() string {
 	return ""
 }
 
-type PlanDeploymentRequest struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in DeployBackupRequest.
-	Backup        string `protobuf:"bytes,1,opt,name=backup,proto3" json:"backup,omitempty"`
-	Site          *Site  `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
-	OldName       string `protobuf:"bytes,3,opt,name=old_name,json=oldName,proto3" json:"old_name,omitempty"`
-	FilesOnly     bool   `protobuf:"varint,4,opt,name=files_only,json=filesOnly,proto3" json:"files_only,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PlanDeploymentRequest) Reset() {
-	*x = PlanDeploymentRequest{}
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[20]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlanDeploymentRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlanDeploymentRequest) ProtoMessage() {}
-
-func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[20]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlanDeploymentRequest.ProtoReflect.Descriptor instead.
-func (*PlanDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{20}
-}
-
-func (x *PlanDeploymentRequest) GetBackup() string {
-	if x != nil {
-		return x.Backup
-	}
-	return ""
-}
-
-func (x *PlanDeploymentRequest) GetSite() *Site {
-	if x != nil {
-		return x.Site
-	}
-	return nil
-}
-
-func (x *PlanDeploymentRequest) GetOldName() string {
-	if x != nil {
-		return x.OldName
-	}
-	return ""
-}
-
-func (x *PlanDeploymentRequest) GetFilesOnly() bool {
-	if x != nil {
-		return x.FilesOnly
-	}
-	return false
-}
-
-type PlanDeploymentResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	Plan  *PlanRestoreResponse   `protobuf:"bytes,1,opt,name=plan,proto3" json:"plan,omitempty"`
-	// The site as it would be recorded, with what was taken from the backup. The names of its database and its user are not
-	// known yet.
-	Site          *Site `protobuf:"bytes,2,opt,name=site,proto3" json:"site,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *PlanDeploymentResponse) Reset() {
-	*x = PlanDeploymentResponse{}
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *PlanDeploymentResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*PlanDeploymentResponse) ProtoMessage() {}
-
-func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_restore_proto_msgTypes[21]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use PlanDeploymentResponse.ProtoReflect.Descriptor instead.
-func (*PlanDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_restore_proto_rawDescGZIP(), []int{21}
-}
-
-func (x *PlanDeploymentResponse) GetPlan() *PlanRestoreResponse {
-	if x != nil {
-		return x.Plan
-	}
-	return nil
-}
-
-func (x *PlanDeploymentResponse) GetSite() *Site {
-	if x != nil {
-		return x.Site
-	}
-	return nil
-}
-
 var File_sitekeep_v1_restore_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_restore_proto_rawDesc = "" +
@@ -1684,10 +1571,11 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\x05queue\x18\x05 \x01(\bR\x05queue\x12\x1d\n" +
 	"\n" +
 	"files_only\x18\x06 \x01(\bR\tfilesOnly\x12\x17\n" +
-	"\adry_run\x18\a \x01(\bR\x06dryRun\"s\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRun\"\x9a\x01\n" +
 	"\x14DeployBackupResponse\x12%\n" +
 	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\x124\n" +
-	"\x04plan\x18\x02 \x01(\v2 .sitekeep.v1.PlanRestoreResponseR\x04plan\"\x9b\x01\n" +
+	"\x04plan\x18\x02 \x01(\v2 .sitekeep.v1.PlanRestoreResponseR\x04plan\x12%\n" +
+	"\x04site\x18\x03 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\"\x9b\x01\n" +
 	"\x10CloneSiteRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12,\n" +
 	"\bnew_site\x18\x02 \x01(\v2\x11.sitekeep.v1.SiteR\anewSite\x12\x16\n" +
@@ -1724,16 +1612,7 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\x05error\x18\x02 \x01(\tR\x05error\x12\x1d\n" +
 	"\n" +
 	"error_kind\x18\x03 \x01(\tR\terrorKind\x12\x12\n" +
-	"\x04hint\x18\x04 \x01(\tR\x04hint\"\x90\x01\n" +
-	"\x15PlanDeploymentRequest\x12\x16\n" +
-	"\x06backup\x18\x01 \x01(\tR\x06backup\x12%\n" +
-	"\x04site\x18\x02 \x01(\v2\x11.sitekeep.v1.SiteR\x04site\x12\x19\n" +
-	"\bold_name\x18\x03 \x01(\tR\aoldName\x12\x1d\n" +
-	"\n" +
-	"files_only\x18\x04 \x01(\bR\tfilesOnly\"u\n" +
-	"\x16PlanDeploymentResponse\x124\n" +
-	"\x04plan\x18\x01 \x01(\v2 .sitekeep.v1.PlanRestoreResponseR\x04plan\x12%\n" +
-	"\x04site\x18\x02 \x01(\v2\x11.sitekeep.v1.SiteR\x04site2\xa3\x05\n" +
+	"\x04hint\x18\x04 \x01(\tR\x04hint2\xc8\x04\n" +
 	"\x0eRestoreService\x12P\n" +
 	"\vRestoreSite\x12\x1f.sitekeep.v1.RestoreSiteRequest\x1a .sitekeep.v1.RestoreSiteResponse\x12P\n" +
 	"\vPlanRestore\x12\x1f.sitekeep.v1.PlanRestoreRequest\x1a .sitekeep.v1.PlanRestoreResponse\x12P\n" +
@@ -1742,8 +1621,7 @@ const file_sitekeep_v1_restore_proto_rawDesc = "" +
 	"\tCloneSite\x12\x1d.sitekeep.v1.CloneSiteRequest\x1a\x1e.sitekeep.v1.CloneSiteResponse\x12P\n" +
 	"\vMigrateSite\x12\x1f.sitekeep.v1.MigrateSiteRequest\x1a .sitekeep.v1.MigrateSiteResponse\x12M\n" +
 	"\n" +
-	"DrillSites\x12\x1e.sitekeep.v1.DrillSitesRequest\x1a\x1f.sitekeep.v1.DrillSitesResponse\x12Y\n" +
-	"\x0ePlanDeployment\x12\".sitekeep.v1.PlanDeploymentRequest\x1a#.sitekeep.v1.PlanDeploymentResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
+	"DrillSites\x12\x1e.sitekeep.v1.DrillSitesRequest\x1a\x1f.sitekeep.v1.DrillSitesResponseB;Z9github.com/sitekeep/sitekeep/proto/sitekeep/v1;sitekeepv1b\x06proto3"
 
 var (
 	file_sitekeep_v1_restore_proto_rawDescOnce sync.Once
@@ -1757,37 +1635,35 @@ func file_sitekeep_v1_restore_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_restore_proto_rawDescData
 }
 
-var file_sitekeep_v1_restore_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_sitekeep_v1_restore_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_sitekeep_v1_restore_proto_goTypes = []any{
-	(*RestoreSiteRequest)(nil),     // 0: sitekeep.v1.RestoreSiteRequest
-	(*RestoreSiteResponse)(nil),    // 1: sitekeep.v1.RestoreSiteResponse
-	(*PlanRestoreRequest)(nil),     // 2: sitekeep.v1.PlanRestoreRequest
-	(*PlanRestoreResponse)(nil),    // 3: sitekeep.v1.PlanRestoreResponse
-	(*PlanRoom)(nil),               // 4: sitekeep.v1.PlanRoom
-	(*PlanFiles)(nil),              // 5: sitekeep.v1.PlanFiles
-	(*PlanDifference)(nil),         // 6: sitekeep.v1.PlanDifference
-	(*PlanTable)(nil),              // 7: sitekeep.v1.PlanTable
-	(*PlanStep)(nil),               // 8: sitekeep.v1.PlanStep
-	(*UndoRestoreRequest)(nil),     // 9: sitekeep.v1.UndoRestoreRequest
-	(*UndoRestoreResponse)(nil),    // 10: sitekeep.v1.UndoRestoreResponse
-	(*DeployBackupRequest)(nil),    // 11: sitekeep.v1.DeployBackupRequest
-	(*DeployBackupResponse)(nil),   // 12: sitekeep.v1.DeployBackupResponse
-	(*CloneSiteRequest)(nil),       // 13: sitekeep.v1.CloneSiteRequest
-	(*CloneSiteResponse)(nil),      // 14: sitekeep.v1.CloneSiteResponse
-	(*MigrateSiteRequest)(nil),     // 15: sitekeep.v1.MigrateSiteRequest
-	(*MigrateSiteResponse)(nil),    // 16: sitekeep.v1.MigrateSiteResponse
-	(*DrillSitesRequest)(nil),      // 17: sitekeep.v1.DrillSitesRequest
-	(*DrillSitesResponse)(nil),     // 18: sitekeep.v1.DrillSitesResponse
-	(*RefusedDrill)(nil),           // 19: sitekeep.v1.RefusedDrill
-	(*PlanDeploymentRequest)(nil),  // 20: sitekeep.v1.PlanDeploymentRequest
-	(*PlanDeploymentResponse)(nil), // 21: sitekeep.v1.PlanDeploymentResponse
-	(*durationpb.Duration)(nil),    // 22: google.protobuf.Duration
-	(*Task)(nil),                   // 23: sitekeep.v1.Task
-	(*Site)(nil),                   // 24: sitekeep.v1.Site
+	(*RestoreSiteRequest)(nil),   // 0: sitekeep.v1.RestoreSiteRequest
+	(*RestoreSiteResponse)(nil),  // 1: sitekeep.v1.RestoreSiteResponse
+	(*PlanRestoreRequest)(nil),   // 2: sitekeep.v1.PlanRestoreRequest
+	(*PlanRestoreResponse)(nil),  // 3: sitekeep.v1.PlanRestoreResponse
+	(*PlanRoom)(nil),             // 4: sitekeep.v1.PlanRoom
+	(*PlanFiles)(nil),            // 5: sitekeep.v1.PlanFiles
+	(*PlanDifference)(nil),       // 6: sitekeep.v1.PlanDifference
+	(*PlanTable)(nil),            // 7: sitekeep.v1.PlanTable
+	(*PlanStep)(nil),             // 8: sitekeep.v1.PlanStep
+	(*UndoRestoreRequest)(nil),   // 9: sitekeep.v1.UndoRestoreRequest
+	(*UndoRestoreResponse)(nil),  // 10: sitekeep.v1.UndoRestoreResponse
+	(*DeployBackupRequest)(nil),  // 11: sitekeep.v1.DeployBackupRequest
+	(*DeployBackupResponse)(nil), // 12: sitekeep.v1.DeployBackupResponse
+	(*CloneSiteRequest)(nil),     // 13: sitekeep.v1.CloneSiteRequest
+	(*CloneSiteResponse)(nil),    // 14: sitekeep.v1.CloneSiteResponse
+	(*MigrateSiteRequest)(nil),   // 15: sitekeep.v1.MigrateSiteRequest
+	(*MigrateSiteResponse)(nil),  // 16: sitekeep.v1.MigrateSiteResponse
+	(*DrillSitesRequest)(nil),    // 17: sitekeep.v1.DrillSitesRequest
+	(*DrillSitesResponse)(nil),   // 18: sitekeep.v1.DrillSitesResponse
+	(*RefusedDrill)(nil),         // 19: sitekeep.v1.RefusedDrill
+	(*durationpb.Duration)(nil),  // 20: google.protobuf.Duration
+	(*Task)(nil),                 // 21: sitekeep.v1.Task
+	(*Site)(nil),                 // 22: sitekeep.v1.Site
 }
 var file_sitekeep_v1_restore_proto_depIdxs = []int32{
-	22, // 0: sitekeep.v1.RestoreSiteRequest.grace:type_name -> google.protobuf.Duration
-	23, // 1: sitekeep.v1.RestoreSiteResponse.task:type_name -> sitekeep.v1.Task
+	20, // 0: sitekeep.v1.RestoreSiteRequest.grace:type_name -> google.protobuf.Duration
+	21, // 1: sitekeep.v1.RestoreSiteResponse.task:type_name -> sitekeep.v1.Task
 	8,  // 2: sitekeep.v1.PlanRestoreResponse.steps:type_name -> sitekeep.v1.PlanStep
 	4,  // 3: sitekeep.v1.PlanRestoreResponse.room:type_name -> sitekeep.v1.PlanRoom
 	5,  // 4: sitekeep.v1.PlanRestoreResponse.files:type_name -> sitekeep.v1.PlanFiles
@@ -1795,43 +1671,39 @@ var file_sitekeep_v1_restore_proto_depIdxs = []int32{
 	6,  // 6: sitekeep.v1.PlanFiles.added:type_name -> sitekeep.v1.PlanDifference
 	6,  // 7: sitekeep.v1.PlanFiles.changed:type_name -> sitekeep.v1.PlanDifference
 	6,  // 8: sitekeep.v1.PlanFiles.removed:type_name -> sitekeep.v1.PlanDifference
-	23, // 9: sitekeep.v1.UndoRestoreResponse.task:type_name -> sitekeep.v1.Task
-	24, // 10: sitekeep.v1.DeployBackupRequest.site:type_name -> sitekeep.v1.Site
-	22, // 11: sitekeep.v1.DeployBackupRequest.grace:type_name -> google.protobuf.Duration
-	23, // 12: sitekeep.v1.DeployBackupResponse.task:type_name -> sitekeep.v1.Task
+	21, // 9: sitekeep.v1.UndoRestoreResponse.task:type_name -> sitekeep.v1.Task
+	22, // 10: sitekeep.v1.DeployBackupRequest.site:type_name -> sitekeep.v1.Site
+	20, // 11: sitekeep.v1.DeployBackupRequest.grace:type_name -> google.protobuf.Duration
+	21, // 12: sitekeep.v1.DeployBackupResponse.task:type_name -> sitekeep.v1.Task
 	3,  // 13: sitekeep.v1.DeployBackupResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
-	24, // 14: sitekeep.v1.CloneSiteRequest.new_site:type_name -> sitekeep.v1.Site
-	23, // 15: sitekeep.v1.CloneSiteResponse.task:type_name -> sitekeep.v1.Task
-	3,  // 16: sitekeep.v1.CloneSiteResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
-	22, // 17: sitekeep.v1.MigrateSiteRequest.grace:type_name -> google.protobuf.Duration
-	23, // 18: sitekeep.v1.MigrateSiteResponse.task:type_name -> sitekeep.v1.Task
-	3,  // 19: sitekeep.v1.MigrateSiteResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
-	23, // 20: sitekeep.v1.DrillSitesResponse.tasks:type_name -> sitekeep.v1.Task
-	19, // 21: sitekeep.v1.DrillSitesResponse.refused:type_name -> sitekeep.v1.RefusedDrill
-	24, // 22: sitekeep.v1.PlanDeploymentRequest.site:type_name -> sitekeep.v1.Site
-	3,  // 23: sitekeep.v1.PlanDeploymentResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
-	24, // 24: sitekeep.v1.PlanDeploymentResponse.site:type_name -> sitekeep.v1.Site
-	0,  // 25: sitekeep.v1.RestoreService.RestoreSite:input_type -> sitekeep.v1.RestoreSiteRequest
-	2,  // 26: sitekeep.v1.RestoreService.PlanRestore:input_type -> sitekeep.v1.PlanRestoreRequest
-	9,  // 27: sitekeep.v1.RestoreService.UndoRestore:input_type -> sitekeep.v1.UndoRestoreRequest
-	11, // 28: sitekeep.v1.RestoreService.DeployBackup:input_type -> sitekeep.v1.DeployBackupRequest
-	13, // 29: sitekeep.v1.RestoreService.CloneSite:input_type -> sitekeep.v1.CloneSiteRequest
-	15, // 30: sitekeep.v1.RestoreService.MigrateSite:input_type -> sitekeep.v1.MigrateSiteRequest
-	17, // 31: sitekeep.v1.RestoreService.DrillSites:input_type -> sitekeep.v1.DrillSitesRequest
-	20, // 32: sitekeep.v1.RestoreService.PlanDeployment:input_type -> sitekeep.v1.PlanDeploymentRequest
-	1,  // 33: sitekeep.v1.RestoreService.RestoreSite:output_type -> sitekeep.v1.RestoreSiteResponse
-	3,  // 34: sitekeep.v1.RestoreService.PlanRestore:output_type -> sitekeep.v1.PlanRestoreResponse
-	10, // 35: sitekeep.v1.RestoreService.UndoRestore:output_type -> sitekeep.v1.UndoRestoreResponse
-	12, // 36: sitekeep.v1.RestoreService.DeployBackup:output_type -> sitekeep.v1.DeployBackupResponse
-	14, // 37: sitekeep.v1.RestoreService.CloneSite:output_type -> sitekeep.v1.CloneSiteResponse
-	16, // 38: sitekeep.v1.RestoreService.MigrateSite:output_type -> sitekeep.v1.MigrateSiteResponse
-	18, // 39: sitekeep.v1.RestoreService.DrillSites:output_type -> sitekeep.v1.DrillSitesResponse
-	21, // 40: sitekeep.v1.RestoreService.PlanDeployment:output_type -> sitekeep.v1.PlanDeploymentResponse
-	33, // [33:41] is the sub-list for method output_type
-	25, // [25:33] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	22, // 14: sitekeep.v1.DeployBackupResponse.site:type_name -> sitekeep.v1.Site
+	22, // 15: sitekeep.v1.CloneSiteRequest.new_site:type_name -> sitekeep.v1.Site
+	21, // 16: sitekeep.v1.CloneSiteResponse.task:type_name -> sitekeep.v1.Task
+	3,  // 17: sitekeep.v1.CloneSiteResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
+	20, // 18: sitekeep.v1.MigrateSiteRequest.grace:type_name -> google.protobuf.Duration
+	21, // 19: sitekeep.v1.MigrateSiteResponse.task:type_name -> sitekeep.v1.Task
+	3,  // 20: sitekeep.v1.MigrateSiteResponse.plan:type_name -> sitekeep.v1.PlanRestoreResponse
+	21, // 21: sitekeep.v1.DrillSitesResponse.tasks:type_name -> sitekeep.v1.Task
+	19, // 22: sitekeep.v1.DrillSitesResponse.refused:type_name -> sitekeep.v1.RefusedDrill
+	0,  // 23: sitekeep.v1.RestoreService.RestoreSite:input_type -> sitekeep.v1.RestoreSiteRequest
+	2,  // 24: sitekeep.v1.RestoreService.PlanRestore:input_type -> sitekeep.v1.PlanRestoreRequest
+	9,  // 25: sitekeep.v1.RestoreService.UndoRestore:input_type -> sitekeep.v1.UndoRestoreRequest
+	11, // 26: sitekeep.v1.RestoreService.DeployBackup:input_type -> sitekeep.v1.DeployBackupRequest
+	13, // 27: sitekeep.v1.RestoreService.CloneSite:input_type -> sitekeep.v1.CloneSiteRequest
+	15, // 28: sitekeep.v1.RestoreService.MigrateSite:input_type -> sitekeep.v1.MigrateSiteRequest
+	17, // 29: sitekeep.v1.RestoreService.DrillSites:input_type -> sitekeep.v1.DrillSitesRequest
+	1,  // 30: sitekeep.v1.RestoreService.RestoreSite:output_type -> sitekeep.v1.RestoreSiteResponse
+	3,  // 31: sitekeep.v1.RestoreService.PlanRestore:output_type -> sitekeep.v1.PlanRestoreResponse
+	10, // 32: sitekeep.v1.RestoreService.UndoRestore:output_type -> sitekeep.v1.UndoRestoreResponse
+	12, // 33: sitekeep.v1.RestoreService.DeployBackup:output_type -> sitekeep.v1.DeployBackupResponse
+	14, // 34: sitekeep.v1.RestoreService.CloneSite:output_type -> sitekeep.v1.CloneSiteResponse
+	16, // 35: sitekeep.v1.RestoreService.MigrateSite:output_type -> sitekeep.v1.MigrateSiteResponse
+	18, // 36: sitekeep.v1.RestoreService.DrillSites:output_type -> sitekeep.v1.DrillSitesResponse
+	30, // [30:37] is the sub-list for method output_type
+	23, // [23:30] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_restore_proto_init() }
@@ -1847,7 +1719,7 @@ func file_sitekeep_v1_restore_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_restore_proto_rawDesc), len(file_sitekeep_v1_restore_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   22,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,14 +19,13 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	RestoreService_RestoreSite_FullMethodName    = "/sitekeep.v1.RestoreService/RestoreSite"
-	RestoreService_PlanRestore_FullMethodName    = "/sitekeep.v1.RestoreService/PlanRestore"
-	RestoreService_UndoRestore_FullMethodName    = "/sitekeep.v1.RestoreService/UndoRestore"
-	RestoreService_DeployBackup_FullMethodName   = "/sitekeep.v1.RestoreService/DeployBackup"
-	RestoreService_CloneSite_FullMethodName      = "/sitekeep.v1.RestoreService/CloneSite"
-	RestoreService_MigrateSite_FullMethodName    = "/sitekeep.v1.RestoreService/MigrateSite"
-	RestoreService_DrillSites_FullMethodName     = "/sitekeep.v1.RestoreService/DrillSites"
-	RestoreService_PlanDeployment_FullMethodName = "/sitekeep.v1.RestoreService/PlanDeployment"
+	RestoreService_RestoreSite_FullMethodName  = "/sitekeep.v1.RestoreService/RestoreSite"
+	RestoreService_PlanRestore_FullMethodName  = "/sitekeep.v1.RestoreService/PlanRestore"
+	RestoreService_UndoRestore_FullMethodName  = "/sitekeep.v1.RestoreService/UndoRestore"
+	RestoreService_DeployBackup_FullMethodName = "/sitekeep.v1.RestoreService/DeployBackup"
+	RestoreService_CloneSite_FullMethodName    = "/sitekeep.v1.RestoreService/CloneSite"
+	RestoreService_MigrateSite_FullMethodName  = "/sitekeep.v1.RestoreService/MigrateSite"
+	RestoreService_DrillSites_FullMethodName   = "/sitekeep.v1.RestoreService/DrillSites"
 )
 
 // RestoreServiceClient is the client API for RestoreService service.
@@ -57,9 +56,6 @@ type RestoreServiceClient interface {
 	// scratch database, compares tables, rows and files with what was recorded, and removes both. The site is not
 	// touched. NOT_FOUND if the scope has no site.
 	DrillSites(ctx context.Context, in *DrillSitesRequest, opts ...grpc.CallOption) (*DrillSitesResponse, error)
-	// PlanDeployment says what DeployBackup would do, and changes nothing: whether the name and the place are free, what
-	// room there is, each step. Needs the role admin, as DeployBackup does.
-	PlanDeployment(ctx context.Context, in *PlanDeploymentRequest, opts ...grpc.CallOption) (*PlanDeploymentResponse, error)
 }
 
 type restoreServiceClient struct {
@@ -140,16 +136,6 @@ func (c *restoreServiceClient) DrillSites(ctx context.Context, in *DrillSitesReq
 	return out, nil
 }
 
-func (c *restoreServiceClient) PlanDeployment(ctx context.Context, in *PlanDeploymentRequest, opts ...grpc.CallOption) (*PlanDeploymentResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(PlanDeploymentResponse)
-	err := c.cc.Invoke(ctx, RestoreService_PlanDeployment_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 // RestoreServiceServer is the server API for RestoreService service.
 // All implementations must embed UnimplementedRestoreServiceServer
 // for forward compatibility.
@@ -178,9 +164,6 @@ type RestoreServiceServer interface {
 	// scratch database, compares tables, rows and files with what was recorded, and removes both. The site is not
 	// touched. NOT_FOUND if the scope has no site.
 	DrillSites(context.Context, *DrillSitesRequest) (*DrillSitesResponse, error)
-	// PlanDeployment says what DeployBackup would do, and changes nothing: whether the name and the place are free, what
-	// room there is, each step. Needs the role admin, as DeployBackup does.
-	PlanDeployment(context.Context, *PlanDeploymentRequest) (*PlanDeploymentResponse, error)
 	mustEmbedUnimplementedRestoreServiceServer()
 }
 
@@ -211,9 +194,6 @@ func (UnimplementedRestoreServiceServer) MigrateSite(context.Context, *MigrateSi
 }
 func (UnimplementedRestoreServiceServer) DrillSites(context.Context, *DrillSitesRequest) (*DrillSitesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DrillSites not implemented")
-}
-func (UnimplementedRestoreServiceServer) PlanDeployment(context.Context, *PlanDeploymentRequest) (*PlanDeploymentResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method PlanDeployment not implemented")
 }
 func (UnimplementedRestoreServiceServer) mustEmbedUnimplementedRestoreServiceServer() {}
 func (UnimplementedRestoreServiceServer) testEmbeddedByValue()                        {}
@@ -362,24 +342,6 @@ func _RestoreService_DrillSites_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
-func _RestoreService_PlanDeployment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(PlanDeploymentRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(RestoreServiceServer).PlanDeployment(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: RestoreService_PlanDeployment_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(RestoreServiceServer).PlanDeployment(ctx, req.(*PlanDeploymentRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 // RestoreService_ServiceDesc is the grpc.ServiceDesc for RestoreService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -414,10 +376,6 @@ var RestoreService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DrillSites",
 			Handler:    _RestoreService_DrillSites_Handler,
-		},
-		{
-			MethodName: "PlanDeployment",
-			Handler:    _RestoreService_PlanDeployment_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
