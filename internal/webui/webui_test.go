@@ -47,6 +47,9 @@ var routes = []trial{
 	{"POST", "/backups/" + backupID + "/deploy", "admin", 400, nil},
 	{"POST", "/sites/never.example/backup", "operator", 404, nil},
 	{"POST", "/sites/never.example/verify", "operator", 404, nil},
+	{"GET", "/sites/acme.example/disable", "operator", 200, nil},
+	{"POST", "/sites/never.example/disable", "operator", 404, url.Values{"confirm": {"never.example"}}},
+	{"POST", "/sites/never.example/enable", "operator", 404, nil},
 	{"POST", "/sites/acme.example/clone", "admin", 400, nil},
 	{"POST", "/tasks/01KACQ4J7XK0VJ7N3YH2M3T5ZZ/retry", "operator", 404, nil},
 	{"POST", "/tasks/" + failedTask + "/cancel", "operator", 409, nil},
@@ -199,7 +202,7 @@ func TestAClientSeesItsSitesAlone(t *testing.T) {
 		}
 	}
 	for _, form := range []string{"/sites/other.example/backup", "/sites/other.example/verify", "/sites/other.example/drill", "/sites/*/drill", "/sites/other.example/undo",
-		"/sites/other.example/restore", "/sites/acme.example/restore", "/backups/" + other + "/pin", "/backups/" + other + "/check", "/backups/" + other + "/delete",
+		"/sites/other.example/disable", "/sites/other.example/enable", "/sites/other.example/restore", "/sites/acme.example/restore", "/backups/" + other + "/pin", "/backups/" + other + "/check", "/backups/" + other + "/delete",
 		"/tasks/" + otherTask + "/cancel", "/tasks/" + otherTask + "/retry"} {
 		site, _, _ := strings.Cut(strings.TrimPrefix(form, "/sites/"), "/")
 		fields := url.Values{"confirm": {site}, "backup": {other}}
