@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -204,6 +205,10 @@ func TestDisablingInPages(t *testing.T) {
 		}
 		if page := b.get(t, at).body; !strings.Contains(strings.ToLower(page), what) {
 			t.Errorf("the page of the task: %s", page)
+		}
+		b.post(t, at+"/cancel", nil)
+		for strings.Contains(b.get(t, at).body, `http-equiv="refresh"`) { // it goes on, and the site takes no other task
+			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	if got := r.signedIn(t, "viewer").post(t, site+"/enable", nil); got.status != http.StatusForbidden {
