@@ -81,6 +81,7 @@ func TestNeverTwoOnASite(t *testing.T) {
 	var mu sync.Mutex
 	busy, most := map[string]int{}, 0
 	total := 0
+	met, together := make(chan struct{}), sync.Once{}
 	var trouble bytes.Buffer // the schema would refuse a second writer too, but it must not come to that
 	q := b.start(tasks.Config{Log: hclog.New(&hclog.LoggerOptions{Output: &trouble}), Limits: tasks.Limits{Total: 4}, Kinds: kinds{model.TaskBackup: {Handler: func(_ context.Context, run *tasks.Run) (any, error) {
 		count := func(n int) {
@@ -92,8 +93,15 @@ func TestNeverTwoOnASite(t *testing.T) {
 			if busy[run.Task.Site] > 1 {
 				t.Errorf("two tasks on %s", run.Task.Site)
 			}
+			if total == 2 {
+				together.Do(func() { close(met) })
+			}
 		}
 		count(1)
+		select { // nobody is done before there are two
+		case <-met:
+		case <-t.Context().Done():
+		}
 		run.Info("working")
 		count(-1)
 		return nil, nil

@@ -114,7 +114,7 @@ func mysql80() (*native, map[string]answer) {
 	}
 	n := &native{dump: d, tables: map[string]*table{"orders": orders}}
 	return n, map[string]answer{
-		"SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = DATABASE() ORDER BY EVENT_OBJECT_TABLE, FIELD(EVENT_MANIPULATION, 'INSERT', 'UPDATE', 'DELETE'), FIELD(ACTION_TIMING, 'BEFORE', 'AFTER'), ACTION_ORDER": {rows: [][]string{{"orders", "bi"}}},
+		"SELECT EVENT_OBJECT_TABLE, TRIGGER_NAME FROM information_schema.TRIGGERS WHERE EVENT_OBJECT_SCHEMA = DATABASE() ORDER BY EVENT_OBJECT_TABLE, FIELD(EVENT_MANIPULATION, 'INSERT', 'UPDATE', 'DELETE'), FIELD(ACTION_TIMING, 'BEFORE', 'AFTER'), ACTION_ORDER": {rows: [][]string{{"orders", "bi"}}},
 		"SELECT 1 FROM `orders` LIMIT 0": {},
 		"SHOW CREATE TABLE `orders`": {rows: [][]string{{"orders", "CREATE TABLE `orders` (\n  `id` bigint unsigned NOT NULL AUTO_INCREMENT,\n  `uid` binary(16) DEFAULT (uuid_to_bin(uuid())),\n" +
 			"  `doc` json DEFAULT NULL,\n  `total` decimal(10,2) DEFAULT NULL,\n  `tax` decimal(10,2) GENERATED ALWAYS AS ((`total` * 0.2)) STORED,\n" +

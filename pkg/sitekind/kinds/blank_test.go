@@ -61,7 +61,7 @@ func TestBlankRefusesASecondCopy(t *testing.T) {
 			continue
 		}
 		for what, c := range map[string]struct{ password, copy string }{
-			"a comment":  {"OldSecret1", "// it was OldSecret1 once"},
+			"a comment":  {"OldSecret1", "# it was OldSecret1 once"},
 			"an address": {"Old Secret@1", "# mysql://u:Old%20Secret%401@db/x"},
 			"quoted":     {"Old'Secret1", `# 'Old\'Secret1'`},
 			"query":      {"Old Secret&1", "# ?p=Old+Secret%261"},
