@@ -134,6 +134,12 @@ type AgentConfig struct {
 	MySQL     *AgentMySQL     `yaml:"mysql,omitempty"`
 	Webserver *AgentWebserver `yaml:"webserver,omitempty"`
 	Hooks     *AgentHooks     `yaml:"hooks,omitempty"`
+	Limits    *AgentLimits    `yaml:"limits,omitempty"`
+}
+
+// AgentLimits say how much of the machine backups may take, in agent.yaml.
+type AgentLimits struct {
+	Gentle bool `yaml:"gentle"`
 }
 
 // AgentHooks is where programs before and after tasks lie, in agent.yaml.
@@ -183,11 +189,13 @@ type Agent struct {
 
 // AgentOptions say what an agent is for; a web server, a database server, or
 // both. DialOut has it dial the master in place of listening. Command is a shell command that somebody was given to join
-// the server with; without one the master's command line is asked for a token.
+// the server with; without one the master's command line is asked for a token. The backups of a Hurried one do not give
+// way to visitors.
 type AgentOptions struct {
 	Web     *Web
 	DB      *MariaDB
 	DialOut bool
+	Hurried bool
 	Command string
 }
 
@@ -272,6 +280,9 @@ func (a *Agent) configure(dir string, o AgentOptions) error {
 		if err := os.WriteFile(a.Config.MySQL.PasswordFile, []byte(db.Password+"\n"), 0o600); err != nil {
 			return err
 		}
+	}
+	if o.Hurried {
+		a.Config.Limits = &AgentLimits{Gentle: false}
 	}
 	return a.WriteConfig()
 }

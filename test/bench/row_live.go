@@ -24,6 +24,7 @@ const (
 	sysbenchClient   = "while mariadb-dump dumps"
 	sysbenchDatabase = "bench_live"
 	sysbenchSeconds  = 12
+	liveSitekeep     = "live" // gives way
 	liveSite         = "live.bench.example.com"
 	liveStore        = 4 << 30 // room for the dumps of a round or three
 )
@@ -49,7 +50,7 @@ func rowLive(ctx context.Context, w *world) (*row, error) {
 // dumpByAgent backs up a site that is all database, through master and agent.
 // The master would be another machine: its store is not on the server's disk.
 func dumpByAgent(ctx context.Context, w *world) (func(context.Context) error, error) {
-	s, err := w.ownSitekeep(ctx, "live", func(ctx context.Context, on string) error { return w.mountTmpfs(ctx, on, liveStore) })
+	s, err := w.ownSitekeep(ctx, liveSitekeep, func(ctx context.Context, on string) error { return w.mountTmpfs(ctx, on, liveStore) })
 	if err != nil {
 		return nil, err
 	}
