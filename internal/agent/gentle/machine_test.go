@@ -2,9 +2,11 @@ package gentle
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -82,6 +84,28 @@ func TestThreads(t *testing.T) {
 			if policy != want {
 				t.Errorf("lowest %v: thread %s has policy %d", lowest, tid, policy)
 			}
+		}
+	}
+}
+
+// TestSession: a process that leads its session lowers that, too, and no other does.
+func TestSession(t *testing.T) {
+	const asked = "SITEKEEP_TEST_SESSION"
+	if path := os.Getenv(asked); path != "" {
+		setSession(path, true)
+		return
+	}
+	for _, leads := range []bool{true, false} {
+		path := filepath.Join(kernel(t, map[string]string{"autogroup": ""}), "autogroup")
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestSession$")
+		cmd.Env = append(os.Environ(), asked+"="+path)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: leads}
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		text, err := os.ReadFile(path)
+		if want := map[bool]string{true: "19"}[leads]; err != nil || string(text) != want {
+			t.Errorf("leads its session %v: %q, %v", leads, text, err)
 		}
 	}
 }

@@ -18,6 +18,9 @@ const (
 	ioprioClassShift = 13
 	ioprioIdle       = 3 << ioprioClassShift
 	ioprioNone       = 0 // as the niceness says
+
+	// autogroup is this session's, see sched(7).
+	autogroup = "/proc/self/autogroup"
 )
 
 // Threads returns the Priority of this process: SCHED_IDLE and the disk's idle
@@ -28,7 +31,28 @@ func Threads() (Priority, error) {
 	if err := rehearse(); err != nil {
 		return nil, fmt.Errorf("lowest priority: %w", err)
 	}
-	return func(lowest bool) { setAll(lowest) }, nil
+	return func(lowest bool) {
+		setAll(lowest)
+		setSession(autogroup, lowest)
+	}, nil
+}
+
+// setSession lowers the session, if it is the process's own, as a service's is: where the kernel groups sessions by
+// itself, what a thread's priority says counts only among its session's threads.
+func setSession(path string, lowest bool) {
+	if own, err := unix.Getsid(0); err != nil || own != os.Getpid() {
+		return
+	}
+	niceness := "0"
+	if lowest {
+		niceness = "19"
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0) // not there in kernels without such groups
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	_, _ = f.WriteString(niceness)
 }
 
 // rehearse goes there and back on a thread that ends with it.
