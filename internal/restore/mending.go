@@ -19,6 +19,13 @@ type mending struct {
 	waited time.Duration
 }
 
+// unmounted is what to say of a web server on which nothing of a site is left that was there when the restore began: while
+// its file system is not mounted there is only an empty directory, in which nothing is to be removed.
+func (r *run) unmounted() error {
+	return errs.New(errs.Storage, "mount the file system that holds "+r.basis.Site.Root,
+		"neither %s nor what was staged beside it is there", r.basis.Site.Root)
+}
+
 // mayPass is called from several goroutines.
 func (m *mending) mayPass(err error, now time.Time) bool {
 	if !errs.Is(err, errs.Storage) && !errs.Is(err, errs.NoSpace) {

@@ -13,10 +13,12 @@ import (
 	"github.com/sitekeep/sitekeep/internal/tasks"
 )
 
-// brokenDisk lets the exchange of trees, and the removal of what was staged, fail as on a file system that was shut down.
+// brokenDisk lets the exchange of trees, and the removal of what was staged, fail as on a file system that was shut down;
+// or there is only the empty directory on which it is to be mounted.
 type brokenDisk struct {
 	*world
 	broken func() bool
+	empty  bool
 }
 
 func (d *brokenDisk) Web(ctx context.Context, server string) (Web, error) {
@@ -43,7 +45,17 @@ func (d *diskOf) ExchangeTree(ctx context.Context, site model.SiteRef, task stri
 	return d.Web.ExchangeTree(ctx, site, task, live, staged)
 }
 
+func (d *diskOf) InspectTree(ctx context.Context, site model.SiteRef, task string) (model.TreeState, error) {
+	if d.disk.empty && d.disk.broken() {
+		return model.TreeState{}, nil
+	}
+	return d.Web.InspectTree(ctx, site, task)
+}
+
 func (d *diskOf) RemoveStaging(ctx context.Context, site model.SiteRef, task string, live uint64) error {
+	if d.disk.empty && d.disk.broken() {
+		return nil // there is nothing
+	}
 	if err := d.fails(); err != nil {
 		return err
 	}
@@ -56,7 +68,7 @@ func (r *rig) onABrokenDisk(waits int) (*game, error) {
 	g := r.newGame(quirks{}, sagatest.Fault{Place: "web1 probe site", Mode: sagatest.Fail})
 	broken := func() bool { return len(g.faults.Unhit()) == 0 && (waits == 0 || g.sleeps < waits) }
 	m := g.master()
-	m.deps.Agents = &brokenDisk{g.world, broken}
+	m.deps.Agents = &brokenDisk{world: g.world, broken: broken}
 	_, err := m.restore(g.Context(), g.first(), g.q.request(g.rig.f.backup.ID, grace), g.log)
 	return g, err
 }
@@ -70,6 +82,21 @@ func TestAFileSystemThatComesBack(t *testing.T) {
 		g, err := r.onABrokenDisk(waits)
 		if err == nil || !g.ended("restore", err, o.old, "") && strings.Contains(g.log.String(), "waiting, and trying again") != (waits > 20) {
 			t.Errorf("after %d waits: %v\n%s", waits, err, g.log)
+		}
+	}
+}
+
+// TestAFileSystemThatIsNotMounted: an undo does not take the empty directory for one from which all is removed.
+func TestAFileSystemThatIsNotMounted(t *testing.T) {
+	r := newRig(t)
+	for place, q := range map[string]quirks{"web1 write settings 0/1": {}, "web1 exchange paths 0/1": {part: Selected, paths: "files/*.php"}} {
+		o := r.learn(q)
+		g := r.newGame(q, sagatest.Fault{Place: place, Mode: sagatest.Fail})
+		m := g.master()
+		m.deps.Agents = &brokenDisk{world: g.world, empty: true, broken: func() bool { return len(g.faults.Unhit()) == 0 && g.sleeps < 3 }}
+		_, err := m.restore(g.Context(), g.first(), g.q.request(g.rig.f.backup.ID, grace), g.log)
+		if err == nil || g.ended("restore", err, o.old, "") || g.sleeps < 3 {
+			t.Errorf("%s, after %d waits: %v\n%s", place, g.sleeps, err, g.log)
 		}
 	}
 }

@@ -91,8 +91,7 @@ func (s exchangeTrees) back(ctx context.Context, web Web, i inodes) error {
 	case state.LiveInode == 0 && i.Live == 0:
 		return nil
 	case state.LiveInode == 0 && state.StagedInode == 0:
-		return errs.New(errs.Storage, "mount the file system that holds "+s.basis.Site.Root,
-			"neither %s nor what was staged beside it is there", s.basis.Site.Root)
+		return s.unmounted()
 	case state.LiveInode == 0, state.LiveInode == i.Live && state.StagedInode == 0:
 		now = 0
 	case state.LiveInode == i.Live && state.StagedInode != i.Staged:

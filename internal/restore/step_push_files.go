@@ -155,8 +155,11 @@ func (s pushFiles) clear(ctx context.Context, server string, web Web, live pushM
 	if err != nil {
 		return err
 	}
-	if state.StagedInode != 0 && state.StagedInode == live[server] {
+	switch {
+	case state.StagedInode != 0 && state.StagedInode == live[server]:
 		return errs.New(errs.Precondition, "", "the old directory of %s lies in %s", s.basis.Site.Name, s.stagingDir())
+	case live[server] != 0 && state.LiveInode == 0 && state.StagedInode == 0:
+		return s.unmounted()
 	}
 	return web.RemoveStaging(ctx, s.ref(), s.task, state.LiveInode)
 }
