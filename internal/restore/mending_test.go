@@ -101,6 +101,21 @@ func TestAFileSystemThatIsNotMounted(t *testing.T) {
 	}
 }
 
+// TestAFileSystemThatIsNotMountedAtTheEnd: nor does a clean-up.
+func TestAFileSystemThatIsNotMountedAtTheEnd(t *testing.T) {
+	r := newRig(t)
+	o := r.learn(quirks{})
+	g := r.newGame(quirks{})
+	m := g.master()
+	m.deps.Agents = &brokenDisk{world: g.world, empty: true, broken: func() bool {
+		return strings.Contains(g.log.String(), "end_maintenance: done") && g.sleeps < 3
+	}}
+	_, err := m.restore(g.Context(), g.first(), g.q.request(g.rig.f.backup.ID, 0), g.log)
+	if !g.ended("restore", err, o.old, o.new) || g.sleeps < 3 {
+		t.Errorf("after %d waits: %v\n%s", g.sleeps, err, g.log)
+	}
+}
+
 // TestAFileSystemThatStaysBroken takes a person in the end, who is told what to do.
 func TestAFileSystemThatStaysBroken(t *testing.T) {
 	r := newRig(t)

@@ -108,10 +108,12 @@ func (s exchangeTrees) Finish(ctx context.Context, m saga.Memo) error {
 	}
 	return s.eachWeb(ctx, known.each(func(ctx context.Context, server string, web Web, i inodes) error {
 		state, err := web.InspectTree(ctx, s.ref(), s.task)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if state.StagedInode != 0 && state.StagedInode != i.Live {
+		case state.LiveInode == 0 && state.StagedInode == 0 && i.Live != 0:
+			return s.unmounted()
+		case state.StagedInode != 0 && state.StagedInode != i.Live:
 			s.log.Warn("%s: %s stays: what lies in it is not the old directory; look at it and remove it by hand", server, s.stagingDir())
 			return nil
 		}
