@@ -284,17 +284,20 @@ func (r *rig) judgeStore(ctx context.Context, v *verdict) error {
 		return err
 	}
 	var want, own []string
+	r.taken = nil
 	for _, b := range list {
 		base := filepath.Join(b.Site, b.ID)
 		want = append(want, base+"."+b.Format, base+".manifest.json")
 		if b.Task == v.task.ID {
 			own = append(own, b.ID)
 		}
+		if b.ID != r.versions[0].backup && b.ID != r.versions[1].backup && b.ID != r.poison {
+			r.taken = append(r.taken, b.ID)
+		}
 	}
 	if err := r.compareStore(v, want); err != nil {
 		return err
 	}
-	r.taken = append(r.taken, own...)
 	return r.judgeSafety(ctx, v, own)
 }
 
