@@ -125,7 +125,6 @@ func (s *sitekeep) backupFull(ctx context.Context, m *meter, site string) error 
 // made is one backup in the commands' JSON.
 type made struct {
 	ID       string `json:"id"`
-	Digest   string `json:"digest"`
 	Size     int64  `json:"size"`
 	NewBytes int64  `json:"new_bytes"`
 }
