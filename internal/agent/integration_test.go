@@ -117,7 +117,7 @@ func (r *rig) dump(name, format string, salvage bool) (received, *agentv1.DumpSu
 		return got, nil, nil, err
 	}
 	header := &agentv1.DumpHeader{Name: name, Format: format, Salvage: salvage}
-	if err := stream.Send(&agentv1.DumpRequest{Message: &agentv1.DumpRequest_Header{Header: header}}); err != nil {
+	if err := stream.Send(&agentv1.DumpRequest{Message: &agentv1.DumpRequest_Header{Header: header}}); err != nil && !errors.Is(err, io.EOF) {
 		return got, nil, nil, err
 	}
 	if err := stream.CloseSend(); err != nil {

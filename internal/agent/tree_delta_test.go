@@ -43,7 +43,11 @@ func (r *rig) sendIndex(s deltaStream, from *archive.Reader) error {
 
 // matched sends the whole index, and takes what the agent asks for.
 func (r *rig) matched(s deltaStream, from *archive.Reader) ([]archive.FrameRun, error) {
-	if err := errors.Join(r.sendIndex(s, from), s.Send(deltaEnd)); err != nil {
+	err := r.sendIndex(s, from)
+	if err == nil {
+		err = s.Send(deltaEnd)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	var runs []archive.FrameRun
@@ -84,7 +88,7 @@ func (r *rig) writeDelta(from *archive.Reader) (*agentv1.WriteDeltaSummary, []ar
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.Send(r.deltaHeader(from)); err != nil {
+	if err := s.Send(r.deltaHeader(from)); err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
 	runs, err := r.matched(s, from)
