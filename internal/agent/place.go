@@ -11,19 +11,26 @@ import (
 // place is a sitekind.Place that closes what it opened.
 type place struct{ sitekind.Place }
 
-// Close closes the directory.
-func (p *place) Close() { _ = p.Root.Close() }
+// Close closes its directories.
+func (p *place) Close() {
+	_ = p.Root.Close()
+	if p.Notes != nil {
+		_ = p.Notes.Close()
+	}
+}
 
 // place opens the live tree, or the staged tree of a task.
 func (a *Agent) place(site *guard.Site, task string) (*place, error) {
 	if task == "" {
 		return livePlace(site)
 	}
-	root, err := a.stager.Open(site, task)
+	root, notes, err := a.stager.Open(site, task)
 	if err != nil {
 		return nil, err
 	}
-	return rootPlace(root, site), nil
+	p := rootPlace(root, site)
+	p.Notes = notes
+	return p, nil
 }
 
 // livePlace opens the site's directory, or the docroot where that contains it.

@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -208,5 +209,41 @@ func TestRemoveStagingForgetsKeptSettings(t *testing.T) {
 	}
 	if r.revertSettings(site) || len(r.staging()) != 0 || !strings.Contains(r.text("/x/wp-config.php"), "wp_new") {
 		t.Errorf("left %v", r.staging())
+	}
+}
+
+// TestTimesOutliveAnAgentThatDied: it was killed after it had noted the time of the site's directory and changed the file, before it
+// brought the time back. Whatever call comes next does that.
+func TestTimesOutliveAnAgentThatDied(t *testing.T) {
+	old := time.Unix(1_600_000_000, 123456789)
+	for name, c := range map[string]struct {
+		staged bool
+		next   func(r *rig, site *agentv1.SiteRef) error
+	}{
+		"write": {true, func(r *rig, site *agentv1.SiteRef) error {
+			_, err := r.settings.WriteSettings(r.ctx(), &agentv1.WriteSettingsRequest{Site: site, Task: task, Password: "p",
+				Settings: &agentv1.DatabaseSettings{Host: "db2:3306", Name: "wp_new", User: "wp_new"}})
+			return err
+		}},
+		"switch": {false, func(r *rig, site *agentv1.SiteRef) error { return r.switchSettings(site) }},
+		"revert": {false, func(r *rig, site *agentv1.SiteRef) error { r.revertSettings(site); return nil }},
+	} {
+		r := newRig(t)
+		site, at := r.wordpress(r.www+"/x"), r.www+"/x"
+		if c.staged {
+			r.wordpress(r.www + kept + "/x")
+			at = r.www + kept + "/x"
+		}
+		note := fmt.Sprintf(`{"directory":"Lg==","nanoseconds":%d}`, old.UnixNano())
+		err := errors.Join(os.MkdirAll(r.www+kept, 0o700), os.Chmod(r.www+kept, 0o700), os.WriteFile(r.www+kept+"/.directory-time", []byte(note), 0o600))
+		if err := errors.Join(err, c.next(r, site)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if info, err := os.Stat(at); err != nil || !info.ModTime().Equal(old) {
+			t.Errorf("%s: the directory's time is %v, want %v", name, info.ModTime(), old)
+		}
+		if _, err := os.Lstat(r.www + kept + "/.directory-time"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the note is left over: %v", name, err)
+		}
 	}
 }

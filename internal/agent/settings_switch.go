@@ -8,10 +8,10 @@ import (
 	"os"
 	"path"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sitekeep/sitekeep/internal/agent/guard"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/pkg/sitekind"
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
@@ -57,6 +57,7 @@ func (s *settingsService) SwitchSettings(ctx context.Context, req *agentv1.Switc
 		if err := keepSettings(dir, p, found.SettingsFile); err != nil {
 			return fmt.Errorf("keep the settings of %s: %w", site.Name, err)
 		}
+		p.Notes = dir
 		return settingsError(kind.WriteSettings(ctx, p.Place, settings))
 	})
 	return &agentv1.SwitchSettingsResponse{}, err
@@ -72,7 +73,7 @@ func (s *settingsService) RevertSettings(ctx context.Context, req *agentv1.Rever
 	err = s.stager.Within(ctx, site, req.GetTask(), false, func(dir *os.Root) error {
 		name, err := keptSettings(dir)
 		if err != nil || name == "" {
-			return errors.Join(err, forgetSettings(dir))
+			return errors.Join(err, settleSwitch(site, dir), forgetSettings(dir))
 		}
 		p, err := livePlace(site)
 		if err != nil {
@@ -153,6 +154,19 @@ func keptSettings(dir *os.Root) (string, error) {
 	return dir.Readlink(keptName)
 }
 
+// settleSwitch ends a call that died after the file was back, and before its directory's time was.
+func settleSwitch(site *guard.Site, dir *os.Root) error {
+	p, err := livePlace(site)
+	if errs.Is(err, errs.NotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	return sitekind.SettleTime(p.Root, dir)
+}
+
 // bringBackSettings leaves the time of the directory as it was, as the switch did.
 func bringBackSettings(dir *os.Root, p *place, name string) error {
 	to, err := p.Root.OpenRoot(path.Dir(name))
@@ -160,18 +174,10 @@ func bringBackSettings(dir *os.Root, p *place, name string) error {
 		return err
 	}
 	defer to.Close()
-	before, err := to.Stat(".")
-	if err != nil {
-		return err
-	}
-	err = withRoots(dir, to, func(fromFD, toFD int) error { return unix.Renameat(fromFD, keptFile, toFD, path.Base(name)) })
-	if err != nil {
+	return sitekind.KeepTime(p.Root, dir, path.Dir(name), func() error {
+		err := withRoots(dir, to, func(fromFD, toFD int) error { return unix.Renameat(fromFD, keptFile, toFD, path.Base(name)) })
 		return fileError(err)
-	}
-	if err := to.Chtimes(".", time.Time{}, before.ModTime()); err != nil {
-		return err
-	}
-	return syncRoot(to)
+	})
 }
 
 // forgetSettings also removes a name that rename has left: of two names of one file it takes neither.

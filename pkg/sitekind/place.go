@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -76,8 +75,8 @@ func ReadFile(p Place, name string) ([]byte, error) {
 
 // ReplaceFile gives a settings file new contents, at once and durably, and
 // keeps its owner, mode and extended attributes. Its time of modification is
-// new, so that caches notice; its directory's stays what it was. Where the name
-// is a link within Root, the file it leads to is replaced.
+// new, so that caches notice; its directory's stays what it was, see KeepTime.
+// Where the name is a link within Root, the file it leads to is replaced.
 func ReplaceFile(p Place, name string, data []byte) error {
 	name, err := Resolve(p.Root, name)
 	if err != nil {
@@ -91,24 +90,23 @@ func ReplaceFile(p Place, name string, data []byte) error {
 		return err
 	}
 	defer old.Close()
-	dir, err := p.Root.Stat(path.Dir(name))
+	err = KeepTime(p.Root, p.Notes, path.Dir(name), func() error {
+		temp := path.Join(path.Dir(name), tempPrefix+path.Base(name)+".tmp")
+		if err := p.Root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := writeLike(p.Root, temp, old, data); err != nil {
+			return errors.Join(err, p.Root.Remove(temp))
+		}
+		if err := p.Root.Rename(temp, name); err != nil {
+			return errors.Join(err, p.Root.Remove(temp))
+		}
+		return nil
+	})
 	if err != nil {
-		return lookup(name, err)
-	}
-	temp := path.Join(path.Dir(name), tempPrefix+path.Base(name)+".tmp")
-	if err := p.Root.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replace %s: %w", name, err)
 	}
-	if err := writeLike(p.Root, temp, old, data); err != nil {
-		return fmt.Errorf("replace %s: %w", name, errors.Join(err, p.Root.Remove(temp)))
-	}
-	if err := p.Root.Rename(temp, name); err != nil {
-		return fmt.Errorf("replace %s: %w", name, errors.Join(err, p.Root.Remove(temp)))
-	}
-	if err := p.Root.Chtimes(path.Dir(name), time.Time{}, dir.ModTime()); err != nil {
-		return fmt.Errorf("replace %s: %w", name, err)
-	}
-	return syncDirectory(p.Root, path.Dir(name))
+	return nil
 }
 
 // Resolve follows the links on the way to a name, one after the other, and

@@ -28,6 +28,9 @@ type Place struct {
 	// Replace, if not nil, gets what ReplaceFile would write, and nothing is
 	// written. Name is relative to Root, and no link.
 	Replace func(name string, data []byte) error
+	// Notes, if not nil, is where ReplaceFile keeps the times of directories
+	// across a crash; see KeepTime.
+	Notes *os.Root
 }
 
 // Detection says what was found in a place.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sitekeep/sitekeep/internal/agent/guard"
 	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/pkg/sitekind"
 )
 
 // PathState is what lies at a path, relative to the site's directory and to the staged tree. An inode is 0 where
@@ -54,6 +55,9 @@ func (s *Stager) ExchangePaths(ctx context.Context, site *guard.Site, task strin
 		return err
 	}
 	defer p.close()
+	if err := sitekind.SettleTime(p.live, p.notes); err != nil {
+		return err
+	}
 	plan := p.forward
 	if back {
 		plan = p.backward
@@ -83,6 +87,7 @@ func (s *Stager) ExchangePaths(ctx context.Context, site *guard.Site, task strin
 type pair struct {
 	site         *guard.Site
 	live, staged *os.Root
+	notes        *os.Root // the staging directory; nil if there is none
 }
 
 func openPair(site *guard.Site, task string) (*pair, error) {
@@ -106,6 +111,10 @@ func openPair(site *guard.Site, task string) (*pair, error) {
 	if a.dir == nil {
 		return p, nil
 	}
+	if p.notes, err = a.dir.OpenRoot("."); err != nil {
+		p.close()
+		return nil, err
+	}
 	inode, err := a.staged()
 	if err == nil && inode != 0 {
 		p.staged, err = a.dir.OpenRoot(site.Base())
@@ -118,7 +127,7 @@ func openPair(site *guard.Site, task string) (*pair, error) {
 }
 
 func (p *pair) close() {
-	for _, dir := range []*os.Root{p.live, p.staged} {
+	for _, dir := range []*os.Root{p.live, p.staged, p.notes} {
 		if dir != nil {
 			_ = dir.Close() // it was only looked through
 		}
@@ -231,15 +240,12 @@ func (p *pair) act(s swap) error {
 	if s.out {
 		from, to = live, staged
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(live.Fd()), &st); err != nil {
-		return err
-	}
-	if err := unix.Renameat2(int(from.Fd()), base, int(to.Fd()), base, s.flags); err != nil {
-		return p.explain(s.name, err)
-	}
-	times := []unix.Timespec{{Nsec: unix.UTIME_OMIT}, st.Mtim}
-	return errors.Join(unix.UtimesNanoAt(int(live.Fd()), "", times, unix.AT_EMPTY_PATH), live.Sync(), staged.Sync())
+	return sitekind.KeepTime(p.live, p.notes, path.Clean("./"+dir), func() error {
+		if err := unix.Renameat2(int(from.Fd()), base, int(to.Fd()), base, s.flags); err != nil {
+			return p.explain(s.name, err)
+		}
+		return staged.Sync()
+	})
 }
 
 // openDir opens a directory of a tree without following a link on the way.

@@ -102,7 +102,12 @@ func TestExchangePathsBrokenOff(t *testing.T) {
 			p := newPair(t)
 			states := p.pathStates()
 			check(t, p.stager.ExchangePaths(t.Context(), p.site, task, states[:n], false))
+			// The agent that was killed had noted the directory's time, and not brought it back.
+			check(t, os.WriteFile(p.stagingDir()+"/.directory-time", []byte(`{"directory":"Lg==","nanoseconds":5000000007}`), 0o600))
 			check(t, p.stager.ExchangePaths(t.Context(), p.site, task, states, back))
+			if info, err := os.Stat(p.www + "/x"); err != nil || info.ModTime().UnixNano() != 5000000007 {
+				t.Errorf("after %d, back %v: the directory's time is %v, %v", n, back, info.ModTime(), err)
+			}
 			if got, want := p.contents(), map[bool]string{false: newContents, true: oldContents}[back]; got != want {
 				t.Errorf("after %d, back %v: %q\nin place of %q", n, back, got, want)
 			}

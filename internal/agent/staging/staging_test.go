@@ -336,7 +336,7 @@ func TestTasksDoNotMeet(t *testing.T) {
 	p := newPlace(t)
 	p.live("old")
 	p.staged("new")
-	if _, err := p.stager.Open(p.site, "T2"); !errs.Is(err, errs.NotFound) {
+	if _, _, err := p.stager.Open(p.site, "T2"); !errs.Is(err, errs.NotFound) {
 		t.Errorf("the staged tree of another task: error = %v", err)
 	}
 	for _, bad := range []string{"", "../x", "a/b"} {
@@ -344,11 +344,14 @@ func TestTasksDoNotMeet(t *testing.T) {
 			t.Errorf("task %q: error = %v", bad, err)
 		}
 	}
-	dir, err := p.stager.Open(p.site, task)
+	dir, around, err := p.stager.Open(p.site, task)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = dir.Close()
+	if info, err := around.Stat(p.site.Base()); err != nil || !info.IsDir() {
+		t.Errorf("around the staged tree: %v, %v", info, err)
+	}
+	_ = errors.Join(dir.Close(), around.Close())
 }
 
 // A call that comes again while the first still works waits for it: otherwise

@@ -128,19 +128,23 @@ func (a *area) into(name string, fill func(dir *os.Root) error) error {
 	return fill(dir)
 }
 
-// Open opens the task's staged tree. The caller closes it.
-func (s *Stager) Open(site *guard.Site, task string) (*os.Root, error) {
+// Open opens the task's staged tree, and the staging directory around it for notes. The caller closes both.
+func (s *Stager) Open(site *guard.Site, task string) (tree, around *os.Root, err error) {
 	a, err := open(site, task)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer a.close()
 	inode, err := a.staged()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if inode == 0 {
-		return nil, errs.New(errs.NotFound, "push the files again", "there is no staged tree of %s for task %s", site.Root, task)
+		return nil, nil, errs.New(errs.NotFound, "push the files again", "there is no staged tree of %s for task %s", site.Root, task)
 	}
-	return a.dir.OpenRoot(site.Base())
+	if tree, err = a.dir.OpenRoot(site.Base()); err != nil {
+		return nil, nil, err
+	}
+	around, a.dir = a.dir, nil
+	return tree, around, nil
 }
