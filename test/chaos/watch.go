@@ -7,15 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"os"
-
-	_ "modernc.org/sqlite" // the catalogue's driver
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // watcher reads the catalogue of a master beside it, so that a fault can strike
@@ -52,8 +51,24 @@ func (r record) label() string {
 	return r.Kind + " " + r.Step
 }
 
+// reading reads again for a while where a page was cut short: a master that has
+// just come back recovers its log, and may cut it off under a reader.
+func reading[T any](f func() (T, error)) (T, error) {
+	for end := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		out, err := f()
+		var e *sqlite.Error
+		if !errors.As(err, &e) || e.Code()&0xff != sqlite3.SQLITE_IOERR || time.Now().After(end) {
+			return out, err
+		}
+	}
+}
+
 // journal is the labels of a task's records, in their order.
-func (w *watcher) journal(ctx context.Context, task string) (labels []string, err error) {
+func (w *watcher) journal(ctx context.Context, task string) ([]string, error) {
+	return reading(func() ([]string, error) { return w.readJournal(ctx, task) })
+}
+
+func (w *watcher) readJournal(ctx context.Context, task string) (labels []string, err error) {
 	rows, err := w.db.QueryContext(ctx, "SELECT record FROM journal WHERE task_id = ? ORDER BY seq", task)
 	if err != nil {
 		return nil, fmt.Errorf("journal of %s: %w", task, err)
@@ -74,9 +89,11 @@ func (w *watcher) journal(ctx context.Context, task string) (labels []string, er
 }
 
 // state is a task's, as the catalogue says.
-func (w *watcher) state(ctx context.Context, task string) (state string, err error) {
-	err = w.db.QueryRowContext(ctx, "SELECT state FROM tasks WHERE id = ?", task).Scan(&state)
-	return state, err
+func (w *watcher) state(ctx context.Context, task string) (string, error) {
+	return reading(func() (state string, err error) {
+		err = w.db.QueryRowContext(ctx, "SELECT state FROM tasks WHERE id = ?", task).Scan(&state)
+		return state, err
+	})
 }
 
 func final(state string) bool { return state != "queued" && state != "running" }
