@@ -41,6 +41,7 @@ func (s *databaseService) Dump(stream dumpStream) error {
 			return err
 		}
 		what := s.databaseOptions(header)
+		what.Inspected = &info
 		defer s.giveWayDumping(header.GetGentle(), &what)()
 		dumped, framed, err := dumpFrames(ctx, in, what, dumpOptions(stream, header, codec), stream.Send)
 		if err != nil {

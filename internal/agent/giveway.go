@@ -3,10 +3,10 @@ package agent
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"google.golang.org/grpc"
 
+	"github.com/sitekeep/sitekeep/internal/wire"
 	"github.com/sitekeep/sitekeep/pkg/archive"
 	"github.com/sitekeep/sitekeep/pkg/dbdump"
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
@@ -29,51 +29,53 @@ func (a *Agent) giveWay(gentle bool, o *archive.SourceOptions) (done func()) {
 	return a.gate.Begin()
 }
 
-// giveWayDumping does it for a dump, from its first rows on: while it begins, tables may be locked, and it hurries. So it
-// does to its end if they stay locked, and with a client program, which would inherit the lowest priority for good.
+// giveWayDumping does it for a dump. While tables are locked for it, it hurries, and so it does while a client program
+// dumps, which would have the lowest priority for good.
 func (a *Agent) giveWayDumping(gentle bool, o *dbdump.DumpOptions) (done func()) {
-	if a.gate == nil {
+	switch {
+	case a.gate == nil:
 		return func() {}
-	}
-	end := sync.OnceFunc(a.gate.Hurry())
-	if !gentle || o.LockTables {
-		return end
-	}
-	if o.Parallel == 0 && a.gate.Busy() > tooBusy {
+	case !gentle || o.LockTables:
+		return a.gate.Hurry()
+	case o.Parallel == 0 && a.gate.Busy() > tooBusy:
 		o.Parallel = 1
 	}
-	var begin sync.Once
-	o.Pause = func(ctx context.Context) error {
-		begin.Do(func() {
-			hurried := end
-			end = a.gate.Begin()
-			hurried()
-		})
-		return a.gate.Pause(ctx)
-	}
-	return func() { end() }
+	o.Pause, o.Urgent = a.gate.Pause, a.gate.Hurry
+	return a.gate.Begin()
 }
 
-// unhurried are the calls of which backups are made: they say themselves what they are, or take a moment.
-var unhurried = []string{
-	agentv1.TreeService_ReadTree_FullMethodName, agentv1.DatabaseService_Dump_FullMethodName,
+// judgesItself are the calls that say themselves whether they give way, or take a moment.
+var judgesItself = []string{
+	agentv1.TreeService_ReadTree_FullMethodName, agentv1.DatabaseService_Dump_FullMethodName, agentv1.HookService_RunHooks_FullMethodName,
 	agentv1.AgentService_GetInfo_FullMethodName,
 }
 
-// hurry marks a call that somebody waits for, as for those of restores.
-func (a *Agent) hurry(method string) (done func()) {
-	if a.gate == nil || slices.Contains(unhurried, method) {
+// rank has a call go behind visitors if its caller asks for that. Others hurry, as those of restores: somebody waits for
+// them.
+func (a *Agent) rank(ctx context.Context, method string) (done func()) {
+	switch {
+	case a.gate == nil, slices.Contains(judgesItself, method):
+		return func() {}
+	case wire.AsksGently(ctx):
+		return a.gate.Begin()
+	}
+	return a.gate.Hurry()
+}
+
+// hurry has the programs that the agent starts until done run at the usual priority.
+func (a *Agent) hurry() (done func()) {
+	if a.gate == nil {
 		return func() {}
 	}
 	return a.gate.Hurry()
 }
 
 func (a *Agent) hurryUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	defer a.hurry(info.FullMethod)()
+	defer a.rank(ctx, info.FullMethod)()
 	return handler(ctx, req)
 }
 
 func (a *Agent) hurryStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	defer a.hurry(info.FullMethod)()
+	defer a.rank(stream.Context(), info.FullMethod)()
 	return handler(srv, stream)
 }

@@ -7,9 +7,15 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
 	"github.com/sitekeep/sitekeep/internal/agent/gentle"
+	"github.com/sitekeep/sitekeep/internal/model"
+	"github.com/sitekeep/sitekeep/internal/wire"
 	"github.com/sitekeep/sitekeep/pkg/archive"
 	"github.com/sitekeep/sitekeep/pkg/dbdump"
+	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
 
 // levels are the priorities that an agent takes, true for the lowest.
@@ -24,22 +30,23 @@ func (l *levels) want(t *testing.T, want ...bool) {
 	}
 }
 
-// A dump hurries until its snapshot is taken, because tables may be locked, and gives way from then on.
-func TestADumpGivesWayOnceItReads(t *testing.T) {
+// A dump gives way from its beginning to its end, but for what others would have to wait for, or would not come back from
+// the lowest priority.
+func TestADumpGivesWay(t *testing.T) {
 	var seen levels
 	a := &Agent{gate: gentle.New(nil, seen.take)}
-	files := a.gate.Begin()
-	seen.want(t, true)
 	var o dbdump.DumpOptions
 	done := a.giveWayDumping(true, &o)
+	seen.want(t, true)
+	unlocked := o.Urgent()
 	seen.want(t, true, false)
+	unlocked()
+	seen.want(t, true, false, true)
 	for range 3 {
 		if err := o.Pause(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	seen.want(t, true, false, true)
-	files()
 	seen.want(t, true, false, true)
 	done()
 	seen.want(t, true, false, true, false)
@@ -104,8 +111,47 @@ func TestAnAgentWithoutAGateGivesNoWay(t *testing.T) {
 	var o dbdump.DumpOptions
 	a.giveWay(true, &files)()
 	a.giveWayDumping(true, &o)()
-	a.hurry("/any")()
+	a.rank(t.Context(), "/any")()
+	a.hurry()()
 	if files.Pause != nil || o.Pause != nil {
 		t.Error("it pauses")
 	}
+}
+
+// What a backup asks beside its streams gives way as they do; what anybody else asks hurries.
+func TestCallsGiveWayWhenAsked(t *testing.T) {
+	for name, row := range map[string]struct {
+		ctx    context.Context
+		method string
+		lowest bool
+	}{
+		"a gentle backup's call": {called(t, model.GiveWay(t.Context())), agentv1.VhostService_ProbeSite_FullMethodName, true},
+		"a restore's":            {called(t, t.Context()), agentv1.VhostService_ProbeSite_FullMethodName, false},
+		"who the agent is":       {called(t, t.Context()), agentv1.AgentService_GetInfo_FullMethodName, true},
+		"one that judges itself": {called(t, t.Context()), agentv1.TreeService_ReadTree_FullMethodName, true},
+	} {
+		var seen levels
+		a := &Agent{gate: gentle.New(nil, seen.take)}
+		other := a.gate.Begin()
+		done := a.rank(row.ctx, row.method)
+		if lowest := seen[len(seen)-1]; lowest != row.lowest {
+			t.Errorf("%s: the lowest priority is %t, want %t", name, lowest, row.lowest)
+		}
+		done()
+		other()
+	}
+}
+
+// called is the context in which a server sees a call made under ctx.
+func called(t *testing.T, ctx context.Context) (seen context.Context) {
+	t.Helper()
+	err := wire.UnaryClientGentle(ctx, "/any", nil, nil, nil, func(ctx context.Context, _ string, _, _ any, _ *grpc.ClientConn, _ ...grpc.CallOption) error {
+		sent, _ := metadata.FromOutgoingContext(ctx)
+		seen = metadata.NewIncomingContext(t.Context(), sent)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seen
 }

@@ -32,6 +32,7 @@ func (s *hookService) RunHooks(req *agentv1.RunHooksRequest, stream agentv1.Hook
 	if runner == nil {
 		return nil
 	}
+	defer s.hurry()()
 	site, err := s.siteAndTask(req.GetSite(), req.GetTask())
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ type infoService struct {
 }
 
 // GetInfo looks at everything and lists what is wrong; it fails for nothing.
-func (s *infoService) GetInfo(ctx context.Context, _ *agentv1.GetInfoRequest) (*agentv1.GetInfoResponse, error) {
+func (s *infoService) GetInfo(ctx context.Context, req *agentv1.GetInfoRequest) (*agentv1.GetInfoResponse, error) {
 	reply := &agentv1.GetInfoResponse{Version: s.opts.Version, Now: timestamppb.New(s.now()), Databases: s.guard.Databases()}
 	for _, r := range s.opts.Roles {
 		reply.Roles = append(reply.Roles, string(r))
@@ -32,13 +32,21 @@ func (s *infoService) GetInfo(ctx context.Context, _ *agentv1.GetInfoRequest) (*
 	if s.opts.CertificateNotAfter != nil {
 		reply.CertificateNotAfter = timestamppb.New(s.opts.CertificateNotAfter())
 	}
+	reply.Processors = int32(runtime.NumCPU())
+	if !req.GetBrief() {
+		s.lookAround(ctx, reply)
+	}
+	return reply, nil
+}
+
+// lookAround adds what has to be looked at, tested or asked for, and what is wrong with it.
+func (s *infoService) lookAround(ctx context.Context, reply *agentv1.GetInfoResponse) {
 	p := problems{&reply.Problems}
 	var err error
 	reply.Hostname, err = os.Hostname()
 	p.add(err)
 	reply.Load, err = load()
 	p.add(err)
-	reply.Processors = int32(runtime.NumCPU())
 	s.lookAtRoots(reply, p)
 	if s.hasRole(model.RoleWeb) {
 		s.lookAtWeb(ctx, reply, p)
@@ -49,7 +57,6 @@ func (s *infoService) GetInfo(ctx context.Context, _ *agentv1.GetInfoRequest) (*
 	if s.hasRole(model.RoleDB) {
 		s.lookAtDatabase(ctx, reply, p)
 	}
-	return reply, nil
 }
 
 // load is how many processes ran or waited for the disk, on average over the last five minutes: proc_loadavg(5).

@@ -37,7 +37,7 @@ type maintenance interface {
 // Web is the agent of a web server.
 type Web interface {
 	maintenance
-	Info(ctx context.Context) (model.AgentInfo, error)
+	BriefInfo(ctx context.Context) (model.AgentInfo, error)
 	ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq2[archive.BaseFrame, error], emit Emit) (archive.Summary, error)
 	ProbeSite(ctx context.Context, site model.SiteRef, task, path string) (model.PageProbe, error)
 	// ReadSettings reads the site's settings; nil if its kind keeps none.
@@ -46,7 +46,7 @@ type Web interface {
 
 // DB is the agent of a database server.
 type DB interface {
-	Info(ctx context.Context) (model.AgentInfo, error)
+	BriefInfo(ctx context.Context) (model.AgentInfo, error)
 	Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[archive.BaseDumpFrame, error], emit Emit) (model.DumpSummary, archive.Summary, error)
 }
 
@@ -114,6 +114,9 @@ func New(d Deps) *Maker { return &Maker{deps: d} }
 
 // Make backs a site up. On an error nothing is listed and nothing is left in the store.
 func (m *Maker) Make(ctx context.Context, q Request, log Log) (*model.Backup, error) {
+	if q.Gentle {
+		ctx = model.GiveWay(ctx)
+	}
 	b, err := m.try(ctx, q, q.Site.DBServer != "", "", log)
 	if q.Salvage && isDumpFailure(err) && ctx.Err() == nil {
 		b, err = m.try(ctx, q, false, fmt.Sprintf("the database is left out of the backup: %v", err), log)

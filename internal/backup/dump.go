@@ -40,7 +40,7 @@ func (d *dump) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	info, err := db.Info(ctx)
+	info, err := db.BriefInfo(ctx)
 	if err != nil {
 		return err
 	}

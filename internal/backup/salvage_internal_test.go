@@ -15,7 +15,7 @@ import (
 // dumper sends one frame that the assembler does not take, and returns the error of sending it as an agent's call does.
 type dumper struct{}
 
-func (dumper) Info(context.Context) (model.AgentInfo, error) { return model.AgentInfo{}, nil }
+func (dumper) BriefInfo(context.Context) (model.AgentInfo, error) { return model.AgentInfo{}, nil }
 
 func (dumper) Dump(ctx context.Context, _ model.DumpRequest, _ iter.Seq2[archive.BaseDumpFrame, error], emit Emit) (model.DumpSummary, archive.Summary, error) {
 	err := emit(ctx, archive.Item{Frame: &archive.Frame{Kind: archive.KindDump}})

@@ -37,6 +37,6 @@ func (j *job) ask(ctx context.Context, server string) (version string, err error
 	if err != nil {
 		return "", err
 	}
-	info, err := web.Info(ctx)
+	info, err := web.BriefInfo(ctx)
 	return info.Version, err
 }

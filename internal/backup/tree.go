@@ -35,7 +35,7 @@ func (t *tree) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	info, err := web.Info(ctx)
+	info, err := web.BriefInfo(ctx)
 	if err != nil {
 		return err
 	}

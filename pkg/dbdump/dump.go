@@ -50,6 +50,11 @@ type DumpOptions struct {
 	// snapshot is taken, from several goroutines: it may take its time. Its error
 	// ends the dump.
 	Pause func(context.Context) error
+	// Urgent, if set, is called before tables are locked for a moment, or a client
+	// program is started, and done when the lock or the program has ended.
+	Urgent func() (done func())
+	// Inspected, if set, is what Inspect has just said of the database: it is not asked again.
+	Inspected *DatabaseInfo
 	// Progress, if set, is called from one goroutine, at most a few times a second.
 	Progress func(DumpProgress)
 }
@@ -106,6 +111,7 @@ func (in *Instance) Dump(ctx context.Context, o DumpOptions, sink Sink) (DumpSum
 		if !d.mayBeginAgain(err) {
 			break
 		}
+		o.Inspected = nil // it has changed since
 	}
 	return DumpSummary{
 		Sections: d.tally.sections, Bytes: d.tally.total.Bytes, Rows: d.tally.total.Rows,
@@ -157,6 +163,14 @@ func (d *dump) mayBeginAgain(err error) bool {
 	return KindOf(err) == KindChanged && len(d.tally.sections) == 0
 }
 
+// urgent is DumpOptions.Urgent.
+func (d *dump) urgent() (done func()) {
+	if d.o.Urgent == nil {
+		return func() {}
+	}
+	return d.o.Urgent()
+}
+
 // stream lets an engine read.
 func (d *dump) stream(ctx context.Context, e engine) error {
 	d.filter = filter{
@@ -174,7 +188,9 @@ func (d *dump) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if d.info, err = d.in.Inspect(ctx, d.o.Database); err != nil {
+	if d.o.Inspected != nil {
+		d.info = *d.o.Inspected
+	} else if d.info, err = d.in.Inspect(ctx, d.o.Database); err != nil {
 		return err
 	}
 	if !d.info.Exists {

@@ -29,6 +29,7 @@ func (c *client) run(ctx context.Context, take func(chunk, *scanner) error) erro
 	d.program = c.prog.version
 	o := d.o
 	o.StructureOnly = d.structureOnlyNames()
+	defer d.urgent()()
 	return d.in.options.Runner.Run(ctx, Command{
 		Path:   c.prog.path,
 		Args:   c.prog.dumpArgs(o, d.unreadable()),

@@ -150,6 +150,7 @@ func (n *native) beginTogether(ctx context.Context, s *snapshot) (bool, error) {
 		return false, err
 	}
 	defer l.close()
+	defer n.dump.urgent()()
 	if err := n.lockForAMoment(ctx, l, names); err != nil {
 		if classify(err).kind == KindUnreachable || ctx.Err() != nil {
 			return false, err

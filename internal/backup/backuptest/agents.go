@@ -101,8 +101,8 @@ type agent struct {
 	server string
 }
 
-// Info says nothing but a version. It is not among the calls; its name to Broken is such as "info web1".
-func (a *agent) Info(context.Context) (model.AgentInfo, error) {
+// BriefInfo says nothing but a version. It is not among the calls; its name to Broken is such as "info web1".
+func (a *agent) BriefInfo(context.Context) (model.AgentInfo, error) {
 	if a.Broken != nil {
 		if err := a.Broken("info " + a.server); err != nil {
 			return model.AgentInfo{}, err

@@ -65,9 +65,15 @@ func ref(s model.SiteRef) *agentv1.SiteRef {
 	return &agentv1.SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases, External: s.External}
 }
 
-// Info asks the agent what it is.
-func (a *Agent) Info(ctx context.Context) (model.AgentInfo, error) {
-	p, err := call(ctx, a, a.info.GetInfo, &agentv1.GetInfoRequest{})
+// Info asks the agent what it is, what it has and what is wrong there.
+func (a *Agent) Info(ctx context.Context) (model.AgentInfo, error) { return a.getInfo(ctx, false) }
+
+// BriefInfo asks the agent who it is, which costs it nothing: the version, its clock, its roles and what it may touch. An
+// agent that is too old looks at all that Info tells.
+func (a *Agent) BriefInfo(ctx context.Context) (model.AgentInfo, error) { return a.getInfo(ctx, true) }
+
+func (a *Agent) getInfo(ctx context.Context, brief bool) (model.AgentInfo, error) {
+	p, err := call(ctx, a, a.info.GetInfo, &agentv1.GetInfoRequest{Brief: brief})
 	if err != nil {
 		return model.AgentInfo{}, err
 	}

@@ -131,7 +131,7 @@ func dial(address string, creds credentials.TransportCredentials, more ...grpc.D
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: dialTimeout}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingWait, PermitWithoutStream: true}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage), grpc.ForceCodecV2(wire.NewCodec())),
-		grpc.WithChainUnaryInterceptor(wire.UnaryClientErrors()),
+		grpc.WithChainUnaryInterceptor(wire.UnaryClientErrors(), wire.UnaryClientGentle),
 		grpc.WithChainStreamInterceptor(wire.StreamClientErrors()),
 		grpc.WithIdleTimeout(0),
 	)...)

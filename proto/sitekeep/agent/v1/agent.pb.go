@@ -23,7 +23,9 @@ const (
 )
 
 type GetInfoRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only what the agent knows of itself: nothing is looked at, tested or run, and there are no problems.
+	Brief         bool `protobuf:"varint,1,opt,name=brief,proto3" json:"brief,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -56,6 +58,13 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
 	return file_sitekeep_agent_v1_agent_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetInfoRequest) GetBrief() bool {
+	if x != nil {
+		return x.Brief
+	}
+	return false
 }
 
 type GetInfoResponse struct {
@@ -495,8 +504,9 @@ var File_sitekeep_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsitekeep/agent/v1/agent.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n" +
-	"\x0eGetInfoRequest\"\x8d\x04\n" +
+	"\x1dsitekeep/agent/v1/agent.proto\x12\x11sitekeep.agent.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n" +
+	"\x0eGetInfoRequest\x12\x14\n" +
+	"\x05brief\x18\x01 \x01(\bR\x05brief\"\x8d\x04\n" +
 	"\x0fGetInfoResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12\x1a\n" +
 	"\bhostname\x18\x02 \x01(\tR\bhostname\x12\x14\n" +
