@@ -54,6 +54,8 @@ func (a *app) taskCells(t *sitekeepv1.Task) []string {
 	switch {
 	case t.GetState() == sitekeepv1.TaskState_TASK_STATE_RUNNING:
 		note = progressText(t.GetProgress(), &meter{})
+	case t.GetRetryAt() != nil:
+		note = "tried again at " + localTime(t.GetRetryAt()) + ": " + note
 	case note == "":
 		note = t.GetBackup()
 	}
@@ -123,6 +125,9 @@ func (a *app) taskFacts(t *sitekeepv1.Task) facts {
 	}
 	if !final(t.GetState()) {
 		f = append(f, [2]string{"progress", progressText(t.GetProgress(), &meter{})})
+	}
+	if t.GetRetryAt() != nil {
+		f = append(f, [2]string{"tried again", localTime(t.GetRetryAt())})
 	}
 	return append(append(f, endFacts(t)...), facts{{"error", t.GetError()}, {"hint", t.GetHint()}}...)
 }

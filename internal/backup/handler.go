@@ -18,6 +18,8 @@ type Spec struct {
 	Format      string
 	Full        bool
 	Quiesce     bool // the site is in maintenance while it is read
+	// Patient: nobody waits for this one backup, as of many that were asked for at once. It waits long for an agent that is away.
+	Patient bool `json:",omitempty"`
 	// Schedule is the one that asked for it, and Tick when it came; empty for an operator's.
 	Schedule string    `json:",omitempty"`
 	Tick     time.Time `json:",omitzero"`

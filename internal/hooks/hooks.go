@@ -107,6 +107,9 @@ func (r *Runner) before(ctx context.Context, t *tasks.Run) error {
 			t.Warn("%s: its %s hooks were not run: %v", server, call.Event, err)
 			return nil
 		}
+		if errs.Is(err, errs.Unreachable) { // it names the server, and hooks have nothing to do with it
+			return err
+		}
 		return fmt.Errorf("%s hooks on %s: %w", call.Event, server, err)
 	})
 }
@@ -126,7 +129,10 @@ func (r *Runner) after(ctx context.Context, t *tasks.Run, result any, failure er
 	lasting, stop := untilStopped(ctx, t)
 	defer stop()
 	err := r.each(lasting, t, call, func(server string, err error) error {
-		if failure != nil && errs.Is(err, errs.Unreachable) { // the failure says so already
+		switch {
+		case failure != nil && errs.Is(err, errs.Unreachable) && errs.Is(failure, errs.Unreachable): // the failure says so already
+			return nil
+		case failure != nil && errs.Is(err, errs.Unreachable):
 			t.Info("%s: its %s hooks were not run: %v", server, call.Event, err)
 			return nil
 		}

@@ -237,6 +237,17 @@ func TestAServerThatIsAway(t *testing.T) {
 	}
 }
 
+// Of an agent that is away a task says so once, and not what it would have been asked.
+func TestAServerThatIsAwayIsSaidOnce(t *testing.T) {
+	b := newBed(t)
+	away := errs.New(errs.Unreachable, "", "web1 is away")
+	b.fail["web1 before-backup"], b.fail["web1 after-backup"] = away, away
+	got := b.run(model.TaskBackup, gives(nil, nil), tasks.SubmitRequest{}, model.TaskFailed)
+	if said := b.said(got.ID); got.Error != "web1 is away" || !slices.Equal(said, []string{"error web1 is away"}) {
+		t.Errorf("error %q, said %q", got.Error, said)
+	}
+}
+
 // TestHooksAfterACancel are not cancelled too.
 func TestHooksAfterACancel(t *testing.T) {
 	b := newBed(t)

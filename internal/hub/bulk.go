@@ -34,6 +34,7 @@ func (s *backupService) CreateBackups(ctx context.Context, q *sitekeepv1.CreateB
 	if err != nil {
 		return nil, err
 	}
+	spec.Patient = true
 	sites, out, err := s.bulk(ctx, q)
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func (s *taskService) ListTasks(ctx context.Context, q *sitekeepv1.ListTasksRequ
 	}
 	out := &sitekeepv1.ListTasksResponse{}
 	for i := range list {
-		out.Tasks = append(out.Tasks, taskToProto(&list[i]))
+		out.Tasks = append(out.Tasks, s.withRetry(&list[i]))
 	}
 	return out, nil
 }
@@ -58,7 +58,7 @@ func (s *taskService) GetTask(ctx context.Context, q *sitekeepv1.GetTaskRequest)
 	if err != nil {
 		return nil, err
 	}
-	return &sitekeepv1.GetTaskResponse{Task: taskToProto(&t)}, nil
+	return &sitekeepv1.GetTaskResponse{Task: s.withRetry(&t)}, nil
 }
 
 func (s *taskService) WatchTask(q *sitekeepv1.WatchTaskRequest, stream sitekeepv1.TaskService_WatchTaskServer) error {
@@ -173,6 +173,15 @@ type outcome struct {
 	Backup       string `json:"backup"`
 	SafetyBackup string `json:"safety_backup"`
 	Downtime     int64  `json:"downtime"` // nanoseconds
+}
+
+// withRetry is taskToProto, with when a task that waits for that is tried again.
+func (h *Hub) withRetry(t *model.Task) *sitekeepv1.Task {
+	p := taskToProto(t)
+	if t.State == model.TaskQueued {
+		p.RetryAt = timeToProto(h.Tasks.NextTry(t.ID))
+	}
+	return p
 }
 
 func taskToProto(t *model.Task) *sitekeepv1.Task {

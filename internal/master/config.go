@@ -64,6 +64,9 @@ type Limits struct {
 	PerDatabaseServer int `yaml:"per_database_server"` // that use one database server's agent
 	// RetryFor is how long a backup, or a restore's upload, whose connection broke waits to get on. 0: not at all.
 	RetryFor time.Duration `yaml:"retry_for"`
+	// WaitForAgents is for how long a backup of a schedule, or one of many, is tried again whose agents cannot be reached.
+	// 0: not at all.
+	WaitForAgents time.Duration `yaml:"wait_for_agents"`
 }
 
 // Default addresses.
@@ -78,7 +81,7 @@ const defaultZstdLevel = 1
 
 func defaults() Config {
 	return Config{
-		Listen: DefaultListen, HTTP: DefaultHTTP, Limits: Limits{Total: 8, PerAgent: 2, PerDatabaseServer: 2, RetryFor: 15 * time.Minute},
+		Listen: DefaultListen, HTTP: DefaultHTTP, Limits: Limits{Total: 8, PerAgent: 2, PerDatabaseServer: 2, RetryFor: 15 * time.Minute, WaitForAgents: 30 * time.Minute},
 		FullEvery: 30,
 		Reserve:   256 << 20, KeepLogs: 90 * 24 * time.Hour, ZstdLevel: defaultZstdLevel,
 	}
@@ -177,6 +180,8 @@ func (c *Config) checkLimits() error {
 		return errs.New(errs.Usage, "give at least 1", "limits: %d in all, %d an agent, %d a database server", l.Total, l.PerAgent, l.PerDatabaseServer)
 	case l.RetryFor < 0:
 		return errs.New(errs.Usage, "give 0 or more, such as 15m", "limits: retry_for: %s", l.RetryFor)
+	case l.WaitForAgents < 0:
+		return errs.New(errs.Usage, "give 0 or more, such as 30m", "limits: wait_for_agents: %s", l.WaitForAgents)
 	case c.FullEvery < 0:
 		return errs.New(errs.Usage, "give 0 or more", "full_every: %d", c.FullEvery)
 	}

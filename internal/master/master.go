@@ -161,7 +161,7 @@ func (m *Master) revoked(_, serial string) bool {
 // assemble wires the parts that work.
 func (m *Master) assemble() (err error) {
 	m.fleet = fleet.New(m.catalogue, func(server string) *tls.Config { return pki.MasterDial(m.leaf, server, m.revoked, m.o.Now) },
-		fleet.WithBandwidth(m.config.Bandwidth.of))
+		fleet.WithBandwidth(m.config.Bandwidth.of), fleet.WithArrivals(func(server string) { m.tasks.Revive(server, databaseKey+server) }))
 	m.later(func() error { m.fleet.Close(); return nil })
 	maker := backup.New(backup.Deps{
 		Agents: hub.Agents[backup.Web, backup.DB]{Fleet: m.fleet, Of: func(a *fleet.Agent) (backup.Web, backup.DB) { return a, a }},
@@ -219,7 +219,7 @@ func (m *Master) newQueue(maker *backup.Maker, restorer *restore.Restorer) (*tas
 		Fleet: m.fleet, Of: func(a *fleet.Agent) (verify.Web, any) { return a, nil }}}
 	switcher := &verify.Switch{Agents: verifier.Agents, Sites: m.catalogue}
 	checker := &backup.Checker{Backups: m.catalogue, Store: m.store, Now: m.o.Now}
-	again := tasks.Retry{Attempts: 3, Backoff: 5 * time.Second, Most: time.Minute}
+	again := tasks.Retry{For: m.patience, Backoff: 5 * time.Second, Most: time.Minute}
 	return tasks.New(tasks.Config{
 		Catalogue: m.catalogue, Log: m.o.Log.Named("tasks"), Now: m.o.Now, Urgency: urgency, Owner: m.ownerOf,
 		Limits: tasks.Limits{Total: m.config.Limits.Total, Keys: m.agentsOf, PerKey: m.perAgent},

@@ -25,6 +25,18 @@ func urgency(t model.Task) int {
 	return 0
 }
 
+// impatience is for how long a task that somebody waits for is tried again.
+const impatience = 20 * time.Second
+
+// patience is for how long a task is tried again whose agent cannot be reached.
+func (m *Master) patience(t model.Task) time.Duration {
+	var spec backup.Spec
+	if t.Kind == model.TaskBackup && json.Unmarshal(t.Spec, &spec) == nil && spec.Patient {
+		return m.config.Limits.WaitForAgents
+	}
+	return min(impatience, m.config.Limits.WaitForAgents)
+}
+
 // ownerOf names the client whose task it is.
 func (m *Master) ownerOf(ctx context.Context, t model.Task) string {
 	if t.Site == "" {
@@ -45,7 +57,7 @@ func (r runs) SubmitRun(ctx context.Context, s *model.Schedule, site string, tic
 	if s.Kind == model.TaskDrill {
 		return r.submitDrill(ctx, s, site, tick)
 	}
-	spec := backup.Spec{Description: "Scheduled (" + s.Name + ")", Format: s.Format, Schedule: s.Name, Tick: tick.UTC()}
+	spec := backup.Spec{Description: "Scheduled (" + s.Name + ")", Format: s.Format, Patient: true, Schedule: s.Name, Tick: tick.UTC()}
 	if spec.Format == "" {
 		spec.Format = backup.DefaultFormat
 	}

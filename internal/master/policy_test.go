@@ -48,6 +48,14 @@ func TestAScheduledRunIsATaskThatIsFoundAgain(t *testing.T) {
 	if urgency(list[0]) >= 0 || urgency(model.Task{Kind: model.TaskBackup, Spec: []byte(`{"Description":"x"}`)}) != 0 {
 		t.Error("an operator's backup does not go before a schedule's")
 	}
+	one := model.Task{Kind: model.TaskBackup, Spec: []byte(`{"Description":"x"}`)}
+	if m.patience(list[0]) != 30*time.Minute || m.patience(one) != impatience {
+		t.Errorf("tried again for %s, and if somebody waits %s", m.patience(list[0]), m.patience(one))
+	}
+	m.config.Limits.WaitForAgents = 0
+	if m.patience(list[0]) != 0 || m.patience(one) != 0 {
+		t.Error("tried again though the operator does not want it")
+	}
 	if owner := m.ownerOf(ctx, list[0]); owner != "acme" {
 		t.Errorf("the task is %q's", owner)
 	}

@@ -175,8 +175,11 @@ func (m *Manager) finish(ctx context.Context, cause error, e *entry, t model.Tas
 		m.note(ctx, t.ID, model.LevelInfo, "the master stops; the task goes on when it starts again")
 		return false
 	}
-	if cause == nil && m.retries(e, t, out.err) {
-		return m.tryAgain(ctx, e, t, out.err)
+	if left := m.timeLeft(e, t, out.err); cause == nil && left > 0 {
+		return m.tryAgain(ctx, e, t, out.err, left)
+	}
+	if out.err == nil {
+		m.reviveLike(e)
 	}
 	if isOperator {
 		m.noteCommands(ctx, t.ID, operator)
@@ -187,20 +190,6 @@ func (m *Manager) finish(ctx context.Context, cause error, e *entry, t model.Tas
 	}
 	m.record(ctx, ended)
 	return false
-}
-
-func (m *Manager) retries(e *entry, t model.Task, err error) bool {
-	return errs.Temporary(err) && e.tries < m.cfg.Kinds[t.Kind].Retry.Attempts
-}
-
-func (m *Manager) tryAgain(ctx context.Context, e *entry, t model.Task, err error) bool {
-	retry := m.cfg.Kinds[t.Kind].Retry
-	wait := retry.wait(e.tries)
-	m.note(ctx, t.ID, model.LevelInfo, fmt.Sprintf("attempt %d of %d: %v; the next one follows in %s", e.tries, retry.Attempts, err, wait))
-	t.State = model.TaskQueued
-	t.Error, t.ErrorKind, t.Hint = clean(err.Error()), errs.KindOf(err).String(), errs.HintOf(err)
-	e.after = time.Now().Add(wait)
-	return m.record(ctx, t)
 }
 
 func (m *Manager) noteCommands(ctx context.Context, id string, e *NeedsOperator) {

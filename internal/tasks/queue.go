@@ -21,6 +21,7 @@ type entry struct {
 	order    int64
 	resumed  bool      // it goes by its journal
 	after    time.Time // not before; zero for now
+	failing  time.Time // since when its attempts have failed; zero if none has
 	tries    int       // attempts since the master started: those that a restart cut off were not the task's fault
 
 	running bool

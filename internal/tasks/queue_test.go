@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -228,7 +229,7 @@ func TestCancelOfARunningTask(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newBed(t)
 			begun := make(chan error, 9)
-			q := b.start(tasks.Config{Kinds: kinds{model.TaskBackup: {Retry: tasks.Retry{Attempts: 3}, Handler: func(ctx context.Context, _ *tasks.Run) (any, error) {
+			q := b.start(tasks.Config{Kinds: kinds{model.TaskBackup: {Retry: again(time.Hour, time.Second, 0), Handler: func(ctx context.Context, _ *tasks.Run) (any, error) {
 				begun <- nil
 				<-ctx.Done()
 				begun <- context.Cause(ctx)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -85,24 +86,6 @@ type Kind struct {
 	Once     bool // of equal tasks that have not begun one is enough
 }
 
-// Retry says how often temporary errors are tried again.
-type Retry struct {
-	Attempts int           // in all; 0 and 1 mean no second one
-	Backoff  time.Duration // before the second attempt; doubles from then on
-	Most     time.Duration // the longest wait; 0 for no bound
-}
-
-// wait returns the time between an attempt (from 1) and the next.
-func (r Retry) wait(attempt int) time.Duration {
-	d := r.Backoff
-	for range attempt - 1 {
-		if d *= 2; r.Most > 0 && d >= r.Most {
-			return r.Most
-		}
-	}
-	return d
-}
-
 // Limits bound how many tasks run at the same time.
 type Limits struct {
 	Total int // 0 for no bound
@@ -126,8 +109,11 @@ type Config struct {
 	// owner with the fewest running tasks goes first. It is asked once a task. It
 	// may be nil.
 	Owner func(ctx context.Context, t model.Task) string
-	Log   hclog.Logger     // the server's own log; nil for none
-	Now   func() time.Time // for recorded times; nil for time.Now
+	// Shorten leaves the wait before a retry to chance, so that tasks that failed
+	// together do not come back together; nil for half of it to all.
+	Shorten func(wait time.Duration) time.Duration
+	Log     hclog.Logger     // the server's own log; nil for none
+	Now     func() time.Time // for recorded times; nil for time.Now
 	// Shutdown bounds how long Serve waits for handlers when it is told to
 	// end; 0 is 30 seconds.
 	Shutdown time.Duration
@@ -191,7 +177,7 @@ func New(cfg Config) (*Manager, error) {
 		if k.Handler == nil {
 			return nil, fmt.Errorf("task kind %s has no handler", kind)
 		}
-		if k.Recovery == Resume && k.Retry.Attempts > 1 {
+		if k.Recovery == Resume && k.Retry.For != nil {
 			return nil, fmt.Errorf("task kind %s goes by its journal and cannot be tried again from its start", kind)
 		}
 	}
@@ -203,6 +189,9 @@ func New(cfg Config) (*Manager, error) {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Shorten == nil {
+		cfg.Shorten = func(wait time.Duration) time.Duration { return wait - rand.N(wait/2+1) }
 	}
 	if cfg.Shutdown <= 0 {
 		cfg.Shutdown = defaultShutdown

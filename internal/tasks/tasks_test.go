@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -158,7 +159,7 @@ func TestBadRequests(t *testing.T) {
 	for name, cfg := range map[string]tasks.Config{
 		"no handler":         {Catalogue: b.cat, Kinds: kinds{model.TaskBackup: {}}},
 		"no catalogue":       {Kinds: kinds{model.TaskBackup: {Handler: quick}}},
-		"journal and retry":  {Catalogue: b.cat, Kinds: kinds{model.TaskRestore: {Handler: quick, Recovery: tasks.Resume, Retry: tasks.Retry{Attempts: 2}}}},
+		"journal and retry":  {Catalogue: b.cat, Kinds: kinds{model.TaskRestore: {Handler: quick, Recovery: tasks.Resume, Retry: again(time.Hour, time.Second, 0)}}},
 		"nothing whatsoever": {},
 	} {
 		if _, err := tasks.New(cfg); err == nil {

@@ -16,13 +16,21 @@ import (
 
 var away = errs.New(errs.Unreachable, "start the agent", "web1 is away")
 
+// again is a policy that is the same for all tasks.
+func again(f, backoff, most time.Duration) tasks.Retry {
+	return tasks.Retry{For: func(model.Task) time.Duration { return f }, Backoff: backoff, Most: most}
+}
+
+// whole leaves nothing to chance.
+func whole(wait time.Duration) time.Duration { return wait }
+
 func TestRetriesAndTheirWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
 		var at []time.Duration
 		began := time.Now()
-		q := b.start(tasks.Config{Kinds: kinds{
-			model.TaskBackup: {Retry: tasks.Retry{Attempts: 5, Backoff: 10 * time.Second, Most: 30 * time.Second}, Handler: func(_ context.Context, run *tasks.Run) (any, error) {
+		q := b.start(tasks.Config{Shorten: whole, Kinds: kinds{
+			model.TaskBackup: {Retry: again(time.Hour, 10*time.Second, 30*time.Second), Handler: func(_ context.Context, run *tasks.Run) (any, error) {
 				if at = append(at, time.Since(began)); len(at) < 5 {
 					return nil, away
 				}
@@ -67,7 +75,7 @@ func TestRestartsUseUpNoAttempts(t *testing.T) {
 		}
 		calls := 0
 		q := b.start(tasks.Config{Kinds: kinds{model.TaskBackup: {
-			Recovery: tasks.Requeue, Retry: tasks.Retry{Attempts: 3, Backoff: time.Second},
+			Recovery: tasks.Requeue, Retry: again(time.Minute, time.Second, 0),
 			Handler: func(context.Context, *tasks.Run) (any, error) {
 				if calls++; calls < 3 {
 					return nil, away
@@ -88,7 +96,7 @@ func TestWhatIsNotTriedAgain(t *testing.T) {
 		for err, attempts := range map[error]int{errPlain: 1, away: 3} {
 			b := newBed(t)
 			calls := 0
-			q := b.start(tasks.Config{Kinds: kinds{model.TaskBackup: {Retry: tasks.Retry{Attempts: 3, Backoff: time.Minute}, Handler: func(context.Context, *tasks.Run) (any, error) {
+			q := b.start(tasks.Config{Shorten: whole, Kinds: kinds{model.TaskBackup: {Retry: again(3*time.Minute, time.Minute, 0), Handler: func(context.Context, *tasks.Run) (any, error) {
 				calls++
 				return nil, err
 			}}}})
@@ -106,7 +114,7 @@ func TestWhatIsNotTriedAgain(t *testing.T) {
 func TestCancelBetweenAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
-		q := b.start(tasks.Config{Kinds: kinds{model.TaskBackup: {Retry: tasks.Retry{Attempts: 9, Backoff: time.Hour}, Handler: func(context.Context, *tasks.Run) (any, error) {
+		q := b.start(tasks.Config{Kinds: kinds{model.TaskBackup: {Retry: again(9*time.Hour, time.Hour, 0), Handler: func(context.Context, *tasks.Run) (any, error) {
 			return nil, away
 		}}}})
 		one := q.submit(backupOf("a.example"))

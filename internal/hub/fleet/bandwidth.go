@@ -20,6 +20,11 @@ func WithBandwidth(of func(server string) int64) Option {
 	return func(f *Fleet) { f.bandwidth = of }
 }
 
+// WithArrivals calls arrived when an agent that dials out has connected. It must be quick.
+func WithArrivals(arrived func(server string)) Option {
+	return func(f *Fleet) { f.arrived = arrived }
+}
+
 // burst is how many bytes may pass at once after a pause.
 const burst = 256 << 10
 

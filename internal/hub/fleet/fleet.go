@@ -46,6 +46,7 @@ type Fleet struct {
 	tls     func(server string) *tls.Config
 
 	bandwidth func(server string) int64
+	arrived   func(server string)
 
 	mu      sync.Mutex
 	brakes  map[string]*rate.Limiter
@@ -63,7 +64,7 @@ type link struct {
 // New returns a Fleet. tlsFor gives the configuration for calling a server's agent: it verifies the agent's name.
 func New(servers Servers, tlsFor func(server string) *tls.Config, options ...Option) *Fleet {
 	f := &Fleet{
-		servers: servers, tls: tlsFor, bandwidth: func(string) int64 { return 0 },
+		servers: servers, tls: tlsFor, bandwidth: func(string) int64 { return 0 }, arrived: func(string) {},
 		brakes: map[string]*rate.Limiter{}, conns: map[string]*link{}, reverse: map[string]*dialledIn{},
 	}
 	for _, o := range options {
@@ -203,6 +204,8 @@ func (f *Fleet) Serve(ctx context.Context, server string, raw net.Conn) error {
 	}
 	if closed {
 		d.close()
+	} else {
+		f.arrived(server)
 	}
 	select {
 	case <-ctx.Done():

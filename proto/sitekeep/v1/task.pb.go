@@ -118,7 +118,9 @@ type Task struct {
 	// How many times it was started.
 	Attempt int32 `protobuf:"varint,14,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// How long visitors got the maintenance page, in milliseconds.
-	DowntimeMs    int64 `protobuf:"varint,15,opt,name=downtime_ms,json=downtimeMs,proto3" json:"downtime_ms,omitempty"`
+	DowntimeMs int64 `protobuf:"varint,15,opt,name=downtime_ms,json=downtimeMs,proto3" json:"downtime_ms,omitempty"`
+	// When it is tried again, if it is queued because an attempt has failed for what may pass.
+	RetryAt       *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -256,6 +258,13 @@ func (x *Task) GetDowntimeMs() int64 {
 		return x.DowntimeMs
 	}
 	return 0
+}
+
+func (x *Task) GetRetryAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RetryAt
+	}
+	return nil
 }
 
 // Progress is how far a running task is.
@@ -1029,7 +1038,7 @@ var File_sitekeep_v1_task_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_task_proto_rawDesc = "" +
 	"\n" +
-	"\x16sitekeep/v1/task.proto\x12\vsitekeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x04\n" +
+	"\x16sitekeep/v1/task.proto\x12\vsitekeep.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x04\n" +
 	"\x04Task\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
@@ -1051,7 +1060,8 @@ const file_sitekeep_v1_task_proto_rawDesc = "" +
 	"\rsafety_backup\x18\r \x01(\tR\fsafetyBackup\x12\x18\n" +
 	"\aattempt\x18\x0e \x01(\x05R\aattempt\x12\x1f\n" +
 	"\vdowntime_ms\x18\x0f \x01(\x03R\n" +
-	"downtimeMs\"t\n" +
+	"downtimeMs\x125\n" +
+	"\bretry_at\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\"t\n" +
 	"\bProgress\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x1d\n" +
 	"\n" +
@@ -1155,33 +1165,34 @@ var file_sitekeep_v1_task_proto_depIdxs = []int32{
 	16, // 2: sitekeep.v1.Task.started_at:type_name -> google.protobuf.Timestamp
 	16, // 3: sitekeep.v1.Task.finished_at:type_name -> google.protobuf.Timestamp
 	2,  // 4: sitekeep.v1.Task.progress:type_name -> sitekeep.v1.Progress
-	16, // 5: sitekeep.v1.LogLine.time:type_name -> google.protobuf.Timestamp
-	0,  // 6: sitekeep.v1.ListTasksRequest.states:type_name -> sitekeep.v1.TaskState
-	1,  // 7: sitekeep.v1.ListTasksResponse.tasks:type_name -> sitekeep.v1.Task
-	1,  // 8: sitekeep.v1.GetTaskResponse.task:type_name -> sitekeep.v1.Task
-	3,  // 9: sitekeep.v1.WatchTaskResponse.log:type_name -> sitekeep.v1.LogLine
-	1,  // 10: sitekeep.v1.WatchTaskResponse.task:type_name -> sitekeep.v1.Task
-	1,  // 11: sitekeep.v1.CancelTaskResponse.task:type_name -> sitekeep.v1.Task
-	1,  // 12: sitekeep.v1.RetryTaskResponse.task:type_name -> sitekeep.v1.Task
-	1,  // 13: sitekeep.v1.WatchTasksResponse.task:type_name -> sitekeep.v1.Task
-	3,  // 14: sitekeep.v1.WatchTasksResponse.attention:type_name -> sitekeep.v1.LogLine
-	4,  // 15: sitekeep.v1.TaskService.ListTasks:input_type -> sitekeep.v1.ListTasksRequest
-	6,  // 16: sitekeep.v1.TaskService.GetTask:input_type -> sitekeep.v1.GetTaskRequest
-	8,  // 17: sitekeep.v1.TaskService.WatchTask:input_type -> sitekeep.v1.WatchTaskRequest
-	14, // 18: sitekeep.v1.TaskService.WatchTasks:input_type -> sitekeep.v1.WatchTasksRequest
-	10, // 19: sitekeep.v1.TaskService.CancelTask:input_type -> sitekeep.v1.CancelTaskRequest
-	12, // 20: sitekeep.v1.TaskService.RetryTask:input_type -> sitekeep.v1.RetryTaskRequest
-	5,  // 21: sitekeep.v1.TaskService.ListTasks:output_type -> sitekeep.v1.ListTasksResponse
-	7,  // 22: sitekeep.v1.TaskService.GetTask:output_type -> sitekeep.v1.GetTaskResponse
-	9,  // 23: sitekeep.v1.TaskService.WatchTask:output_type -> sitekeep.v1.WatchTaskResponse
-	15, // 24: sitekeep.v1.TaskService.WatchTasks:output_type -> sitekeep.v1.WatchTasksResponse
-	11, // 25: sitekeep.v1.TaskService.CancelTask:output_type -> sitekeep.v1.CancelTaskResponse
-	13, // 26: sitekeep.v1.TaskService.RetryTask:output_type -> sitekeep.v1.RetryTaskResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	16, // 5: sitekeep.v1.Task.retry_at:type_name -> google.protobuf.Timestamp
+	16, // 6: sitekeep.v1.LogLine.time:type_name -> google.protobuf.Timestamp
+	0,  // 7: sitekeep.v1.ListTasksRequest.states:type_name -> sitekeep.v1.TaskState
+	1,  // 8: sitekeep.v1.ListTasksResponse.tasks:type_name -> sitekeep.v1.Task
+	1,  // 9: sitekeep.v1.GetTaskResponse.task:type_name -> sitekeep.v1.Task
+	3,  // 10: sitekeep.v1.WatchTaskResponse.log:type_name -> sitekeep.v1.LogLine
+	1,  // 11: sitekeep.v1.WatchTaskResponse.task:type_name -> sitekeep.v1.Task
+	1,  // 12: sitekeep.v1.CancelTaskResponse.task:type_name -> sitekeep.v1.Task
+	1,  // 13: sitekeep.v1.RetryTaskResponse.task:type_name -> sitekeep.v1.Task
+	1,  // 14: sitekeep.v1.WatchTasksResponse.task:type_name -> sitekeep.v1.Task
+	3,  // 15: sitekeep.v1.WatchTasksResponse.attention:type_name -> sitekeep.v1.LogLine
+	4,  // 16: sitekeep.v1.TaskService.ListTasks:input_type -> sitekeep.v1.ListTasksRequest
+	6,  // 17: sitekeep.v1.TaskService.GetTask:input_type -> sitekeep.v1.GetTaskRequest
+	8,  // 18: sitekeep.v1.TaskService.WatchTask:input_type -> sitekeep.v1.WatchTaskRequest
+	14, // 19: sitekeep.v1.TaskService.WatchTasks:input_type -> sitekeep.v1.WatchTasksRequest
+	10, // 20: sitekeep.v1.TaskService.CancelTask:input_type -> sitekeep.v1.CancelTaskRequest
+	12, // 21: sitekeep.v1.TaskService.RetryTask:input_type -> sitekeep.v1.RetryTaskRequest
+	5,  // 22: sitekeep.v1.TaskService.ListTasks:output_type -> sitekeep.v1.ListTasksResponse
+	7,  // 23: sitekeep.v1.TaskService.GetTask:output_type -> sitekeep.v1.GetTaskResponse
+	9,  // 24: sitekeep.v1.TaskService.WatchTask:output_type -> sitekeep.v1.WatchTaskResponse
+	15, // 25: sitekeep.v1.TaskService.WatchTasks:output_type -> sitekeep.v1.WatchTasksResponse
+	11, // 26: sitekeep.v1.TaskService.CancelTask:output_type -> sitekeep.v1.CancelTaskResponse
+	13, // 27: sitekeep.v1.TaskService.RetryTask:output_type -> sitekeep.v1.RetryTaskResponse
+	22, // [22:28] is the sub-list for method output_type
+	16, // [16:22] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_task_proto_init() }
