@@ -56,6 +56,11 @@ func (a *app) serve(cmd *cobra.Command, log hclog.Logger) error {
 			fmt.Fprintln(a.out, "ready")
 			notify(log, daemon.SdNotifyReady)
 		},
+		Nice: func(niceness int) {
+			if err := pace.Nice(niceness); err != nil {
+				log.Warn("the master keeps its priority", "error", err)
+			}
+		},
 		Stopping: func() { notify(log, daemon.SdNotifyStopping) },
 	})
 	if err != nil {

@@ -39,6 +39,9 @@ type Config struct {
 	HTTPS HTTPS `yaml:"https,omitempty"`
 	// Limits bound what runs at the same time, and how long it waits.
 	Limits Limits `yaml:"limits"`
+	// Niceness puts the master behind other programs of its machine that want a processor, such as the sites of one that
+	// serves some itself: 0 to 19.
+	Niceness int `yaml:"niceness"`
 	// Bandwidth bounds the bytes from and to agents.
 	Bandwidth Bandwidth `yaml:"bandwidth"`
 	// FullEvery has every so many backups of a site read everything. 0: only those that are asked to.
@@ -82,8 +85,8 @@ const defaultZstdLevel = 1
 func defaults() Config {
 	return Config{
 		Listen: DefaultListen, HTTP: DefaultHTTP, Limits: Limits{Total: 8, PerAgent: 2, PerDatabaseServer: 2, RetryFor: 15 * time.Minute, WaitForAgents: 30 * time.Minute},
-		FullEvery: 30,
-		Reserve:   256 << 20, KeepLogs: 90 * 24 * time.Hour, ZstdLevel: defaultZstdLevel,
+		FullEvery: 30, Niceness: 10,
+		Reserve: 256 << 20, KeepLogs: 90 * 24 * time.Hour, ZstdLevel: defaultZstdLevel,
 	}
 }
 
@@ -166,6 +169,9 @@ func (c *Config) check() error {
 	}
 	if c.ZstdLevel < 1 || c.ZstdLevel > 19 {
 		return errs.New(errs.Usage, "give 1 to 19", "zstd_level: %d", c.ZstdLevel)
+	}
+	if c.Niceness < 0 || c.Niceness > 19 {
+		return errs.New(errs.Usage, "give 0 to 19", "niceness: %d", c.Niceness)
 	}
 	if (c.HTTPS.Certificate == "") != (c.HTTPS.Key == "") {
 		return errs.New(errs.Usage, "give both, or neither for a certificate of the master's own authority", "https: certificate and key belong together")

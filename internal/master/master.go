@@ -39,6 +39,8 @@ type Options struct {
 	Version string
 	Log     hclog.Logger
 	Now     func() time.Time
+	// Nice, if set, is told the configured niceness, early.
+	Nice func(niceness int)
 	// Ready is called once, when everything is served.
 	Ready func()
 	// Stopping is called when the end has begun.
@@ -78,6 +80,9 @@ func Open(ctx context.Context, o Options) (m *Master, err error) {
 	}()
 	if m.config, err = Load(o.DataDir); err != nil {
 		return m, err
+	}
+	if o.Nice != nil {
+		o.Nice(m.config.Niceness)
 	}
 	lock, err := store.LockDir(o.DataDir)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package pace sets how often the garbage collector of our two daemons runs. It
-// knows nothing of what they do.
+// Package pace sets how often the garbage collector of our two daemons runs, and
+// who on their machine goes first. It knows nothing of what they do.
 package pace
 
 import (
