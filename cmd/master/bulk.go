@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	"github.com/sitekeep/sitekeep/internal/errs"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
@@ -68,6 +70,7 @@ type crowd struct {
 	views map[string]view // of those that run
 	all   int
 	seen  map[string]int64 // bytes done, by task
+	waits map[string]bool  // tasks that an attempt of has failed, and that are tried again
 	bytes int64            // of all tasks
 }
 
@@ -76,7 +79,7 @@ func (r *backupRun) followAll(ctx context.Context, tasks []*sitekeepv1.Task) err
 	total := r.screen.view("")
 	defer total.end()
 	c := &crowd{run: r, f: r.app.follower(r.client, total), all: len(tasks),
-		open: make(map[string]*sitekeepv1.Task, len(tasks)), views: map[string]view{}, seen: map[string]int64{}}
+		open: make(map[string]*sitekeepv1.Task, len(tasks)), views: map[string]view{}, seen: map[string]int64{}, waits: map[string]bool{}}
 	defer c.close()
 	for _, task := range tasks {
 		c.open[task.GetId()] = task
@@ -153,6 +156,7 @@ func (c *crowd) show(ctx context.Context, event *sitekeepv1.WatchTasksResponse) 
 	}
 	c.drop(id)
 	delete(c.open, id)
+	delete(c.waits, id)
 	c.run.note(c.run.ended(ctx, task))
 }
 
@@ -161,7 +165,20 @@ func (c *crowd) progress(task *sitekeepv1.Task) {
 		c.viewOf(task).progress(task)
 		return
 	}
-	c.drop(task.GetId()) // it waits for its next attempt
+	if task.GetError() != "" {
+		c.waiting(task)
+	}
+	c.drop(task.GetId())
+}
+
+// waiting says once why a task waits for its next attempt.
+func (c *crowd) waiting(task *sitekeepv1.Task) {
+	if !c.waits[task.GetId()] {
+		c.waits[task.GetId()] = true
+		c.viewOf(task).line(&sitekeepv1.LogLine{
+			Time: timestamppb.New(c.f.now()), Level: "warning", Text: task.GetError() + "; it is tried again, see: sitekeep task show " + task.GetId(),
+		})
+	}
 }
 
 func (c *crowd) viewOf(task *sitekeepv1.Task) view {
@@ -189,6 +206,9 @@ func (c *crowd) summarize() {
 	step := fmt.Sprintf("%d of %d", c.all-len(c.open), c.all)
 	if n := len(c.run.failures); n > 0 {
 		step += fmt.Sprintf(", %d failed", n)
+	}
+	if n := len(c.waits); n > 0 {
+		step += fmt.Sprintf(", %d to be tried again", n)
 	}
 	c.f.show.progress(&sitekeepv1.Task{Progress: &sitekeepv1.Progress{Step: step, DoneBytes: c.bytes}})
 }

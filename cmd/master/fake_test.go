@@ -35,6 +35,7 @@ type fakeMaster struct {
 	tokens  []*pb.ApiToken
 	calls   []string // requests that start something, as text
 	watched map[string]int
+	told    int // times that a stream of many tasks has told of all of them
 }
 
 type fakeTask struct {
@@ -288,6 +289,7 @@ func (m *fakeMaster) WatchTasks(r *pb.WatchTasksRequest, stream grpc.ServerStrea
 				return err
 			}
 		}
+		m.told++
 		if !open {
 			return nil
 		}

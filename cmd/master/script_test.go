@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 //	spawn [-t] sitekeep ...        run it in the background (on a terminal), one at a time
 //	signal INT, reap N             send it a signal; wait for its end
 //	master stop | start | remote   the master goes away, comes back, listens for API tokens too
+//	master away SITE               the agent of a site is; its task waits for the next attempt, and who follows many knows it
 //	master say SITE LEVEL TEXT, master end SITE STATE, master watched SITE N
 //	master called TEXT             a request with this text came, once; then it is forgotten
 //	master uncalled TEXT           none came; then all are forgotten
@@ -250,6 +251,8 @@ func cmdMaster(ts *testscript.TestScript, _ bool, args []string) {
 	case "end":
 		state := pb.TaskState(pb.TaskState_value["TASK_STATE_"+strings.ToUpper(args[2])])
 		s.change(ts, args[1], func(t *fakeTask) { s.fake.end(t, state) })
+	case "away":
+		s.away(ts, args[1])
 	case "watched":
 		s.awaitWatcher(ts, args[1], args[2])
 	case "called":
@@ -291,6 +294,20 @@ func (s *scriptState) change(ts *testscript.TestScript, site string, change func
 		}
 	}
 	ts.Fatalf("no task of %s", site)
+}
+
+// away has a task wait for its next attempt, and returns when that was told.
+func (s *scriptState) away(ts *testscript.TestScript, site string) {
+	told := 0
+	s.change(ts, site, func(t *fakeTask) {
+		t.task.State, t.task.Error, t.task.RetryAt = pb.TaskState_TASK_STATE_QUEUED, "web1 is away", at(60)
+		told = s.fake.told
+	})
+	await(ts, "word of "+site, func() bool {
+		s.fake.mu.Lock()
+		defer s.fake.mu.Unlock()
+		return s.fake.told > told
+	})
 }
 
 // awaitWatcher waits until a task of the site was watched for the nth time.
