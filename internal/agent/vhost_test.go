@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -185,6 +186,29 @@ func TestInfo(t *testing.T) {
 	}
 	if len(info.GetProblems()) != 1 || !strings.Contains(info.GetProblems()[0], "mysql") {
 		t.Errorf("problems = %q; the one is that there is no section mysql", info.GetProblems())
+	}
+}
+
+// Who asks briefly, as each backup does, has nothing looked at: testing a web server's configuration takes long with many
+// sites.
+func TestBriefInfoLooksAtNothing(t *testing.T) {
+	tested := filepath.Join(t.TempDir(), "tested")
+	r := newRig(t, func(o *agent.Options) { o.Config.Webserver.TestCommand = []string{"touch", tested} })
+	info, err := r.info.GetInfo(r.ctx(), &agentv1.GetInfoRequest{Brief: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.GetVersion() != "test" || len(info.GetRoles()) != 2 || len(info.GetProblems()) != 0 || len(info.GetRoots()) != 0 {
+		t.Errorf("info = %v", info)
+	}
+	if _, err := os.Stat(tested); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the web server's test was run: %v", err)
+	}
+	if _, err := r.info.GetInfo(r.ctx(), &agentv1.GetInfoRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(tested); err != nil {
+		t.Errorf("asked in full, it was not: %v", err)
 	}
 }
 
