@@ -3,6 +3,7 @@ package dbdump
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -20,13 +21,34 @@ func (im *importer) execute(ctx context.Context, o order) error {
 			return err
 		}
 	}
-	if o.sql != "" {
-		if err := im.dispatch(ctx, o); err != nil {
-			return err
-		}
+	if err := im.runSQL(ctx, o); err != nil {
+		return err
 	}
 	im.tally.add(o.bytes, o.rows, o.number > 0)
 	im.report(o.section)
+	return nil
+}
+
+// runSQL runs an order's statement, if it has one. A huge one is committed before
+// more is read. Memory is given back first, that of the smaller buffers in which it
+// was read, and then, that of the driver's copy: left to the collector, each would
+// stand beside what comes next.
+func (im *importer) runSQL(ctx context.Context, o order) error {
+	switch {
+	case o.sql == "":
+		return nil
+	case o.over == nil:
+		return im.dispatch(ctx, o)
+	}
+	defer debug.FreeOSMemory()
+	debug.FreeOSMemory()
+	if err := im.dispatch(ctx, o); err != nil {
+		return err
+	}
+	if err := im.settleRows(ctx); err != nil {
+		return err
+	}
+	close(o.over)
 	return nil
 }
 
@@ -100,6 +122,10 @@ func (im *importer) planFor(ctx context.Context, o order) (*tablePlan, error) {
 		if err := im.settleKeys(); err != nil {
 			return nil, err
 		}
+	}
+	if o.over != nil { // its first row is not looked at, which would be copied
+		delete(im.created, h.table)
+		return nil, nil
 	}
 	p, err := im.plan(ctx, o, h)
 	if err != nil || p == nil {

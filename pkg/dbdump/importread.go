@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unsafe"
 )
 
 // order is a part of a dump on its way to the server.
@@ -24,7 +25,15 @@ type order struct {
 	toggle             bool // ALTER TABLE ... DISABLE or ENABLE KEYS
 	// The modes under which it was read.
 	noBackslash, ansiQuotes bool
+	// over, if not nil, is closed when nothing needs sql any more, which lies in
+	// the splitter's buffer.
+	over chan struct{}
 }
+
+// hugeStatement is how long an INSERT is, in bytes, that goes in alone and is
+// copied only by the driver: with what is read ahead, it and its copies would
+// take ten times its length.
+const hugeStatement = 8 << 20
 
 // read cuts the dump into orders. What is wrong with the dump goes to the queue
 // as well, so that a statement before it that fails is what gets reported.
@@ -46,6 +55,22 @@ func (im *importer) read(ctx context.Context, queue chan<- order) error {
 		if err != nil {
 			return nil
 		}
+		if err := im.await(ctx, o); err != nil {
+			return err
+		}
+	}
+}
+
+// await returns when the splitter's buffer may be used again.
+func (im *importer) await(ctx context.Context, o order) error {
+	if o.over == nil {
+		return nil
+	}
+	select {
+	case <-o.over:
+		return nil
+	case <-ctx.Done():
+		return fail(opImport, im.o.Database, context.Cause(ctx))
 	}
 }
 
@@ -120,7 +145,11 @@ func (im *importer) order(c chunk) (order, error) {
 			"statement %d is refused: %w: %s", o.number, err, excerpt(out))
 	}
 	o.describe(lex, out, h)
-	o.sql = string(out)
+	if c.insert && len(out) >= hugeStatement {
+		o.sql, o.over = unsafe.String(&out[0], len(out)), make(chan struct{})
+	} else {
+		o.sql = string(out)
+	}
 	o.definer = h.verb == "CREATE" && hasDefiner(h.object) && o.section.Kind != SectionPlaceholder
 	return o, nil
 }

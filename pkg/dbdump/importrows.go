@@ -328,7 +328,7 @@ func parseInsertHead(o order) (insertHead, bool) {
 	if !p.ok || !p.tok.isAny(stmt, "VALUES", "VALUE") {
 		return h, false
 	}
-	h.text = o.sql[:p.tok.end]
+	h.text = strings.Clone(o.sql[:p.tok.end]) // it outlives the statement
 	return h, true
 }
 

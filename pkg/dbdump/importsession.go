@@ -109,9 +109,10 @@ func (s *session) rows(ctx context.Context, o order, p *tablePlan) error {
 
 // insert hands rows over as parameters of a prepared INSERT, which saves the
 // server from reading their text. What it does not take without a word is taken
-// back and runs as the dump has it, so that errors and warnings are the same.
+// back and runs as the dump has it, so that errors and warnings are the same. A
+// huge statement runs so from the start: its values would be copied twice more.
 func (s *session) insert(ctx context.Context, o order, p *tablePlan) error {
-	if p.asIs.Load() || len(o.sql) > s.im.packet/2 {
+	if p.asIs.Load() || o.over != nil || len(o.sql) > s.im.packet/2 {
 		return s.exec(ctx, o)
 	}
 	if _, err := s.conn.ExecContext(ctx, "SAVEPOINT sitekeep"); err != nil {

@@ -115,6 +115,10 @@ func (s Server) validate() error {
 	return failAs(KindInvalid, "read database settings", "", "give one of socket, host or defaults_file", "%s", problem)
 }
 
+// mostPacket is the most that max_allowed_packet can be, in bytes. The driver's own
+// bound of 64 MiB is no server's: each tells what it takes.
+const mostPacket = 1 << 30
+
 // config returns the driver's settings for a resolved server.
 func (s Server) config(database string) (*mysql.Config, error) {
 	c := mysql.NewConfig()
@@ -126,6 +130,7 @@ func (s Server) config(database string) (*mysql.Config, error) {
 	c.Timeout = dialTimeout
 	c.Logger = &mysql.NopLogger{}
 	c.InterpolateParams = true
+	c.MaxAllowedPacket = mostPacket
 	c.Params = map[string]string{"sql_mode": "''"}
 	if s.Socket != "" {
 		return c, nil
