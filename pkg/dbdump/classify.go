@@ -27,6 +27,8 @@ const (
 	hintReach     = "check that the database server runs and that its socket or address is right"
 	hintPrivilege = "grant the missing privilege to the account, or use an administrative one"
 	hintDisk      = "make room on the database server's disk, then try again"
+	hintMemory    = "the database server is out of memory: give it more, or lower its buffers, then try again"
+	hintOwnMemory = "the agent's machine is out of memory: see what takes it, or raise the limit it has"
 	hintBroken    = "repair or drop it (CHECK TABLE, REPAIR TABLE, DROP VIEW), or use a best-effort dump that leaves it out"
 )
 
@@ -35,6 +37,9 @@ const (
 var faults = map[uint16]fault{
 	1021: {KindDiskFull, hintDisk},
 	1114: {KindDiskFull, "the table is full: " + hintDisk},
+
+	5: {KindMemory, hintMemory}, 1037: {KindMemory, hintMemory}, 1041: {KindMemory, hintMemory},
+	1135: {KindMemory, hintMemory}, 1257: {KindMemory, hintMemory}, // no thread can be made; no memory for decompressing
 
 	1045: {KindAccessDenied, hintLogin},
 	1698: {KindAccessDenied, hintLogin},
@@ -71,6 +76,12 @@ var faults = map[uint16]fault{
 // noSpace matches how servers tell of ENOSPC in the text of other errors.
 var noSpace = regexp.MustCompile(`(?i)\b(errcode|errno|error):? 28\b|no space left on device`)
 
+// noMemory matches how servers tell of ENOMEM in the text of other errors.
+var noMemory = regexp.MustCompile(`(?i)\b(errcode|errno|error):? 12\b|cannot allocate memory|out of memory`)
+
+// errSyntax is ER_PARSE_ERROR, which quotes statements.
+const errSyntax = 1064
+
 // classify says what kind of failure err is.
 func classify(err error) fault {
 	var me *mysql.MySQLError
@@ -78,6 +89,8 @@ func classify(err error) fault {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fault{KindCancelled, ""}
+	case errors.Is(err, syscall.ENOMEM):
+		return fault{KindMemory, hintOwnMemory}
 	case errors.As(err, &me):
 		return classifyCode(me.Number, me.Message)
 	case errors.As(err, &ne), errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, driver.ErrBadConn),
@@ -93,7 +106,11 @@ func classifyCode(code uint16, text string) fault {
 	if noSpace.MatchString(text) {
 		return fault{KindDiskFull, hintDisk}
 	}
-	return faults[code]
+	f, known := faults[code]
+	if !known && code != errSyntax && noMemory.MatchString(text) {
+		return fault{KindMemory, hintMemory}
+	}
+	return f
 }
 
 // fail makes an Error of what went wrong; an Error stays what it is.
@@ -149,6 +166,9 @@ func classifyLines(stderr string) fault {
 	}
 	if noSpace.MatchString(stderr) {
 		return fault{KindDiskFull, hintDisk}
+	}
+	if noMemory.MatchString(stderr) {
+		return fault{KindMemory, hintOwnMemory}
 	}
 	return fault{KindClient, "see the program's own words above; check that it fits the server's version"}
 }

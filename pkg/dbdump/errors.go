@@ -29,12 +29,13 @@ const (
 	KindInvalid                     // settings or arguments that cannot work
 	KindCancelled                   // the context ended
 	KindSink                        // the caller's sink or reader failed
+	KindMemory                      // the database server, or this machine, is out of memory
 )
 
 var kindNames = [...]string{
 	"other", "access denied", "unknown database", "unreachable", "privilege", "binlog trust", "disk full",
 	"exists", "refused", "incomplete", "client", "broken", "changed", "statement", "too large", "invalid",
-	"cancelled", "sink",
+	"cancelled", "sink", "memory",
 }
 
 // String names the kind in English.

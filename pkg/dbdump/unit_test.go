@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
@@ -204,7 +205,10 @@ func TestClassify(t *testing.T) {
 		{&mysql.MySQLError{Number: 1114}, KindDiskFull}, {&mysql.MySQLError{Number: 1412}, KindChanged},
 		{&mysql.MySQLError{Number: 1030, Message: "Got error 28 \"No space left on device\" from storage engine InnoDB"}, KindDiskFull},
 		{&mysql.MySQLError{Number: 3, Message: "Error writing file './x/db.opt' (Errcode: 28 \"No space left on device\")"}, KindDiskFull},
-		{&mysql.MySQLError{Number: 1064, Message: "near 'error 281'"}, KindOther},
+		{&mysql.MySQLError{Number: 1064, Message: "near 'error 281'"}, KindOther}, {&mysql.MySQLError{Number: 1064, Message: "near 'error 12'"}, KindOther},
+		{&mysql.MySQLError{Number: 1041}, KindMemory}, {&mysql.MySQLError{Number: 1135}, KindMemory},
+		{&mysql.MySQLError{Number: 1030, Message: "Got error 12 \"Cannot allocate memory\" from storage engine InnoDB"}, KindMemory},
+		{&os.PathError{Op: "fork/exec", Path: "/usr/bin/mariadb-dump", Err: syscall.ENOMEM}, KindMemory},
 		{fmt.Errorf("x: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), KindUnreachable},
 		{mysql.ErrInvalidConn, KindUnreachable}, {context.Canceled, KindCancelled}, {errors.New("x"), KindOther},
 	}
@@ -235,6 +239,8 @@ func TestClassifyLines(t *testing.T) {
 		{"mysqldump: Error 1412: Table definition has changed, please retry transaction when dumping table `a``b` at row: 0", KindChanged, "a``b"},
 		{"mysqldump: Couldn't execute 'SHOW EVENTS': Access denied for user 'u'@'h' to database 'x' (1044)", KindPrivilege, ""},
 		{"mysqldump: Got errno 28 on write", KindDiskFull, ""},
+		{"mysqldump: Out of memory (Needed 104857600 bytes, errno 12)", KindMemory, ""},
+		{"mysqldump: Error: 5: Out of memory (Needed 8164 bytes)", KindMemory, ""},
 		{"mysqldump: unknown option '--x'", KindClient, ""},
 	}
 	for _, tt := range tests {
