@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,7 @@ func TestUnchangedFramesAreReferences(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.Entries = slices.Clone(f.Entries)
 		frames = append(frames, f)
 	}
 	if err := os.WriteFile(r.www+"/x/files/deep/100.php", []byte("changed"), 0o644); err != nil {

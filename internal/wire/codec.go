@@ -44,6 +44,20 @@ func (c Codec) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.NewBuffer(buf, messages)}, nil
 }
 
+// Unmarshal decodes a message.
+func (c Codec) Unmarshal(data mem.BufferSlice, v any) error {
+	set := indexSetter(v)
+	if set == nil || len(data) == 0 || !isIndex(data[0].ReadOnlyData()) {
+		return c.CodecV2.Unmarshal(data, v)
+	}
+	b := data.Materialize()
+	if index := carryingIndex(b); index != nil {
+		set(index)
+		return nil
+	}
+	return c.CodecV2.Unmarshal(mem.BufferSlice{mem.SliceBuffer(b)}, v)
+}
+
 // messages are buffers of large messages that gRPC has sent.
 var messages = new(bufferPool)
 
@@ -96,14 +110,58 @@ func (r *FrameReceiver) Unmarshal(data mem.BufferSlice, v any) error {
 	return r.Codec.Unmarshal(mem.BufferSlice{mem.SliceBuffer(r.buffer)}, v)
 }
 
-// Numbers of fields: the frame in a response, the data in a frame.
+// Numbers of fields: the frame in a response, the data in a frame; the piece of an
+// index in a request, the frames in that.
 const (
-	fieldFrame = 1
-	fieldData  = 2
+	fieldFrame  = 1
+	fieldData   = 2
+	fieldIndex  = 2
+	fieldFrames = 1
 )
 
-// sharedFrame decodes a response that is a frame and nothing else; its Data is a
-// part of b. For every other message it returns nil.
+// indexSetter returns what sets a request that may be a piece of an index; nil
+// for any other message.
+func indexSetter(v any) func(*agentv1.BaseIndex) {
+	switch m := v.(type) {
+	case *agentv1.ReadTreeRequest:
+		return func(b *agentv1.BaseIndex) { m.Reset(); m.Message = &agentv1.ReadTreeRequest_Base{Base: b} }
+	case *agentv1.WriteDeltaRequest:
+		return func(b *agentv1.BaseIndex) { m.Reset(); m.Message = &agentv1.WriteDeltaRequest_Index{Index: b} }
+	case *agentv1.CompareTreeRequest:
+		return func(b *agentv1.BaseIndex) { m.Reset(); m.Message = &agentv1.CompareTreeRequest_Index{Index: b} }
+	}
+	return nil
+}
+
+// isIndex reports whether a request begins as a piece of an index does.
+func isIndex(b []byte) bool {
+	number, kind, n := protowire.ConsumeTag(b)
+	return n > 0 && number == fieldIndex && kind == protowire.BytesType
+}
+
+// carryingIndex decodes a request that is a piece of an index and nothing else;
+// its frames carry their entries, which are parts of b. For every other message
+// it returns nil.
+func carryingIndex(b []byte) *agentv1.BaseIndex {
+	number, body, size := protowireField(b)
+	if number != fieldIndex || size != len(b) {
+		return nil
+	}
+	index := &agentv1.BaseIndex{}
+	for len(body) > 0 {
+		number, frame, size := protowireField(body)
+		f := &agentv1.BaseFrame{}
+		if number != fieldFrames || unmarshalWith(f, entriesOfBaseFrame, frame) != nil {
+			return nil
+		}
+		index.Frames = append(index.Frames, f)
+		body = body[size:]
+	}
+	return index
+}
+
+// sharedFrame decodes a response that is a frame and nothing else; its Data and
+// the entries that it carries are parts of b. For every other message it returns nil.
 func sharedFrame(b []byte) *agentv1.Frame {
 	number, kind, n := protowire.ConsumeTag(b)
 	if n < 0 || number != fieldFrame || kind != protowire.BytesType {
@@ -118,10 +176,8 @@ func sharedFrame(b []byte) *agentv1.Frame {
 		return nil
 	}
 	f := &agentv1.Frame{}
-	for _, part := range [][]byte{before, behind} {
-		if (proto.UnmarshalOptions{Merge: true}).Unmarshal(part, f) != nil {
-			return nil
-		}
+	if unmarshalWith(f, entriesOfFrame, before, behind) != nil {
+		return nil
 	}
 	if f.Data == nil { // a field that comes again holds
 		f.Data = data

@@ -16,14 +16,16 @@ import (
 
 const updateHint = "install the same version of Sitekeep on both sides"
 
-// FrameToProto returns f as a message. Data and the hashes are shared, not
-// copied: f must stay as it is until the message was sent.
+// FrameToProto returns f as a message, which carries the entries encoded: they are
+// on the wire, and not in the message's Entries. Data and the hashes are shared,
+// not copied: f must stay as it is until the message was sent.
 func FrameToProto(f *archive.Frame) *agentv1.Frame {
-	return &agentv1.Frame{
+	p := &agentv1.Frame{
 		Kind: archivev1.FrameKind(f.Kind), Data: f.Data, PlainLength: uint64(f.PlainLength),
-		Hash: f.Hash[:], PlainHash: f.PlainHash[:],
-		Entries: EntriesToProto(f.Entries), Sections: sectionsToProto(f.Sections),
+		Hash: f.Hash[:], PlainHash: f.PlainHash[:], Sections: sectionsToProto(f.Sections),
 	}
+	putEntries(p, entriesOfFrame, f.Entries)
+	return p
 }
 
 // FrameFromProto is the reverse; Data is shared with the message. A message
@@ -46,19 +48,21 @@ func FrameFromProto(p *agentv1.Frame) (archive.Frame, error) {
 		return f, err
 	}
 	var err error
-	if f.Entries, err = EntriesFromProto(p.GetEntries()); err != nil {
+	if f.Entries, err = entriesOf(p, entriesOfFrame, p.GetEntries()); err != nil {
 		return f, err
 	}
 	f.Sections, err = sectionsFromProto(p.GetSections())
 	return f, err
 }
 
-// ReferenceToProto returns r as a message.
+// ReferenceToProto returns r as a message, which carries the entries as FrameToProto's does.
 func ReferenceToProto(r *archive.Reference) *agentv1.Reference {
-	return &agentv1.Reference{
+	p := &agentv1.Reference{
 		Kind: archivev1.FrameKind(r.Kind), Base: r.Base, First: r.First, Count: r.Count,
-		Override: r.Override, Entries: EntriesToProto(r.Entries), Sections: sectionsToProto(r.Sections),
+		Override: r.Override, Sections: sectionsToProto(r.Sections),
 	}
+	putEntries(p, entriesOfReference, r.Entries)
+	return p
 }
 
 // ReferenceFromProto is the reverse, with errors like FrameFromProto's.
@@ -71,7 +75,7 @@ func ReferenceFromProto(p *agentv1.Reference) (archive.Reference, error) {
 		return r, malformed("reference to %d frames from %d on", r.Count, r.First)
 	}
 	var err error
-	if r.Entries, err = EntriesFromProto(p.GetEntries()); err != nil {
+	if r.Entries, err = entriesOf(p, entriesOfReference, p.GetEntries()); err != nil {
 		return r, err
 	}
 	if r.Sections, err = sectionsFromProto(p.GetSections()); err != nil {
@@ -96,12 +100,12 @@ func WarningFromProto(p *agentv1.Warning) archive.Warning {
 	return archive.Warning{Kind: archive.WarningKind(p.GetKind()), Path: p.GetSubject(), Detail: p.GetText()}
 }
 
-// BaseFrameToProto returns f as a message. PlainHash is shared, not copied.
+// BaseFrameToProto returns f as a message, which carries the entries as FrameToProto's
+// does. PlainHash is shared, not copied.
 func BaseFrameToProto(f *archive.BaseFrame) *agentv1.BaseFrame {
-	return &agentv1.BaseFrame{
-		Base: f.Base, Number: f.Number, PlainLength: uint64(f.PlainLength), PlainHash: f.PlainHash[:],
-		Entries: EntriesToProto(f.Entries),
-	}
+	p := &agentv1.BaseFrame{Base: f.Base, Number: f.Number, PlainLength: uint64(f.PlainLength), PlainHash: f.PlainHash[:]}
+	putEntries(p, entriesOfBaseFrame, f.Entries)
+	return p
 }
 
 // BaseFrameFromProto is the reverse, with errors like FrameFromProto's.
@@ -112,7 +116,7 @@ func BaseFrameFromProto(p *agentv1.BaseFrame) (archive.BaseFrame, error) {
 	}
 	err := setHash(&f.PlainHash, p.GetPlainHash())
 	if err == nil {
-		f.Entries, err = EntriesFromProto(p.GetEntries())
+		f.Entries, err = entriesOf(p, entriesOfBaseFrame, p.GetEntries())
 	}
 	return f, err
 }

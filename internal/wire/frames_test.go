@@ -151,7 +151,7 @@ func TestMalformedMessages(t *testing.T) {
 		spoil(func(m *agentv1.Frame) { m.PlainLength = 1 << 63 }),
 		spoil(func(m *agentv1.Frame) { m.Hash = m.Hash[:31] }),
 		spoil(func(m *agentv1.Frame) { m.PlainHash = nil }),
-		spoil(func(m *agentv1.Frame) { m.Entries[0] = &archivev1.Entry{Path: []byte("/etc")} }),
+		spoil(func(m *agentv1.Frame) { m.Entries = []*archivev1.Entry{{Path: []byte("x")}} }),
 		spoil(func(m *agentv1.Frame) { m.Sections[0].Length = 1 << 63 }),
 		reference(&agentv1.Reference{}),
 		reference(&agentv1.Reference{Kind: archivev1.FrameKind_FRAME_KIND_TREE, Count: 2, Override: true}),

@@ -8,30 +8,24 @@ import (
 )
 
 // EntryToProto returns e as the index and the wire have it. Frame is not in it.
+// [AppendEntry] writes the same with less work.
 func EntryToProto(e *Entry) *archivev1.Entry {
-	p := new(archivev1.Entry)
-	setEntry(p, e)
-	return p
-}
-
-// setEntry sets all fields of a message that may have been another entry's, in
-// whose memory it puts them. The hash is shared, not copied.
-func setEntry(p *archivev1.Entry, e *Entry) {
-	p.Path, p.SitePath = append(p.Path[:0], e.Path...), append(p.SitePath[:0], e.SitePath...)
-	p.Type, p.Mode, p.Uid, p.Gid = archivev1.EntryType(e.Type), e.Mode, e.UID, e.GID
-	p.Uname, p.Gname = append(p.Uname[:0], e.Uname...), append(p.Gname[:0], e.Gname...)
-	p.Size, p.Inode, p.Device = uint64(e.Size), e.Inode, e.Device
-	p.LinkTarget = append(p.LinkTarget[:0], e.LinkTarget...)
-	p.Offset, p.Span, p.Sparse = uint64(e.Offset), e.Span, e.Sparse
-	p.MtimeSeconds, p.MtimeNanos = e.ModTime.Unix(), uint32(e.ModTime.Nanosecond())
+	p := &archivev1.Entry{
+		Path: []byte(e.Path), SitePath: []byte(e.SitePath),
+		Type: archivev1.EntryType(e.Type), Mode: e.Mode, Uid: e.UID, Gid: e.GID,
+		Uname: []byte(e.Uname), Gname: []byte(e.Gname),
+		Size: uint64(e.Size), Inode: e.Inode, Device: e.Device,
+		LinkTarget: []byte(e.LinkTarget), Offset: uint64(e.Offset), Span: e.Span, Sparse: e.Sparse,
+		MtimeSeconds: e.ModTime.Unix(), MtimeNanos: uint32(e.ModTime.Nanosecond()),
+	}
 	p.CtimeSeconds, p.CtimeNanos = splitTime(e.ChangeTime)
-	p.ContentHash, p.Xattrs = nil, nil
 	if !e.ContentHash.IsZero() {
 		p.ContentHash = e.ContentHash[:]
 	}
 	for _, x := range e.Xattrs {
 		p.Xattrs = append(p.Xattrs, &archivev1.Xattr{Name: []byte(x.Name), Value: []byte(x.Value)})
 	}
+	return p
 }
 
 // EntryFromProto reads what EntryToProto writes. It fails if a field cannot be.

@@ -106,7 +106,8 @@ type BaseFrame struct {
 	Number      uint64
 	PlainLength int64
 	PlainHash   Hash
-	// Entries that end in the frame, in the order of the walk.
+	// Entries that end in the frame, in the order of the walk. What yields frames
+	// may use their memory for the next frame's.
 	Entries []Entry
 }
 

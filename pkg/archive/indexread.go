@@ -177,21 +177,16 @@ func (r *record) frameInfo() (FrameInfo, error) {
 	return f, nil
 }
 
-// entry decodes an entry's record.
-func (r *record) entry() (Entry, error) {
-	var p archivev1.Entry
-	if err := proto.Unmarshal(r.body, &p); err != nil {
-		return Entry{}, fmt.Errorf("entry of frame %d: %w", r.frame, err)
-	}
-	e, err := EntryFromProto(&p)
-	if err != nil {
-		return Entry{}, err
+// entry decodes an entry's record into e.
+func (r *record) entry(d *EntryDecoder, e *Entry) error {
+	if err := d.Decode(r.body, e); err != nil {
+		return corruptAt(-1, "index: entry of frame %d: %v", r.frame, err)
 	}
 	if e.Span > r.frame {
-		return Entry{}, fmt.Errorf("entry %q begins before the first frame", e.Path)
+		return corruptAt(-1, "index: entry %q begins before the first frame", e.Path)
 	}
 	e.Frame = r.frame - e.Span
-	return e, nil
+	return nil
 }
 
 func (r *record) section() (Section, error) {

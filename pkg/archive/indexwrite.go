@@ -31,7 +31,6 @@ type indexWriter struct {
 	encoder *zstd.Encoder
 	block   []byte
 	scratch []byte
-	entry   archivev1.Entry // the last, whose memory the next uses
 	packed  []byte
 
 	sum     hash.Hash
@@ -70,8 +69,8 @@ func (w *indexWriter) frame(f *FrameInfo, entries []Entry) error {
 
 // entryRecord appends an entry's record.
 func (w *indexWriter) entryRecord(e *Entry) error {
-	setEntry(&w.entry, e)
-	return w.record(fieldEntry, &w.entry)
+	w.scratch = AppendEntry(w.scratch[:0], e)
+	return w.append(fieldEntry, w.scratch)
 }
 
 func (w *indexWriter) section(s *Section) error {
@@ -108,6 +107,11 @@ func (w *indexWriter) record(field protowire.Number, m proto.Message) error {
 		return fmt.Errorf("encode index record: %w", err)
 	}
 	w.scratch = body
+	return w.append(field, body)
+}
+
+// append appends a Record message that has an encoded one in the given field.
+func (w *indexWriter) append(field protowire.Number, body []byte) error {
 	size := protowire.SizeTag(field) + protowire.SizeBytes(len(body))
 	w.block = protowire.AppendVarint(w.block, uint64(size))
 	w.block = protowire.AppendTag(w.block, field, protowire.BytesType)

@@ -2,6 +2,7 @@ package archive
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -47,6 +48,7 @@ func (b *baseUnits) advance() error {
 
 // settle makes a unit of the frames that lead to entries, as many as those span.
 func (b *baseUnits) settle(frames []candidate, entries []Entry) {
+	entries = slices.Clone(entries) // their memory is the base's
 	own := min(entries[0].Span+1, uint64(len(frames)))
 	if own <= entries[0].Span {
 		entries[0].ChangeTime = time.Time{} // frames are missing: it cannot be referred to

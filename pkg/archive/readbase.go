@@ -12,8 +12,11 @@ type listedFrame struct {
 // valid until the next frame.
 func (r *Reader) listed(first uint64) iter.Seq2[listedFrame, error] {
 	return func(yield func(listedFrame, error) bool) {
-		var cur listedFrame
-		have := false
+		var (
+			cur     listedFrame
+			decoder EntryDecoder
+			have    bool
+		)
 		for rec, err := range r.index.records(r.index.blockOfFrame(first)) {
 			if err == nil && rec.field == fieldFrame {
 				if have && !yield(cur, nil) {
@@ -22,9 +25,8 @@ func (r *Reader) listed(first uint64) iter.Seq2[listedFrame, error] {
 				cur.Entries, have = cur.Entries[:0], rec.frame >= first
 				cur.FrameInfo, err = decodeIf(rec, nil, (*record).frameInfo)
 			} else if err == nil && rec.field == fieldEntry && have {
-				var e Entry
-				e, err = decodeIf(rec, nil, (*record).entry)
-				cur.Entries = append(cur.Entries, e)
+				cur.Entries = append(cur.Entries, Entry{})
+				err = rec.entry(&decoder, &cur.Entries[len(cur.Entries)-1])
 			}
 			if err != nil {
 				yield(listedFrame{}, err)
@@ -38,7 +40,7 @@ func (r *Reader) listed(first uint64) iter.Seq2[listedFrame, error] {
 }
 
 // BaseFrames yields the tree frames with their entries, for a [Source]. base is
-// copied into each.
+// copied into each. Entries are valid until the next frame.
 func (r *Reader) BaseFrames(base uint32) iter.Seq2[BaseFrame, error] {
 	return func(yield func(BaseFrame, error) bool) {
 		for f, err := range r.listed(0) {
@@ -51,7 +53,7 @@ func (r *Reader) BaseFrames(base uint32) iter.Seq2[BaseFrame, error] {
 			}
 			b := BaseFrame{
 				Base: base, Number: f.Number, PlainLength: f.PlainLength, PlainHash: f.PlainHash,
-				Entries: append([]Entry(nil), f.Entries...),
+				Entries: f.Entries,
 			}
 			if !yield(b, nil) {
 				return

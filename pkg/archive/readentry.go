@@ -60,7 +60,9 @@ func (r *Reader) find(path string, from int, name string) (Entry, error) {
 		}
 		p, site := rec.name()
 		if string(p) == path {
-			return decodeIf(rec, nil, (*record).entry)
+			var e Entry
+			err := rec.entry(new(EntryDecoder), &e)
+			return e, err
 		}
 		if name != "" && ComparePaths(string(site), name) > 0 {
 			break

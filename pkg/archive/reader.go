@@ -245,11 +245,15 @@ func (r *Reader) Frames() iter.Seq2[FrameInfo, error] {
 // walked, then the dump.
 func (r *Reader) Entries() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
+		var decoder EntryDecoder
 		for rec, err := range r.index.records(0) {
 			if err == nil && rec.field != fieldEntry {
 				continue
 			}
-			e, err := decodeIf(rec, err, (*record).entry)
+			var e Entry
+			if err == nil {
+				err = rec.entry(&decoder, &e)
+			}
 			if !yield(e, err) || err != nil {
 				return
 			}
