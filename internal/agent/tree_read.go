@@ -52,7 +52,7 @@ func (s *treeService) ReadTree(stream readTreeStream) error {
 		opts.Instead, start.BlanksCredentials, start.Blanked = out.files, true, out.paths()
 	}
 	defer s.giveWay(header.GetGentle(), &opts)()
-	return s.send(stream, root, opts, start, out.warnings)
+	return s.send(&treeSender{readTreeStream: stream, size: int(header.GetPartSize()), held: header.GetHeld()}, root, opts, start, out.warnings)
 }
 
 func sourceOptions(stream readTreeStream, header *agentv1.ReadTreeHeader, codec archive.Codec, now func() time.Time) archive.SourceOptions {
@@ -75,7 +75,7 @@ func sourceOptions(stream readTreeStream, header *agentv1.ReadTreeHeader, codec 
 	return opts
 }
 
-func (s *treeService) send(stream readTreeStream, root *os.Root, opts archive.SourceOptions, start *agentv1.ReadTreeStart, warnings []archive.Warning) error {
+func (s *treeService) send(stream *treeSender, root *os.Root, opts archive.SourceOptions, start *agentv1.ReadTreeStart, warnings []archive.Warning) error {
 	source, err := archive.NewSource(root, opts)
 	if err != nil {
 		return errs.New(errs.Usage, "correct the site's settings, such as its excludes", "%w", err)
@@ -85,12 +85,12 @@ func (s *treeService) send(stream readTreeStream, root *os.Root, opts archive.So
 		return err
 	}
 	for i := range warnings {
-		if err := stream.Send(treeItem(archive.Item{Warning: &warnings[i]})); err != nil {
+		if err := stream.item(archive.Item{Warning: &warnings[i]}); err != nil {
 			return err
 		}
 	}
 	summary, err := source.Run(stream.Context(), func(_ context.Context, item archive.Item) error {
-		return stream.Send(treeItem(item))
+		return stream.item(item)
 	})
 	if err != nil {
 		return treeError(err)

@@ -16,6 +16,7 @@ type tree struct {
 	told    bool            // the agent said when it began to walk, in this attempt
 	started time.Time       // of the first walk, by the agent's clock
 	vague   bool            // frames came of a walk whose start is not known
+	torn    model.TornFrame // what came of the frame that the stream broke in
 }
 
 // takeTree takes the site's files, in as many attempts as it needs.
@@ -64,7 +65,7 @@ func (t *tree) request() model.TreeRequest {
 		q.BaseStartedAt = j.base.Manifest().GetWalkStartedAt().AsTime()
 	}
 	if t.partial != nil {
-		q.Partial = true
+		q.Partial, q.Torn = true, &t.torn
 		if !t.vague {
 			q.PartialStartedAt = t.started
 		}

@@ -1,6 +1,9 @@
 package model
 
-import "time"
+import (
+	"crypto/sha256"
+	"time"
+)
 
 // What an agent is told, and tells, in plain types.
 
@@ -212,6 +215,15 @@ type TreeRequest struct {
 	// is called with their paths below the root before anything of the tree comes.
 	BlankCredentials bool
 	Blanked          func(paths []string)
+	// Torn, if not nil, has frames come in parts, so that a stream that breaks tears little. It holds what came of the frame
+	// that the stream before broke in, and afterwards that of this one's.
+	Torn *TornFrame
+}
+
+// TornFrame is the beginning of a frame's compressed data, which a stream broke in. The zero value is of none.
+type TornFrame struct {
+	Hash [sha256.Size]byte // of the whole data
+	Data []byte
 }
 
 // DumpRequest says what to dump.

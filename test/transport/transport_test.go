@@ -39,6 +39,9 @@ func TestAHundredCuts(t *testing.T) {
 	least, _ := straight.told()
 	again := m.came.Load() - whole.came.Load()
 	t.Logf("%d cuts: %d bytes of frames, %d of them again; on the wire %d bytes up, %d without cuts", cuts, m.came.Load(), again, up, least)
+	if torn := (up - least) / int64(cuts); torn > 60<<10 {
+		t.Errorf("a cut costs %d bytes on the wire: frames do not come in parts", torn)
+	}
 	if _, dumps := db.told(); cuts < 60 || dumps < 2 {
 		t.Errorf("only %d and %d cuts", cuts, dumps)
 	}

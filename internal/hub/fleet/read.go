@@ -37,6 +37,8 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 		Partial: r.Partial, PartialStartedAt: wire.TimeToProto(r.PartialStartedAt), ReadAll: r.ReadAll, SendAll: r.SendAll, Gentle: r.Gentle,
 		BlankCredentials: r.BlankCredentials,
 	}
+	parts := &parts{torn: r.Torn}
+	parts.ask(header)
 	g.Go(func() error {
 		return ended(sendBase(stream.CloseSend, func(b *agentv1.BaseIndex, end *agentv1.StreamEnd) error {
 			switch {
@@ -54,7 +56,7 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 	var summary archive.Summary
 	g.Go(func() (err error) {
 		told := !r.BlankCredentials
-		summary, err = receive(both, func() (item, error) {
+		summary, err = receive(both, parts, func() (item, error) {
 			m, err := slowRecv(both, a, stream.Recv)
 			if start := m.GetStart(); start != nil {
 				begun(r.Begun, start)
@@ -67,7 +69,7 @@ func (a *Agent) ReadTree(ctx context.Context, r model.TreeRequest, base iter.Seq
 			if !told && m.GetFrame() != nil {
 				return item{}, blanks(&r, nil)
 			}
-			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), m.GetSummary()}, err
+			return item{m.GetFrame(), m.GetPart(), m.GetReference(), m.GetWarning(), m.GetSummary()}, err
 		}, emit)
 		return err
 	})
@@ -130,7 +132,7 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 		summary archive.Summary
 	)
 	g.Go(func() (err error) {
-		summary, err = receive(both, func() (item, error) {
+		summary, err = receive(both, &parts{}, func() (item, error) {
 			m, err := slowRecv(both, a, stream.Recv)
 			if m.GetStart() != nil {
 				if r.Begun != nil {
@@ -139,7 +141,7 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 				m, err = slowRecv(both, a, stream.Recv)
 			}
 			closing = m.GetSummary()
-			return item{m.GetFrame(), m.GetReference(), m.GetWarning(), closing.GetStream()}, err
+			return item{m.GetFrame(), nil, m.GetReference(), m.GetWarning(), closing.GetStream()}, err
 		}, emit)
 		return err
 	})
@@ -155,28 +157,33 @@ func (a *Agent) Dump(ctx context.Context, r model.DumpRequest, base iter.Seq2[ar
 // item is one message of a stream of frames: one field is set.
 type item struct {
 	frame     *agentv1.Frame
+	part      *agentv1.FramePart
 	reference *agentv1.Reference
 	warning   *agentv1.Warning
 	summary   *agentv1.StreamSummary
 }
 
 // receive hands items on until the closing summary. A stream that ends without one is cut off.
-func receive(ctx context.Context, next func() (item, error), emit Emit) (archive.Summary, error) {
+func receive(ctx context.Context, parts *parts, next func() (item, error), emit Emit) (archive.Summary, error) {
 	for {
 		m, err := next()
 		if err != nil {
 			return archive.Summary{}, cutShort(err)
 		}
-		if m.summary != nil {
+		if m.summary != nil && parts.length == 0 {
 			return wire.SummaryFromProto(m.summary), nil
 		}
-		it, err := m.archive()
+		it, whole, err := parts.take(m)
 		if err != nil {
 			return archive.Summary{}, err
+		}
+		if !whole {
+			continue
 		}
 		if err := emit(ctx, it); err != nil {
 			return archive.Summary{}, err
 		}
+		parts.taken(it)
 	}
 }
 

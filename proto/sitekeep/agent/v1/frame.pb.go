@@ -139,7 +139,11 @@ type Frame struct {
 	// The entries that end in the frame, in order. Only upwards: a restore reads the tar stream itself.
 	Entries []*v1.Entry `protobuf:"bytes,6,rep,name=entries,proto3" json:"entries,omitempty"`
 	// The sections of the dump that end in the frame, in order. Only upwards.
-	Sections      []*v1.Section `protobuf:"bytes,7,rep,name=sections,proto3" json:"sections,omitempty"`
+	Sections []*v1.Section `protobuf:"bytes,7,rep,name=sections,proto3" json:"sections,omitempty"`
+	// How long data is, if it comes in parts: the first here, the others in FramePart messages that follow. 0: data is whole.
+	Length uint64 `protobuf:"varint,8,opt,name=length,proto3" json:"length,omitempty"`
+	// How many bytes of data's beginning are not sent, because HeldFrame named them.
+	Held          uint64 `protobuf:"varint,9,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +227,120 @@ func (x *Frame) GetSections() []*v1.Section {
 	return nil
 }
 
+func (x *Frame) GetLength() uint64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+func (x *Frame) GetHeld() uint64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+// FramePart is the next part of the data of the Frame before it.
+type FramePart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FramePart) Reset() {
+	*x = FramePart{}
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FramePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FramePart) ProtoMessage() {}
+
+func (x *FramePart) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FramePart.ProtoReflect.Descriptor instead.
+func (*FramePart) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FramePart) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// HeldFrame is what came of a frame before its stream broke.
+type HeldFrame struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SHA-256 of the frame's data.
+	Hash []byte `protobuf:"bytes,1,opt,name=hash,proto3" json:"hash,omitempty"`
+	// How many bytes of it have come.
+	Length        uint64 `protobuf:"varint,2,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldFrame) Reset() {
+	*x = HeldFrame{}
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldFrame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldFrame) ProtoMessage() {}
+
+func (x *HeldFrame) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldFrame.ProtoReflect.Descriptor instead.
+func (*HeldFrame) Descriptor() ([]byte, []int) {
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HeldFrame) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *HeldFrame) GetLength() uint64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
 // Reference stands for consecutive frames of a base that are taken over unchanged.
 type Reference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -245,7 +363,7 @@ type Reference struct {
 
 func (x *Reference) Reset() {
 	*x = Reference{}
-	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[3]
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -257,7 +375,7 @@ func (x *Reference) String() string {
 func (*Reference) ProtoMessage() {}
 
 func (x *Reference) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[3]
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -270,7 +388,7 @@ func (x *Reference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reference.ProtoReflect.Descriptor instead.
 func (*Reference) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{3}
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Reference) GetKind() v1.FrameKind {
@@ -338,7 +456,7 @@ type BaseFrame struct {
 
 func (x *BaseFrame) Reset() {
 	*x = BaseFrame{}
-	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[4]
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -350,7 +468,7 @@ func (x *BaseFrame) String() string {
 func (*BaseFrame) ProtoMessage() {}
 
 func (x *BaseFrame) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[4]
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -363,7 +481,7 @@ func (x *BaseFrame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseFrame.ProtoReflect.Descriptor instead.
 func (*BaseFrame) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{4}
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BaseFrame) GetBase() uint32 {
@@ -411,7 +529,7 @@ type BaseIndex struct {
 
 func (x *BaseIndex) Reset() {
 	*x = BaseIndex{}
-	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[5]
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -423,7 +541,7 @@ func (x *BaseIndex) String() string {
 func (*BaseIndex) ProtoMessage() {}
 
 func (x *BaseIndex) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[5]
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -436,7 +554,7 @@ func (x *BaseIndex) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BaseIndex.ProtoReflect.Descriptor instead.
 func (*BaseIndex) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{5}
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BaseIndex) GetFrames() []*BaseFrame {
@@ -482,7 +600,7 @@ type StreamSummary struct {
 
 func (x *StreamSummary) Reset() {
 	*x = StreamSummary{}
-	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[6]
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +612,7 @@ func (x *StreamSummary) String() string {
 func (*StreamSummary) ProtoMessage() {}
 
 func (x *StreamSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[6]
+	mi := &file_sitekeep_agent_v1_frame_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +625,7 @@ func (x *StreamSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamSummary.ProtoReflect.Descriptor instead.
 func (*StreamSummary) Descriptor() ([]byte, []int) {
-	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{6}
+	return file_sitekeep_agent_v1_frame_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StreamSummary) GetEntries() int64 {
@@ -638,7 +756,7 @@ const file_sitekeep_agent_v1_frame_proto_rawDesc = "" +
 	"\asubject\x18\x01 \x01(\tR\asubject\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x12\n" +
 	"\x04kind\x18\x03 \x01(\tR\x04kind\"\v\n" +
-	"\tStreamEnd\"\x95\x02\n" +
+	"\tStreamEnd\"\xc1\x02\n" +
 	"\x05Frame\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.sitekeep.archive.v1.FrameKindR\x04kind\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\x12!\n" +
@@ -647,7 +765,14 @@ const file_sitekeep_agent_v1_frame_proto_rawDesc = "" +
 	"\n" +
 	"plain_hash\x18\x05 \x01(\fR\tplainHash\x124\n" +
 	"\aentries\x18\x06 \x03(\v2\x1a.sitekeep.archive.v1.EntryR\aentries\x128\n" +
-	"\bsections\x18\a \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\"\x8b\x02\n" +
+	"\bsections\x18\a \x03(\v2\x1c.sitekeep.archive.v1.SectionR\bsections\x12\x16\n" +
+	"\x06length\x18\b \x01(\x04R\x06length\x12\x12\n" +
+	"\x04held\x18\t \x01(\x04R\x04held\"\x1f\n" +
+	"\tFramePart\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"7\n" +
+	"\tHeldFrame\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\fR\x04hash\x12\x16\n" +
+	"\x06length\x18\x02 \x01(\x04R\x06length\"\x8b\x02\n" +
 	"\tReference\x122\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1e.sitekeep.archive.v1.FrameKindR\x04kind\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\rR\x04base\x12\x14\n" +
@@ -704,31 +829,33 @@ func file_sitekeep_agent_v1_frame_proto_rawDescGZIP() []byte {
 	return file_sitekeep_agent_v1_frame_proto_rawDescData
 }
 
-var file_sitekeep_agent_v1_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_sitekeep_agent_v1_frame_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_sitekeep_agent_v1_frame_proto_goTypes = []any{
 	(*Warning)(nil),               // 0: sitekeep.agent.v1.Warning
 	(*StreamEnd)(nil),             // 1: sitekeep.agent.v1.StreamEnd
 	(*Frame)(nil),                 // 2: sitekeep.agent.v1.Frame
-	(*Reference)(nil),             // 3: sitekeep.agent.v1.Reference
-	(*BaseFrame)(nil),             // 4: sitekeep.agent.v1.BaseFrame
-	(*BaseIndex)(nil),             // 5: sitekeep.agent.v1.BaseIndex
-	(*StreamSummary)(nil),         // 6: sitekeep.agent.v1.StreamSummary
-	(v1.FrameKind)(0),             // 7: sitekeep.archive.v1.FrameKind
-	(*v1.Entry)(nil),              // 8: sitekeep.archive.v1.Entry
-	(*v1.Section)(nil),            // 9: sitekeep.archive.v1.Section
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*FramePart)(nil),             // 3: sitekeep.agent.v1.FramePart
+	(*HeldFrame)(nil),             // 4: sitekeep.agent.v1.HeldFrame
+	(*Reference)(nil),             // 5: sitekeep.agent.v1.Reference
+	(*BaseFrame)(nil),             // 6: sitekeep.agent.v1.BaseFrame
+	(*BaseIndex)(nil),             // 7: sitekeep.agent.v1.BaseIndex
+	(*StreamSummary)(nil),         // 8: sitekeep.agent.v1.StreamSummary
+	(v1.FrameKind)(0),             // 9: sitekeep.archive.v1.FrameKind
+	(*v1.Entry)(nil),              // 10: sitekeep.archive.v1.Entry
+	(*v1.Section)(nil),            // 11: sitekeep.archive.v1.Section
+	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
 }
 var file_sitekeep_agent_v1_frame_proto_depIdxs = []int32{
-	7,  // 0: sitekeep.agent.v1.Frame.kind:type_name -> sitekeep.archive.v1.FrameKind
-	8,  // 1: sitekeep.agent.v1.Frame.entries:type_name -> sitekeep.archive.v1.Entry
-	9,  // 2: sitekeep.agent.v1.Frame.sections:type_name -> sitekeep.archive.v1.Section
-	7,  // 3: sitekeep.agent.v1.Reference.kind:type_name -> sitekeep.archive.v1.FrameKind
-	8,  // 4: sitekeep.agent.v1.Reference.entries:type_name -> sitekeep.archive.v1.Entry
-	9,  // 5: sitekeep.agent.v1.Reference.sections:type_name -> sitekeep.archive.v1.Section
-	8,  // 6: sitekeep.agent.v1.BaseFrame.entries:type_name -> sitekeep.archive.v1.Entry
-	4,  // 7: sitekeep.agent.v1.BaseIndex.frames:type_name -> sitekeep.agent.v1.BaseFrame
-	10, // 8: sitekeep.agent.v1.StreamSummary.started_at:type_name -> google.protobuf.Timestamp
-	10, // 9: sitekeep.agent.v1.StreamSummary.finished_at:type_name -> google.protobuf.Timestamp
+	9,  // 0: sitekeep.agent.v1.Frame.kind:type_name -> sitekeep.archive.v1.FrameKind
+	10, // 1: sitekeep.agent.v1.Frame.entries:type_name -> sitekeep.archive.v1.Entry
+	11, // 2: sitekeep.agent.v1.Frame.sections:type_name -> sitekeep.archive.v1.Section
+	9,  // 3: sitekeep.agent.v1.Reference.kind:type_name -> sitekeep.archive.v1.FrameKind
+	10, // 4: sitekeep.agent.v1.Reference.entries:type_name -> sitekeep.archive.v1.Entry
+	11, // 5: sitekeep.agent.v1.Reference.sections:type_name -> sitekeep.archive.v1.Section
+	10, // 6: sitekeep.agent.v1.BaseFrame.entries:type_name -> sitekeep.archive.v1.Entry
+	6,  // 7: sitekeep.agent.v1.BaseIndex.frames:type_name -> sitekeep.agent.v1.BaseFrame
+	12, // 8: sitekeep.agent.v1.StreamSummary.started_at:type_name -> google.protobuf.Timestamp
+	12, // 9: sitekeep.agent.v1.StreamSummary.finished_at:type_name -> google.protobuf.Timestamp
 	10, // [10:10] is the sub-list for method output_type
 	10, // [10:10] is the sub-list for method input_type
 	10, // [10:10] is the sub-list for extension type_name
@@ -747,7 +874,7 @@ func file_sitekeep_agent_v1_frame_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_agent_v1_frame_proto_rawDesc), len(file_sitekeep_agent_v1_frame_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

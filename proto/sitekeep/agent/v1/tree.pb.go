@@ -196,8 +196,12 @@ type ReadTreeHeader struct {
 	Gentle bool `protobuf:"varint,14,opt,name=gentle,proto3" json:"gentle,omitempty"`
 	// Send the settings files with an empty password of the database. ReadTreeStart says that it is done.
 	BlankCredentials bool `protobuf:"varint,15,opt,name=blank_credentials,json=blankCredentials,proto3" json:"blank_credentials,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Send a frame's data in parts of at most so many bytes; 0: whole. An agent that cannot sends whole frames.
+	PartSize uint32 `protobuf:"varint,16,opt,name=part_size,json=partSize,proto3" json:"part_size,omitempty"`
+	// What came of the frame that the stream broke in. If the frame comes again, as its hash tells, its rest will do.
+	Held          *HeldFrame `protobuf:"bytes,17,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ReadTreeHeader) Reset() {
@@ -335,6 +339,20 @@ func (x *ReadTreeHeader) GetBlankCredentials() bool {
 	return false
 }
 
+func (x *ReadTreeHeader) GetPartSize() uint32 {
+	if x != nil {
+		return x.PartSize
+	}
+	return 0
+}
+
+func (x *ReadTreeHeader) GetHeld() *HeldFrame {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
 type ReadTreeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -443,6 +461,7 @@ type ReadTreeResponse struct {
 	//	*ReadTreeResponse_Warning
 	//	*ReadTreeResponse_Summary
 	//	*ReadTreeResponse_Start
+	//	*ReadTreeResponse_Part
 	Message       isReadTreeResponse_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -530,6 +549,15 @@ func (x *ReadTreeResponse) GetStart() *ReadTreeStart {
 	return nil
 }
 
+func (x *ReadTreeResponse) GetPart() *FramePart {
+	if x != nil {
+		if x, ok := x.Message.(*ReadTreeResponse_Part); ok {
+			return x.Part
+		}
+	}
+	return nil
+}
+
 type isReadTreeResponse_Message interface {
 	isReadTreeResponse_Message()
 }
@@ -556,6 +584,11 @@ type ReadTreeResponse_Start struct {
 	Start *ReadTreeStart `protobuf:"bytes,5,opt,name=start,proto3,oneof"`
 }
 
+type ReadTreeResponse_Part struct {
+	// Only if the header has a part_size.
+	Part *FramePart `protobuf:"bytes,6,opt,name=part,proto3,oneof"`
+}
+
 func (*ReadTreeResponse_Frame) isReadTreeResponse_Message() {}
 
 func (*ReadTreeResponse_Reference) isReadTreeResponse_Message() {}
@@ -565,6 +598,8 @@ func (*ReadTreeResponse_Warning) isReadTreeResponse_Message() {}
 func (*ReadTreeResponse_Summary) isReadTreeResponse_Message() {}
 
 func (*ReadTreeResponse_Start) isReadTreeResponse_Message() {}
+
+func (*ReadTreeResponse_Part) isReadTreeResponse_Message() {}
 
 // ReadTreeStart tells what the summary would tell too late if the stream broke.
 type ReadTreeStart struct {
@@ -2183,7 +2218,7 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\vfree_inodes\x18\x04 \x01(\x04R\n" +
 	"freeInodes\x12\x14\n" +
 	"\x05empty\x18\x05 \x01(\bR\x05empty\x12\x1b\n" +
-	"\tno_parent\x18\x06 \x01(\bR\bnoParent\"\xa2\x04\n" +
+	"\tno_parent\x18\x06 \x01(\bR\bnoParent\"\xf1\x04\n" +
 	"\x0eReadTreeHeader\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x16\n" +
 	"\x06format\x18\x02 \x01(\tR\x06format\x12\x14\n" +
@@ -2200,18 +2235,21 @@ const file_sitekeep_agent_v1_tree_proto_rawDesc = "" +
 	"\bsend_all\x18\f \x01(\bR\asendAll\x12%\n" +
 	"\x0eexclude_caches\x18\r \x01(\bR\rexcludeCaches\x12\x16\n" +
 	"\x06gentle\x18\x0e \x01(\bR\x06gentle\x12+\n" +
-	"\x11blank_credentials\x18\x0f \x01(\bR\x10blankCredentials\"\xbf\x01\n" +
+	"\x11blank_credentials\x18\x0f \x01(\bR\x10blankCredentials\x12\x1b\n" +
+	"\tpart_size\x18\x10 \x01(\rR\bpartSize\x120\n" +
+	"\x04held\x18\x11 \x01(\v2\x1c.sitekeep.agent.v1.HeldFrameR\x04held\"\xbf\x01\n" +
 	"\x0fReadTreeRequest\x12;\n" +
 	"\x06header\x18\x01 \x01(\v2!.sitekeep.agent.v1.ReadTreeHeaderH\x00R\x06header\x122\n" +
 	"\x04base\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.BaseIndexH\x00R\x04base\x120\n" +
 	"\x03end\x18\x03 \x01(\v2\x1c.sitekeep.agent.v1.StreamEndH\x00R\x03endB\t\n" +
-	"\amessage\"\xbd\x02\n" +
+	"\amessage\"\xf1\x02\n" +
 	"\x10ReadTreeResponse\x120\n" +
 	"\x05frame\x18\x01 \x01(\v2\x18.sitekeep.agent.v1.FrameH\x00R\x05frame\x12<\n" +
 	"\treference\x18\x02 \x01(\v2\x1c.sitekeep.agent.v1.ReferenceH\x00R\treference\x126\n" +
 	"\awarning\x18\x03 \x01(\v2\x1a.sitekeep.agent.v1.WarningH\x00R\awarning\x12<\n" +
 	"\asummary\x18\x04 \x01(\v2 .sitekeep.agent.v1.StreamSummaryH\x00R\asummary\x128\n" +
-	"\x05start\x18\x05 \x01(\v2 .sitekeep.agent.v1.ReadTreeStartH\x00R\x05startB\t\n" +
+	"\x05start\x18\x05 \x01(\v2 .sitekeep.agent.v1.ReadTreeStartH\x00R\x05start\x122\n" +
+	"\x04part\x18\x06 \x01(\v2\x1c.sitekeep.agent.v1.FramePartH\x00R\x04partB\t\n" +
 	"\amessage\"\x93\x01\n" +
 	"\rReadTreeStart\x129\n" +
 	"\n" +
@@ -2372,79 +2410,83 @@ var file_sitekeep_agent_v1_tree_proto_goTypes = []any{
 	(*TreeDifference)(nil),        // 27: sitekeep.agent.v1.TreeDifference
 	(*SiteRef)(nil),               // 28: sitekeep.agent.v1.SiteRef
 	(*timestamppb.Timestamp)(nil), // 29: google.protobuf.Timestamp
-	(*BaseIndex)(nil),             // 30: sitekeep.agent.v1.BaseIndex
-	(*StreamEnd)(nil),             // 31: sitekeep.agent.v1.StreamEnd
-	(*Frame)(nil),                 // 32: sitekeep.agent.v1.Frame
-	(*Reference)(nil),             // 33: sitekeep.agent.v1.Reference
-	(*Warning)(nil),               // 34: sitekeep.agent.v1.Warning
-	(*StreamSummary)(nil),         // 35: sitekeep.agent.v1.StreamSummary
-	(*v1.Entry)(nil),              // 36: sitekeep.archive.v1.Entry
+	(*HeldFrame)(nil),             // 30: sitekeep.agent.v1.HeldFrame
+	(*BaseIndex)(nil),             // 31: sitekeep.agent.v1.BaseIndex
+	(*StreamEnd)(nil),             // 32: sitekeep.agent.v1.StreamEnd
+	(*Frame)(nil),                 // 33: sitekeep.agent.v1.Frame
+	(*Reference)(nil),             // 34: sitekeep.agent.v1.Reference
+	(*Warning)(nil),               // 35: sitekeep.agent.v1.Warning
+	(*StreamSummary)(nil),         // 36: sitekeep.agent.v1.StreamSummary
+	(*FramePart)(nil),             // 37: sitekeep.agent.v1.FramePart
+	(*v1.Entry)(nil),              // 38: sitekeep.archive.v1.Entry
 }
 var file_sitekeep_agent_v1_tree_proto_depIdxs = []int32{
 	28, // 0: sitekeep.agent.v1.InspectTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
 	28, // 1: sitekeep.agent.v1.ReadTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
 	29, // 2: sitekeep.agent.v1.ReadTreeHeader.base_started_at:type_name -> google.protobuf.Timestamp
 	29, // 3: sitekeep.agent.v1.ReadTreeHeader.partial_started_at:type_name -> google.protobuf.Timestamp
-	2,  // 4: sitekeep.agent.v1.ReadTreeRequest.header:type_name -> sitekeep.agent.v1.ReadTreeHeader
-	30, // 5: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
-	31, // 6: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	32, // 7: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
-	33, // 8: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
-	34, // 9: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
-	35, // 10: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
-	5,  // 11: sitekeep.agent.v1.ReadTreeResponse.start:type_name -> sitekeep.agent.v1.ReadTreeStart
-	29, // 12: sitekeep.agent.v1.ReadTreeStart.started_at:type_name -> google.protobuf.Timestamp
-	28, // 13: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	6,  // 14: sitekeep.agent.v1.WriteTreeRequest.header:type_name -> sitekeep.agent.v1.WriteTreeHeader
-	32, // 15: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	31, // 16: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	28, // 17: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	28, // 18: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	28, // 19: sitekeep.agent.v1.InspectPathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	15, // 20: sitekeep.agent.v1.InspectPathsResponse.paths:type_name -> sitekeep.agent.v1.PathState
-	28, // 21: sitekeep.agent.v1.ExchangePathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
-	15, // 22: sitekeep.agent.v1.ExchangePathsRequest.paths:type_name -> sitekeep.agent.v1.PathState
-	28, // 23: sitekeep.agent.v1.WriteDeltaHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	29, // 24: sitekeep.agent.v1.WriteDeltaHeader.walk_started_at:type_name -> google.protobuf.Timestamp
-	36, // 25: sitekeep.agent.v1.EntryList.entries:type_name -> sitekeep.archive.v1.Entry
-	18, // 26: sitekeep.agent.v1.WriteDeltaRequest.header:type_name -> sitekeep.agent.v1.WriteDeltaHeader
-	30, // 27: sitekeep.agent.v1.WriteDeltaRequest.index:type_name -> sitekeep.agent.v1.BaseIndex
-	32, // 28: sitekeep.agent.v1.WriteDeltaRequest.frame:type_name -> sitekeep.agent.v1.Frame
-	19, // 29: sitekeep.agent.v1.WriteDeltaRequest.others:type_name -> sitekeep.agent.v1.EntryList
-	31, // 30: sitekeep.agent.v1.WriteDeltaRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	22, // 31: sitekeep.agent.v1.WriteDeltaResponse.need:type_name -> sitekeep.agent.v1.FrameRun
-	31, // 32: sitekeep.agent.v1.WriteDeltaResponse.matched:type_name -> sitekeep.agent.v1.StreamEnd
-	23, // 33: sitekeep.agent.v1.WriteDeltaResponse.summary:type_name -> sitekeep.agent.v1.WriteDeltaSummary
-	28, // 34: sitekeep.agent.v1.CompareTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
-	24, // 35: sitekeep.agent.v1.CompareTreeRequest.header:type_name -> sitekeep.agent.v1.CompareTreeHeader
-	30, // 36: sitekeep.agent.v1.CompareTreeRequest.index:type_name -> sitekeep.agent.v1.BaseIndex
-	31, // 37: sitekeep.agent.v1.CompareTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
-	27, // 38: sitekeep.agent.v1.CompareTreeResponse.added:type_name -> sitekeep.agent.v1.TreeDifference
-	27, // 39: sitekeep.agent.v1.CompareTreeResponse.changed:type_name -> sitekeep.agent.v1.TreeDifference
-	27, // 40: sitekeep.agent.v1.CompareTreeResponse.removed:type_name -> sitekeep.agent.v1.TreeDifference
-	0,  // 41: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
-	3,  // 42: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
-	7,  // 43: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
-	20, // 44: sitekeep.agent.v1.TreeService.WriteDelta:input_type -> sitekeep.agent.v1.WriteDeltaRequest
-	25, // 45: sitekeep.agent.v1.TreeService.CompareTree:input_type -> sitekeep.agent.v1.CompareTreeRequest
-	9,  // 46: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
-	11, // 47: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
-	13, // 48: sitekeep.agent.v1.TreeService.InspectPaths:input_type -> sitekeep.agent.v1.InspectPathsRequest
-	16, // 49: sitekeep.agent.v1.TreeService.ExchangePaths:input_type -> sitekeep.agent.v1.ExchangePathsRequest
-	1,  // 50: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
-	4,  // 51: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
-	8,  // 52: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
-	21, // 53: sitekeep.agent.v1.TreeService.WriteDelta:output_type -> sitekeep.agent.v1.WriteDeltaResponse
-	26, // 54: sitekeep.agent.v1.TreeService.CompareTree:output_type -> sitekeep.agent.v1.CompareTreeResponse
-	10, // 55: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
-	12, // 56: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
-	14, // 57: sitekeep.agent.v1.TreeService.InspectPaths:output_type -> sitekeep.agent.v1.InspectPathsResponse
-	17, // 58: sitekeep.agent.v1.TreeService.ExchangePaths:output_type -> sitekeep.agent.v1.ExchangePathsResponse
-	50, // [50:59] is the sub-list for method output_type
-	41, // [41:50] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	30, // 4: sitekeep.agent.v1.ReadTreeHeader.held:type_name -> sitekeep.agent.v1.HeldFrame
+	2,  // 5: sitekeep.agent.v1.ReadTreeRequest.header:type_name -> sitekeep.agent.v1.ReadTreeHeader
+	31, // 6: sitekeep.agent.v1.ReadTreeRequest.base:type_name -> sitekeep.agent.v1.BaseIndex
+	32, // 7: sitekeep.agent.v1.ReadTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	33, // 8: sitekeep.agent.v1.ReadTreeResponse.frame:type_name -> sitekeep.agent.v1.Frame
+	34, // 9: sitekeep.agent.v1.ReadTreeResponse.reference:type_name -> sitekeep.agent.v1.Reference
+	35, // 10: sitekeep.agent.v1.ReadTreeResponse.warning:type_name -> sitekeep.agent.v1.Warning
+	36, // 11: sitekeep.agent.v1.ReadTreeResponse.summary:type_name -> sitekeep.agent.v1.StreamSummary
+	5,  // 12: sitekeep.agent.v1.ReadTreeResponse.start:type_name -> sitekeep.agent.v1.ReadTreeStart
+	37, // 13: sitekeep.agent.v1.ReadTreeResponse.part:type_name -> sitekeep.agent.v1.FramePart
+	29, // 14: sitekeep.agent.v1.ReadTreeStart.started_at:type_name -> google.protobuf.Timestamp
+	28, // 15: sitekeep.agent.v1.WriteTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	6,  // 16: sitekeep.agent.v1.WriteTreeRequest.header:type_name -> sitekeep.agent.v1.WriteTreeHeader
+	33, // 17: sitekeep.agent.v1.WriteTreeRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	32, // 18: sitekeep.agent.v1.WriteTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	28, // 19: sitekeep.agent.v1.ExchangeTreeRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	28, // 20: sitekeep.agent.v1.RemoveStagingRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	28, // 21: sitekeep.agent.v1.InspectPathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	15, // 22: sitekeep.agent.v1.InspectPathsResponse.paths:type_name -> sitekeep.agent.v1.PathState
+	28, // 23: sitekeep.agent.v1.ExchangePathsRequest.site:type_name -> sitekeep.agent.v1.SiteRef
+	15, // 24: sitekeep.agent.v1.ExchangePathsRequest.paths:type_name -> sitekeep.agent.v1.PathState
+	28, // 25: sitekeep.agent.v1.WriteDeltaHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	29, // 26: sitekeep.agent.v1.WriteDeltaHeader.walk_started_at:type_name -> google.protobuf.Timestamp
+	38, // 27: sitekeep.agent.v1.EntryList.entries:type_name -> sitekeep.archive.v1.Entry
+	18, // 28: sitekeep.agent.v1.WriteDeltaRequest.header:type_name -> sitekeep.agent.v1.WriteDeltaHeader
+	31, // 29: sitekeep.agent.v1.WriteDeltaRequest.index:type_name -> sitekeep.agent.v1.BaseIndex
+	33, // 30: sitekeep.agent.v1.WriteDeltaRequest.frame:type_name -> sitekeep.agent.v1.Frame
+	19, // 31: sitekeep.agent.v1.WriteDeltaRequest.others:type_name -> sitekeep.agent.v1.EntryList
+	32, // 32: sitekeep.agent.v1.WriteDeltaRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	22, // 33: sitekeep.agent.v1.WriteDeltaResponse.need:type_name -> sitekeep.agent.v1.FrameRun
+	32, // 34: sitekeep.agent.v1.WriteDeltaResponse.matched:type_name -> sitekeep.agent.v1.StreamEnd
+	23, // 35: sitekeep.agent.v1.WriteDeltaResponse.summary:type_name -> sitekeep.agent.v1.WriteDeltaSummary
+	28, // 36: sitekeep.agent.v1.CompareTreeHeader.site:type_name -> sitekeep.agent.v1.SiteRef
+	24, // 37: sitekeep.agent.v1.CompareTreeRequest.header:type_name -> sitekeep.agent.v1.CompareTreeHeader
+	31, // 38: sitekeep.agent.v1.CompareTreeRequest.index:type_name -> sitekeep.agent.v1.BaseIndex
+	32, // 39: sitekeep.agent.v1.CompareTreeRequest.end:type_name -> sitekeep.agent.v1.StreamEnd
+	27, // 40: sitekeep.agent.v1.CompareTreeResponse.added:type_name -> sitekeep.agent.v1.TreeDifference
+	27, // 41: sitekeep.agent.v1.CompareTreeResponse.changed:type_name -> sitekeep.agent.v1.TreeDifference
+	27, // 42: sitekeep.agent.v1.CompareTreeResponse.removed:type_name -> sitekeep.agent.v1.TreeDifference
+	0,  // 43: sitekeep.agent.v1.TreeService.InspectTree:input_type -> sitekeep.agent.v1.InspectTreeRequest
+	3,  // 44: sitekeep.agent.v1.TreeService.ReadTree:input_type -> sitekeep.agent.v1.ReadTreeRequest
+	7,  // 45: sitekeep.agent.v1.TreeService.WriteTree:input_type -> sitekeep.agent.v1.WriteTreeRequest
+	20, // 46: sitekeep.agent.v1.TreeService.WriteDelta:input_type -> sitekeep.agent.v1.WriteDeltaRequest
+	25, // 47: sitekeep.agent.v1.TreeService.CompareTree:input_type -> sitekeep.agent.v1.CompareTreeRequest
+	9,  // 48: sitekeep.agent.v1.TreeService.ExchangeTree:input_type -> sitekeep.agent.v1.ExchangeTreeRequest
+	11, // 49: sitekeep.agent.v1.TreeService.RemoveStaging:input_type -> sitekeep.agent.v1.RemoveStagingRequest
+	13, // 50: sitekeep.agent.v1.TreeService.InspectPaths:input_type -> sitekeep.agent.v1.InspectPathsRequest
+	16, // 51: sitekeep.agent.v1.TreeService.ExchangePaths:input_type -> sitekeep.agent.v1.ExchangePathsRequest
+	1,  // 52: sitekeep.agent.v1.TreeService.InspectTree:output_type -> sitekeep.agent.v1.InspectTreeResponse
+	4,  // 53: sitekeep.agent.v1.TreeService.ReadTree:output_type -> sitekeep.agent.v1.ReadTreeResponse
+	8,  // 54: sitekeep.agent.v1.TreeService.WriteTree:output_type -> sitekeep.agent.v1.WriteTreeResponse
+	21, // 55: sitekeep.agent.v1.TreeService.WriteDelta:output_type -> sitekeep.agent.v1.WriteDeltaResponse
+	26, // 56: sitekeep.agent.v1.TreeService.CompareTree:output_type -> sitekeep.agent.v1.CompareTreeResponse
+	10, // 57: sitekeep.agent.v1.TreeService.ExchangeTree:output_type -> sitekeep.agent.v1.ExchangeTreeResponse
+	12, // 58: sitekeep.agent.v1.TreeService.RemoveStaging:output_type -> sitekeep.agent.v1.RemoveStagingResponse
+	14, // 59: sitekeep.agent.v1.TreeService.InspectPaths:output_type -> sitekeep.agent.v1.InspectPathsResponse
+	17, // 60: sitekeep.agent.v1.TreeService.ExchangePaths:output_type -> sitekeep.agent.v1.ExchangePathsResponse
+	52, // [52:61] is the sub-list for method output_type
+	43, // [43:52] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_agent_v1_tree_proto_init() }
@@ -2465,6 +2507,7 @@ func file_sitekeep_agent_v1_tree_proto_init() {
 		(*ReadTreeResponse_Warning)(nil),
 		(*ReadTreeResponse_Summary)(nil),
 		(*ReadTreeResponse_Start)(nil),
+		(*ReadTreeResponse_Part)(nil),
 	}
 	file_sitekeep_agent_v1_tree_proto_msgTypes[7].OneofWrappers = []any{
 		(*WriteTreeRequest_Header)(nil),
