@@ -259,6 +259,15 @@ func TestEntriesAreCarried(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, back, *sent)
+	wire.Sent([]*agentv1.BaseFrame{m, {Number: 3}})
+	if n := proto.Size(m); n != proto.Size(&agentv1.BaseFrame{Number: 7, PlainHash: m.GetPlainHash()}) {
+		t.Errorf("a frame that was sent still has %d bytes", n)
+	}
+	longer := &archive.BaseFrame{Entries: []archive.Entry{sampleEntry("./c"), sampleEntry("./d"), sampleEntry("./e")}}
+	if back, err = wire.BaseFrameFromProto(wire.BaseFrameToProto(longer)); err != nil {
+		t.Fatal(err)
+	}
+	same(t, back, *longer)
 }
 
 // TestCarriedEntriesAreChecked has an agent or a master refuse what cannot be an entry.

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/sitekeep/sitekeep/pkg/archive"
+	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 	archivev1 "github.com/sitekeep/sitekeep/proto/sitekeep/archive/v1"
 )
 
@@ -30,11 +31,26 @@ func putEntries(m proto.Message, field protowire.Number, entries []archive.Entry
 	if len(entries) == 0 {
 		return
 	}
-	b := make([]byte, 0, len(entries)*usualEntry)
+	b := encoded.Get(len(entries) * usualEntry)
+	*b = (*b)[:0]
 	for i := range entries {
-		b = appendEntry(b, field, &entries[i])
+		*b = appendEntry(*b, field, &entries[i])
 	}
-	m.ProtoReflect().SetUnknown(b)
+	m.ProtoReflect().SetUnknown(*b)
+}
+
+// encoded are buffers of entries that were sent.
+var encoded = new(bufferPool)
+
+// Sent says that frames made by BaseFrameToProto were sent and are not used any
+// more: what they carry makes room for the next.
+func Sent(frames []*agentv1.BaseFrame) {
+	for _, f := range frames {
+		if b := f.ProtoReflect().GetUnknown(); b != nil {
+			f.ProtoReflect().SetUnknown(nil)
+			encoded.Put((*[]byte)(&b))
+		}
+	}
 }
 
 // appendEntry appends one entry of a field.

@@ -159,6 +159,23 @@ func TestMemoryDoesNotDependOnTheIndex(t *testing.T) {
 	if rise := g.most - g.before; rise > heapMost/2 {
 		t.Errorf("the heap rose by %d MiB", rise>>20)
 	}
+	const few = 8 * blockPlain
+	if garbage := allocated(func() {
+		for _, err := range r.index.records(0) {
+			check(t, err)
+		}
+	}); garbage > few {
+		t.Errorf("reading %d blocks of the index made %d KiB of garbage", len(r.index.blocks), garbage>>10)
+	}
+}
+
+// allocated is how many bytes f allocates.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }
 
 // touched notes which bytes of a tarball were read.

@@ -66,14 +66,15 @@ func (x *index) readBlock(offset int64, buf *blockBuffer) (block, error) {
 }
 
 func (x *index) unpack(b *block, buf *blockBuffer) error {
-	out, err := x.decoder.DecodeAll(buf.packed, grow(buf.plain, int(b.plain))[:0:b.plain])
+	buf.plain = grow(buf.plain, int(b.plain))
+	out, err := x.decoder.DecodeAll(buf.packed, buf.plain[:0:b.plain])
 	if err != nil {
 		return fmt.Errorf("block at %d: %w", b.offset, err)
 	}
 	if int64(len(out)) != b.plain {
 		return fmt.Errorf("block at %d: %d bytes instead of %d", b.offset, len(out), b.plain)
 	}
-	buf.plain = out
+	buf.plain = buf.plain[:b.plain] // not out, whose capacity ends with it: the next block may be longer
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 const (
 	againPercent = "sent again %" // beyond what a backup without cuts sends
 	cutsMade     = "cuts"
+	eachCut      = "KB a cut"    // of what is sent again: torn messages, handshakes, and what the stream begins with
 	otherFiles   = "other files" // entries that are not as in a backup without cuts
 )
 
@@ -23,7 +24,7 @@ const (
 )
 
 func rowCuts(ctx context.Context, w *world) (*row, error) {
-	r := newRow(cutsMade, againPercent, otherFiles)
+	r := newRow(cutsMade, againPercent, eachCut, otherFiles)
 	if w.options.peers {
 		return r, nil
 	}
@@ -128,6 +129,9 @@ func (c *cutRig) check(ctx context.Context, m *meter, cuts int) error {
 	}
 	m.note(cutsMade, float64(cuts))
 	m.note(againPercent, percent(sent-c.whole, c.whole))
+	if cuts > 0 {
+		m.note(eachCut, float64(sent-c.whole)/1e3/float64(cuts))
+	}
 	b, err := c.s.newest(ctx, c.s.w.files)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sitekeep/sitekeep/internal/errs"
@@ -18,8 +19,12 @@ import (
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
 
-// basePieces is how many frames of a base go in one message: with about 10 small files a frame some 100 KiB.
-const basePieces = 32
+// A message has at most so many frames of a base, and ends behind the one with which it has so many bytes: with about
+// 10 small files a frame that is some 50 KiB, with a hundred tiny ones no more than 80.
+const (
+	basePieces = 32
+	baseBytes  = 64 << 10
+)
 
 // Emit takes the items of a stream, one at a time and in order.
 type Emit = func(ctx context.Context, item archive.Item) error
@@ -227,17 +232,19 @@ func sendBase(closeSend func() error, send func(*agentv1.BaseIndex, *agentv1.Str
 }
 
 func sendPieces(send func(*agentv1.BaseIndex, *agentv1.StreamEnd) error, base iter.Seq2[*agentv1.BaseFrame, error]) error {
-	piece := &agentv1.BaseIndex{}
+	piece, size := &agentv1.BaseIndex{}, 0
 	for f, err := range base {
 		if err != nil {
 			return err
 		}
 		piece.Frames = append(piece.Frames, f)
-		if len(piece.Frames) == basePieces {
+		size += proto.Size(f)
+		if len(piece.Frames) == basePieces || size >= baseBytes {
 			if err := send(piece, nil); err != nil {
 				return err
 			}
-			piece = &agentv1.BaseIndex{}
+			wire.Sent(piece.Frames)
+			piece.Frames, size = piece.Frames[:0], 0
 		}
 	}
 	if len(piece.Frames) == 0 {
