@@ -75,6 +75,8 @@ func siteFlags(cmd *cobra.Command, site *sitekeepv1.Site) {
 	cmd.MarkFlagsMutuallyExclusive("structure-only", "no-structure-only")
 	flags.BoolVar(&site.BlankCredentials, "blank-credentials", false, "backups have the settings file with an empty password of the database")
 	flags.StringVar(&site.Vhost, "vhost", "", "managed or external (default: managed)")
+	flags.StringVar(&site.Maintenance, "maintenance", "",
+		"what keeps visitors out behind an external vhost: include, kind or auto (default: auto, the kind's own switch without the include)")
 }
 
 // warnings prints what is to be known of something that is done; then the command ends with the status for that.
@@ -127,7 +129,7 @@ func siteFacts(s *sitekeepv1.Site) facts {
 	return facts{
 		{"name", s.GetName()}, {"aliases", strings.Join(s.GetAliases(), ", ")}, {"kind", s.GetKind()},
 		{"client", s.GetClient()}, {"web servers", strings.Join(s.GetWebServers(), ", ")},
-		{"root", s.GetRoot()}, {"docroot", s.GetDocroot()}, {"vhost", s.GetVhost()},
+		{"root", s.GetRoot()}, {"docroot", s.GetDocroot()}, {"vhost", s.GetVhost()}, {"maintenance", s.GetMaintenance()},
 		{"database server", s.GetDbServer()}, {"database", s.GetDatabase()}, {"database user", s.GetDatabaseUser()},
 		{"database host", s.GetDatabaseHost()}, {"excludes", strings.Join(s.GetExcludes(), ", ")}, {"caches left out", yesNo(s.GetExcludeCaches())},
 		{"tables without rows", rowsText(s)}, {"password blanked in backups", yesNo(s.GetBlankCredentials())},

@@ -15,6 +15,7 @@ func siteFields() map[string]string {
 		"web": "web_servers", "db": "db_server", "root": "root", "docroot": "docroot", "kind": "kind", "database": "database",
 		"alias": "aliases", "client": "client", "exclude": "excludes", "exclude-caches": "exclude_caches",
 		"structure-only": "structure_only", "no-structure-only": "all_rows", "blank-credentials": "blank_credentials", "vhost": "vhost",
+		"maintenance": "maintenance",
 	}
 }
 

@@ -64,7 +64,7 @@ func New(o Options) (*Agent, error) {
 		return a, nil
 	}
 	var err error
-	if a.web, err = webserver.New(*a.cfg.Webserver, webserver.Deps{Now: a.now}); err != nil {
+	if a.web, err = webserver.New(*a.cfg.Webserver, webserver.Deps{Now: a.now, SwitchOff: a.switchOff}); err != nil {
 		return nil, fmt.Errorf("agent: %w", err)
 	}
 	if err := a.web.CheckTemplates(); err != nil { // The sites that need none of them are served all the same.

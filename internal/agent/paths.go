@@ -50,6 +50,9 @@ func (s *treeService) ExchangePaths(ctx context.Context, req *agentv1.ExchangePa
 		}
 		swaps = append(swaps, staging.PathState{Name: name, Live: p.GetLiveInode(), Staged: p.GetStagedInode()})
 	}
+	if err := s.align(ctx, req.GetSite(), site, req.GetTask()); err != nil {
+		return nil, treeError(err)
+	}
 	err = s.stager.ExchangePaths(ctx, site, req.GetTask(), swaps, req.GetBack())
 	return &agentv1.ExchangePathsResponse{}, treeError(err)
 }

@@ -82,6 +82,11 @@ func detect(ctx context.Context, name string, p sitekind.Place) (sitekind.Kind, 
 	return nil, sitekind.Detection{}, errs.New(errs.NotFound, "name its kind with --kind", "no kind of site fits")
 }
 
+// escapeGlob makes a pattern that matches a text and nothing else.
+func escapeGlob(text string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(text)
+}
+
 func kindByName(name string) (sitekind.Kind, error) {
 	kind, err := kinds.ByName(name)
 	if err != nil {
@@ -122,7 +127,7 @@ func rebuiltTables(kind sitekind.Kind, prefix string) []string {
 	if !ok {
 		return nil
 	}
-	prefix = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(prefix)
+	prefix = escapeGlob(prefix)
 	var list []string
 	for _, p := range k.StructureOnly() {
 		list = append(list, prefix+p)

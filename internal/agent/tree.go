@@ -32,6 +32,9 @@ func (s *treeService) ExchangeTree(ctx context.Context, req *agentv1.ExchangeTre
 	if err != nil {
 		return nil, err
 	}
+	if err := s.align(ctx, req.GetSite(), site, req.GetTask()); err != nil {
+		return nil, treeError(err)
+	}
 	err = s.stager.Exchange(ctx, site, req.GetTask(), req.GetLiveInode(), req.GetStagedInode())
 	return &agentv1.ExchangeTreeResponse{}, treeError(err)
 }

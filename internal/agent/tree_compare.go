@@ -38,7 +38,8 @@ func (s *treeService) CompareTree(stream compareTreeStream) error {
 	}, wire.BaseFrameFromProto)
 	var warned warningList
 	out := newDifferences(min(int(header.GetMaxPaths()), maxPaths), covered(header.GetSelect()))
-	err = archive.CompareTree(stream.Context(), live, index, []string{guard.StagingPrefix + "*/"}, out.add,
+	exclude := append(s.ownSwitches(stream.Context(), site), guard.StagingPrefix+"*/")
+	err = archive.CompareTree(stream.Context(), live, index, exclude, out.add,
 		func(w archive.Warning) { warned.add(w.String()) })
 	if err != nil {
 		return treeError(err)

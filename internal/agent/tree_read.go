@@ -44,6 +44,7 @@ func (s *treeService) ReadTree(stream readTreeStream) error {
 	}
 	defer root.Close()
 	opts, start := sourceOptions(stream, header, codec, s.now), &agentv1.ReadTreeStart{}
+	opts.Exclude = append(opts.Exclude, s.ownSwitches(stream.Context(), site)...)
 	out := &blanks{}
 	if header.GetBlankCredentials() {
 		if out, err = s.blank(stream.Context(), site, header.GetSalvage()); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sitekeep/sitekeep/internal/agent/guard"
 	"github.com/sitekeep/sitekeep/internal/errs"
+	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/pkg/webserver"
 	agentv1 "github.com/sitekeep/sitekeep/proto/sitekeep/agent/v1"
 )
@@ -168,12 +169,15 @@ func (s *vhostService) BeginMaintenance(ctx context.Context, req *agentv1.BeginM
 	if err != nil {
 		return nil, err
 	}
-	begin := web.BeginMaintenance
-	if req.GetSite().GetExternal() {
+	begin, ref := web.BeginMaintenance, req.GetSite()
+	if ref.GetExternal() && model.MaintenanceMode(ref.GetMaintenance()) != model.MaintenanceKind {
 		begin = web.BeginExternalMaintenance
 	}
 	result, err := begin(ctx, site.Name, req.GetTask(), lease)
-	return &agentv1.BeginMaintenanceResponse{Warning: result.Reason}, vhostError(err)
+	if err != nil {
+		return nil, vhostError(err)
+	}
+	return s.ensure(ctx, ref, site, result), nil
 }
 
 func (s *vhostService) RenewMaintenance(ctx context.Context, req *agentv1.RenewMaintenanceRequest) (*agentv1.RenewMaintenanceResponse, error) {
@@ -208,7 +212,10 @@ func (s *vhostService) EndMaintenance(ctx context.Context, req *agentv1.EndMaint
 	if err != nil {
 		return nil, err
 	}
-	_, err = web.EndMaintenance(ctx, site.Name, req.GetTask())
+	ended, err := web.EndMaintenance(ctx, site.Name, req.GetTask())
+	if err == nil && ended && req.GetSite().GetExternal() {
+		err = s.dropSwitch(ctx, site)
+	}
 	return &agentv1.EndMaintenanceResponse{}, vhostError(err)
 }
 
@@ -238,6 +245,10 @@ func (s *vhostService) ProbeSite(ctx context.Context, req *agentv1.ProbeSiteRequ
 		}
 	}
 	probe := webserver.ProbeRequest{Name: site.Name, Path: req.GetPath(), AsVisitor: req.GetTask() == ""}
+	hidden, err := s.beyond(ctx, site, &probe)
+	if err != nil {
+		return nil, vhostError(err)
+	}
 	result, err := settledProbe(ctx, web, probe)
 	if err != nil {
 		return nil, vhostError(err)
@@ -250,7 +261,8 @@ func (s *vhostService) ProbeSite(ctx context.Context, req *agentv1.ProbeSiteRequ
 	}
 	return &agentv1.ProbeSiteResponse{
 		Status: int32(result.Status), Location: result.Location, BodyBytes: result.BodyBytes, Problem: result.Problem,
-		Took: durationpb.New(result.Duration), Maintenance: result.Maintenance,
+		Took:        durationpb.New(result.Duration),
+		Maintenance: result.Maintenance || hidden && result.Status == http.StatusServiceUnavailable,
 	}, nil
 }
 

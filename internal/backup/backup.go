@@ -29,7 +29,7 @@ const DefaultFormat = store.TarZst
 type Emit = func(ctx context.Context, item archive.Item) error
 
 type maintenance interface {
-	BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (warning string, err error)
+	BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (model.Closing, error)
 	RenewMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) error
 	EndMaintenance(ctx context.Context, site model.SiteRef, task string) error
 }

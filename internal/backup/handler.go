@@ -116,9 +116,12 @@ func (m *Maker) quiesced(ctx context.Context, t *tasks.Run, site *model.Site, qu
 	// The end is announced before the beginning: a beginning that fails half way is ended too.
 	defer m.endMaintenance(ctx, t, site)
 	err := m.eachWeb(ctx, site, func(web Web) error {
-		warning, err := web.BeginMaintenance(ctx, site.Ref(), t.Task.ID, leaseTime)
-		if warning != "" {
-			t.Warn("%s", warning)
+		closing, err := web.BeginMaintenance(ctx, site.Ref(), t.Task.ID, leaseTime)
+		switch {
+		case closing.Warning != "":
+			t.Warn("%s", closing.Warning)
+		case closing.By != "":
+			t.Log(model.LevelInfo, "visitors are kept out by %s", closing.By)
 		}
 		return err
 	})

@@ -11,7 +11,7 @@ import (
 )
 
 const selectSite = `SELECT s.name, s.kind, s.db_server, s.root, s.docroot, s.database_name, s.database_user, s.database_host,
-	s.client, s.excludes, s.exclude_caches, s.structure_only, s.all_rows, s.blank_settings, s.vhost, s.disabled, s.created_at,
+	s.client, s.excludes, s.exclude_caches, s.structure_only, s.all_rows, s.blank_settings, s.vhost, s.maintenance, s.disabled, s.created_at,
 	(SELECT json_group_array(name ORDER BY position) FROM site_names WHERE site = s.name AND position > 0),
 	(SELECT json_group_array(server ORDER BY position) FROM site_web_servers WHERE site = s.name)
 	FROM sites AS s`
@@ -19,7 +19,7 @@ const selectSite = `SELECT s.name, s.kind, s.db_server, s.root, s.docroot, s.dat
 func scanSite(row scanner) (s model.Site, err error) {
 	err = row.Scan(&s.Name, &s.Kind, &s.DBServer, &s.Root, &s.Docroot, &s.Database.Name, &s.Database.User, &s.Database.Host,
 		&s.Client, listInto[string]{&s.Excludes}, &s.ExcludeCaches, listInto[string]{&s.StructureOnly}, &s.AllRows, &s.BlankCredentials,
-		&s.Vhost, &s.Disabled, timeInto{&s.CreatedAt},
+		&s.Vhost, &s.Maintenance, &s.Disabled, timeInto{&s.CreatedAt},
 		listInto[string]{&s.Aliases}, listInto[string]{&s.WebServers})
 	return s, err
 }
@@ -43,10 +43,10 @@ func (tx *Tx) CreateSite(ctx context.Context, s model.Site) error {
 		return err
 	}
 	_, err := tx.exec(ctx, `INSERT INTO sites (name, kind, db_server, root, docroot, database_name, database_user, database_host,
-		client, excludes, exclude_caches, structure_only, all_rows, blank_settings, vhost, disabled, created_at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		client, excludes, exclude_caches, structure_only, all_rows, blank_settings, vhost, maintenance, disabled, created_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		s.Name, s.Kind, s.DBServer, s.Root, s.Docroot, s.Database.Name, s.Database.User, s.Database.Host,
-		s.Client, jsonOf(s.Excludes), s.ExcludeCaches, jsonOf(s.StructureOnly), s.AllRows, s.BlankCredentials, s.Vhost, s.Disabled, nanos(s.CreatedAt))
+		s.Client, jsonOf(s.Excludes), s.ExcludeCaches, jsonOf(s.StructureOnly), s.AllRows, s.BlankCredentials, s.Vhost, s.Maintenance, s.Disabled, nanos(s.CreatedAt))
 	if err != nil {
 		return fmt.Errorf("record site %s: %w", s.Name, err)
 	}
@@ -145,9 +145,9 @@ func (tx *Tx) replaceSite(ctx context.Context, s model.Site) error {
 	}
 	_, err := tx.exec(ctx, `UPDATE sites SET kind = ?, db_server = ?, root = ?, docroot = ?, database_name = ?, database_user = ?,
 		database_host = ?, client = ?, excludes = ?, exclude_caches = ?, structure_only = ?, all_rows = ?,
-		blank_settings = ?, vhost = ?, disabled = ? WHERE name = ?`,
+		blank_settings = ?, vhost = ?, maintenance = ?, disabled = ? WHERE name = ?`,
 		s.Kind, s.DBServer, s.Root, s.Docroot, s.Database.Name, s.Database.User, s.Database.Host, s.Client, jsonOf(s.Excludes),
-		s.ExcludeCaches, jsonOf(s.StructureOnly), s.AllRows, s.BlankCredentials, s.Vhost, s.Disabled, s.Name)
+		s.ExcludeCaches, jsonOf(s.StructureOnly), s.AllRows, s.BlankCredentials, s.Vhost, s.Maintenance, s.Disabled, s.Name)
 	if err != nil {
 		return fmt.Errorf("record site %s: %w", s.Name, err)
 	}

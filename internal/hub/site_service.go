@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,6 +59,7 @@ func newSite(q *sitekeepv1.Site) (*model.Site, error) {
 		Root: q.GetRoot(), Docroot: q.GetDocroot(), Client: q.GetClient(), Excludes: q.GetExcludes(), Vhost: model.VhostMode(q.GetVhost()),
 		Database: model.Database{Name: q.GetDatabase()}, ExcludeCaches: q.GetExcludeCaches(),
 		StructureOnly: q.GetStructureOnly(), AllRows: q.GetAllRows(), BlankCredentials: q.GetBlankCredentials(),
+		Maintenance: model.MaintenanceModeOf(q.GetMaintenance()),
 	}
 	if site.Docroot == "" {
 		site.Docroot = site.Root
@@ -87,7 +90,7 @@ func checkSite(s *model.Site) error {
 	case s.Vhost != model.VhostManaged && s.Vhost != model.VhostExternal:
 		return errs.New(errs.Usage, "it is managed or external", "there is no vhost mode %q", s.Vhost)
 	}
-	if err := model.CheckStructureOnly(s.StructureOnly, s.AllRows); err != nil {
+	if err := errors.Join(model.CheckStructureOnly(s.StructureOnly, s.AllRows), model.CheckMaintenance(s.Maintenance)); err != nil {
 		return err
 	}
 	if err := model.CheckPath("root", s.Root); err != nil {
@@ -315,6 +318,7 @@ func siteToProto(s *model.Site, u catalogue.Usage) *sitekeepv1.Site {
 		Database: s.Database.Name, DatabaseUser: s.Database.User, DatabaseHost: s.Database.Host, Client: s.Client, Excludes: s.Excludes,
 		Vhost: string(s.Vhost), Disabled: s.Disabled, CreatedAt: timeToProto(s.CreatedAt),
 		ExcludeCaches: s.ExcludeCaches, StructureOnly: s.StructureOnly, AllRows: s.AllRows, BlankCredentials: s.BlankCredentials,
-		Backups: u.Count, BackupBytes: u.Size, LastBackupAt: timeToProto(u.Newest),
+		Maintenance: string(cmp.Or(s.Maintenance, "auto")),
+		Backups:     u.Count, BackupBytes: u.Size, LastBackupAt: timeToProto(u.Newest),
 	}
 }

@@ -98,6 +98,8 @@ func setPlain(to *model.Site, from *sitekeepv1.Site, path string) bool {
 		to.AllRows = from.AllRows
 	case "vhost":
 		to.Vhost = model.VhostMode(from.Vhost)
+	case "maintenance":
+		to.Maintenance = model.MaintenanceModeOf(from.Maintenance)
 	case "blank_credentials":
 		to.BlankCredentials = from.BlankCredentials
 	default:

@@ -42,6 +42,9 @@ func (s *siteSpec) check(name string) error {
 		}
 	}
 	s.shorten()
+	if err := model.CheckMaintenance(s.Maintenance); err != nil {
+		return err
+	}
 	switch {
 	case len(s.WebServers) == 0:
 		return errs.New(errs.Usage, "name at least one", "it has no webServers")

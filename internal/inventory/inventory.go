@@ -76,7 +76,9 @@ type (
 		AllRows       bool            `yaml:"allRows,omitempty"`
 		Blank         bool            `yaml:"blankCredentials,omitempty"`
 		Vhost         model.VhostMode `yaml:"vhost,omitempty"`
-		Disabled      bool            `yaml:"disabled,omitempty"`
+		// How visitors are kept out behind an external vhost.
+		Maintenance model.MaintenanceMode `yaml:"maintenance,omitempty"`
+		Disabled    bool                  `yaml:"disabled,omitempty"`
 	}
 	scheduleSpec struct {
 		Cron       string   `yaml:"cron"`
@@ -148,7 +150,7 @@ func specOfSite(s *model.Site) *siteSpec {
 	spec := &siteSpec{
 		Client: s.Client, Aliases: s.Aliases, Kind: s.Kind, WebServers: s.WebServers, DBServer: s.DBServer, Database: s.Database.Name,
 		Root: s.Root, Docroot: s.Docroot, Excludes: s.Excludes, ExcludeCaches: s.ExcludeCaches, Vhost: s.Vhost, Disabled: s.Disabled,
-		StructureOnly: s.StructureOnly, AllRows: s.AllRows, Blank: s.BlankCredentials,
+		StructureOnly: s.StructureOnly, AllRows: s.AllRows, Blank: s.BlankCredentials, Maintenance: s.Maintenance,
 	}
 	spec.shorten()
 	if spec.Kind != genericKind {
@@ -165,6 +167,7 @@ func (s *siteSpec) shorten() {
 	if s.Vhost == model.VhostManaged {
 		s.Vhost = ""
 	}
+	s.Maintenance = model.MaintenanceModeOf(string(s.Maintenance))
 }
 
 // site is what the spec says. Empty kind and database are to be found out.
@@ -173,7 +176,7 @@ func (s *siteSpec) site(name string) model.Site {
 		Name: name, Client: s.Client, Aliases: s.Aliases, Kind: s.Kind, WebServers: s.WebServers, DBServer: s.DBServer,
 		Database: model.Database{Name: s.Database}, Root: s.Root, Docroot: s.Docroot, Excludes: s.Excludes,
 		ExcludeCaches: s.ExcludeCaches, StructureOnly: s.StructureOnly, AllRows: s.AllRows,
-		BlankCredentials: s.Blank, Vhost: s.Vhost, Disabled: s.Disabled,
+		BlankCredentials: s.Blank, Vhost: s.Vhost, Maintenance: s.Maintenance, Disabled: s.Disabled,
 	}
 	if site.Docroot == "" {
 		site.Docroot = site.Root

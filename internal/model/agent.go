@@ -17,11 +17,14 @@ type SiteRef struct {
 
 	// External: its virtual host is the operator's.
 	External bool
+	// Maintenance is how visitors are kept out then.
+	Maintenance MaintenanceMode
 }
 
 // Ref is what agents are told of the site.
 func (s *Site) Ref() SiteRef {
-	return SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases, External: s.Vhost == VhostExternal}
+	return SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases, External: s.Vhost == VhostExternal,
+		Maintenance: s.Maintenance}
 }
 
 // AgentInfo is what an agent says of itself.
@@ -160,6 +163,12 @@ type ImportSummary struct {
 type Notice struct {
 	Subject string
 	Text    string
+}
+
+// Closing says what a begun maintenance is worth.
+type Closing struct {
+	Warning string // why visitors may get through; empty if they do not
+	By      string // what keeps them out, if that is not the virtual host
 }
 
 // PageProbe is what a web server answered for a page of a site.

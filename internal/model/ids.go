@@ -101,3 +101,20 @@ func CheckClientName(name string) error {
 	}
 	return nil
 }
+
+// MaintenanceModeOf takes "auto" for the default, and leaves what is none to CheckMaintenance.
+func MaintenanceModeOf(text string) MaintenanceMode {
+	if text == "auto" {
+		return MaintenanceAuto
+	}
+	return MaintenanceMode(text)
+}
+
+// CheckMaintenance refuses what is no way of keeping visitors out.
+func CheckMaintenance(m MaintenanceMode) error {
+	switch m {
+	case MaintenanceAuto, MaintenanceInclude, MaintenanceKind:
+		return nil
+	}
+	return errs.New(errs.Usage, "it is auto, include or kind", "there is no way of maintenance %q", m)
+}

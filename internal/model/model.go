@@ -48,6 +48,16 @@ const (
 	VhostExternal VhostMode = "external" // the operator does
 )
 
+// MaintenanceMode says how visitors are kept out of a site whose virtual host is the operator's.
+type MaintenanceMode string
+
+// The modes.
+const (
+	MaintenanceAuto    MaintenanceMode = ""        // by the include, or the site's own switch where that is not included
+	MaintenanceInclude MaintenanceMode = "include" // by a line in the virtual host
+	MaintenanceKind    MaintenanceMode = "kind"    // by a file of the site's own kind
+)
+
 // Database is what a site uses on its database server. There is no password in it, anywhere.
 type Database struct {
 	Name string
@@ -83,6 +93,8 @@ type Site struct {
 	// BlankCredentials empties the database's password in the settings files that backups have.
 	BlankCredentials bool
 	Vhost            VhostMode
+	// Maintenance is how visitors are kept out behind a virtual host of the operator's.
+	Maintenance MaintenanceMode
 	// Disabled is offline: each web server keeps visitors out in the name of HolderDisabled.
 	Disabled  bool
 	CreatedAt time.Time

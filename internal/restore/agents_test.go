@@ -373,12 +373,12 @@ func leaseText(d time.Duration) string {
 	return "short"
 }
 
-func (a *webAgent) BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (string, error) {
-	warning := ""
+func (a *webAgent) BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (model.Closing, error) {
+	var closing model.Closing
 	if a.leaky == a.s.name {
-		warning = "visitors get through"
+		closing.Warning = "visitors get through"
 	}
-	return warning, a.act(ctx, "begin maintenance", func() error { a.s.flags[site.Name][task] = leaseText(lease); return nil })
+	return closing, a.act(ctx, "begin maintenance", func() error { a.s.flags[site.Name][task] = leaseText(lease); return nil })
 }
 
 func (a *webAgent) RenewMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) error {

@@ -20,9 +20,9 @@ func (r *run) keepDisabled(ctx context.Context, server string, web Web) error {
 	case !site.Disabled:
 		return nil
 	}
-	warning, err := web.BeginMaintenance(ctx, r.refOn(server), model.HolderDisabled, model.Forever)
-	if err == nil && warning != "" {
-		r.log.Warn("%s: the site is disabled, and visitors may get through: %s", server, warning)
+	closing, err := web.BeginMaintenance(ctx, r.refOn(server), model.HolderDisabled, model.Forever)
+	if err == nil && closing.Warning != "" {
+		r.log.Warn("%s: the site is disabled, and visitors may get through: %s", server, closing.Warning)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
 )
 
@@ -37,23 +38,32 @@ func (s beginMaintenance) Do(ctx context.Context, _ saga.Memo) error {
 
 // shut begins the maintenance of one web server. What visitors could still write there a migration would lose.
 func (s beginMaintenance) shut(ctx context.Context, server string, web Web) error {
-	warning, err := web.BeginMaintenance(ctx, s.refOn(server), s.task, leaseTime)
+	closing, err := web.BeginMaintenance(ctx, s.refOn(server), s.task, leaseTime)
 	switch {
-	case err != nil || warning == "":
+	case err != nil:
+	case closing.Warning == "":
+		s.closedBy(server, closing)
 	case s.basis.wasOn(server):
-		return notClosed(s.basis.Site.Name, warning)
+		return notClosed(s.basis.Site.Name, closing.Warning)
 	case !s.basis.fresh(server): // its virtual host comes later, and finds the maintenance begun
-		s.log.Warn("%s: %s", server, warning)
+		s.log.Warn("%s: %s", server, closing.Warning)
 	}
 	return err
+}
+
+// closedBy says what keeps visitors out where that is not the virtual host.
+func (r *run) closedBy(server string, c model.Closing) {
+	if c.By != "" {
+		r.log.Log(model.LevelInfo, "%s: visitors are kept out by %s", server, c.By)
+	}
 }
 
 // begin lets one web server answer 503 again.
 func (r *run) begin(lease time.Duration) onWebServer {
 	return func(ctx context.Context, server string, web Web) error {
-		warning, err := web.BeginMaintenance(ctx, r.ref(), r.task, lease)
-		if err == nil && warning != "" && !r.basis.fresh(server) {
-			r.log.Warn("%s: %s", server, warning)
+		closing, err := web.BeginMaintenance(ctx, r.ref(), r.task, lease)
+		if err == nil && closing.Warning != "" && !r.basis.fresh(server) {
+			r.log.Warn("%s: %s", server, closing.Warning)
 		}
 		return err
 	}
@@ -80,7 +90,12 @@ func (r *run) end(ctx context.Context, server string, web Web) error {
 func (s beginMaintenance) Manual(saga.Memo) []string {
 	var lines []string
 	for _, server := range s.basis.bothPlaces() {
-		lines = append(lines, "# on "+server+", in the agent's vhost_dir:", "rm -f "+quote(s.basis.Site.Name+".maintenance"))
+		flag := quote(s.basis.Site.Name + ".maintenance")
+		lines = append(lines, "# on "+server+", in the agent's vhost_dir:")
+		if s.external() {
+			lines = append(lines, "cat "+flag+" # what it names under \"switch\" lies in the site: remove that first")
+		}
+		lines = append(lines, "rm -f "+flag)
 	}
 	return lines
 }

@@ -86,12 +86,13 @@ func (s *Switch) back(ctx context.Context, t *tasks.Run, site *model.Site, serve
 
 // shut keeps visitors out until open, and refuses where they would get through.
 func (*Switch) shut(ctx context.Context, c *check) error {
-	warning, err := c.web.BeginMaintenance(ctx, c.ref(), model.HolderDisabled, model.Forever)
-	if err != nil || warning == "" {
+	closing, err := c.web.BeginMaintenance(ctx, c.ref(), model.HolderDisabled, model.Forever)
+	if err != nil || closing.Warning == "" {
+		c.closedBy(closing)
 		return err
 	}
 	return errs.New(errs.Precondition, "let its virtual host answer 503 during maintenance; see what this says: sitekeep site verify "+c.site.Name,
-		"visitors cannot be kept out: %s", warning)
+		"visitors cannot be kept out: %s", closing.Warning)
 }
 
 func (*Switch) open(ctx context.Context, c *check) error {

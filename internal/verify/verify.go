@@ -25,7 +25,7 @@ type Web interface {
 
 type maintenance interface {
 	// BeginMaintenance keeps visitors out in a holder's name. A warning says why they may get through.
-	BeginMaintenance(ctx context.Context, site model.SiteRef, holder string, lease time.Duration) (warning string, err error)
+	BeginMaintenance(ctx context.Context, site model.SiteRef, holder string, lease time.Duration) (model.Closing, error)
 	EndMaintenance(ctx context.Context, site model.SiteRef, holder string) error
 }
 
@@ -189,11 +189,19 @@ func (c *check) access(ctx context.Context) error {
 	if !c.site.Disabled {
 		return c.web.EndMaintenance(ctx, c.ref(), model.HolderDisabled)
 	}
-	warning, err := c.web.BeginMaintenance(ctx, c.ref(), model.HolderDisabled, model.Forever)
-	if warning != "" {
-		c.drifted("the site is disabled, and visitors may get through: %s", warning)
+	closing, err := c.web.BeginMaintenance(ctx, c.ref(), model.HolderDisabled, model.Forever)
+	if closing.Warning != "" {
+		c.drifted("the site is disabled, and visitors may get through: %s", closing.Warning)
 	}
+	c.closedBy(closing)
 	return err
+}
+
+// closedBy says what keeps visitors out where that is not the virtual host.
+func (c *check) closedBy(closing model.Closing) {
+	if closing.By != "" {
+		c.Log(model.LevelInfo, "%s: visitors are kept out by %s", c.server, closing.By)
+	}
 }
 
 func (c *check) database(ctx context.Context) error {

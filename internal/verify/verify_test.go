@@ -26,6 +26,7 @@ type web struct {
 	page        model.PageProbe
 	database    model.DatabaseProbe
 	leaky       string // why visitors get through
+	by          string // what keeps them out
 	away        error  // of the calls that keep visitors out or let them in
 }
 
@@ -68,12 +69,12 @@ func (w *web) ProbeSite(_ context.Context, _ model.SiteRef, task, _ string) (mod
 	return w.page, nil
 }
 
-func (w *web) BeginMaintenance(ctx context.Context, _ model.SiteRef, holder string, lease time.Duration) (string, error) {
+func (w *web) BeginMaintenance(ctx context.Context, _ model.SiteRef, holder string, lease time.Duration) (model.Closing, error) {
 	w.called("shut")
 	if holder != model.HolderDisabled || lease != model.Forever {
-		return "", errs.New(errs.Usage, "", "%s holds it for %s", holder, lease)
+		return model.Closing{}, errs.New(errs.Usage, "", "%s holds it for %s", holder, lease)
 	}
-	return w.leaky, errors.Join(w.away, ctx.Err())
+	return model.Closing{Warning: w.leaky, By: w.by}, errors.Join(w.away, ctx.Err())
 }
 
 func (w *web) EndMaintenance(ctx context.Context, _ model.SiteRef, holder string) error {

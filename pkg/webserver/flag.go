@@ -23,6 +23,8 @@ type flag struct {
 	// stands for it, because the web server can test for files only.
 	Pass    string   `json:"pass"`
 	Holders []holder `json:"holders"`
+	// Switch is what NoteSwitch was given.
+	Switch json.RawMessage `json:"switch,omitempty"`
 }
 
 type holder struct {

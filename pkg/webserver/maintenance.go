@@ -245,6 +245,11 @@ func (s *Server) editFlag(ctx context.Context, name string, edit func(*flag) err
 	if err := edit(&f); err != nil {
 		return err
 	}
+	if len(f.Holders) == 0 && len(f.Switch) > 0 && s.switchOff != nil {
+		if err := s.switchOff(name, f.Switch); err != nil {
+			return fmt.Errorf("the site's own maintenance switch: %w", err)
+		}
+	}
 	return f.store(d, name)
 }
 

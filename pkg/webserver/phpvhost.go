@@ -115,7 +115,7 @@ func (s *Server) askModPHP(ctx context.Context, pass string) ([]byte, error) {
 		return nil, err
 	}
 	req.Host = phpVhostName
-	req.Header.Set(passHeader, pass)
+	req.Header.Set(PassHeader, pass)
 	result := ProbeResult{Address: target}
 	if err := result.ask(req); err != nil {
 		return nil, err

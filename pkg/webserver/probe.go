@@ -18,7 +18,8 @@ const (
 	// DefaultProbeTimeout bounds a probe when ProbeRequest.Timeout is zero.
 	DefaultProbeTimeout = 10 * time.Second
 
-	passHeader        = "X-Sitekeep-Probe"
+	// PassHeader is the request header with which a probe passes maintenance.
+	PassHeader        = "X-Sitekeep-Probe"
 	maintenanceHeader = "X-Sitekeep-Maintenance"
 	generationHeader  = "X-Sitekeep-Generation"
 
@@ -43,6 +44,10 @@ type ProbeRequest struct {
 	// AsVisitor asks as any visitor does, who gets 503 while the site is in
 	// maintenance. Otherwise the request passes our maintenance.
 	AsVisitor bool
+	// Cookie, if set, is sent as the Cookie header.
+	Cookie string
+	// tls is an address that is asked by https in place of Listen.
+	tls string
 }
 
 // ProbeResult is what the site answered.
@@ -117,12 +122,15 @@ func (s *Server) prepareProbe(ctx context.Context, req ProbeRequest) (ProbeResul
 		httpReq.Host = req.Host
 	}
 	httpReq.Header.Set("User-Agent", "sitekeep-probe")
+	if req.Cookie != "" {
+		httpReq.Header.Set("Cookie", req.Cookie)
+	}
 	if !req.AsVisitor {
 		f, err := s.readFlag(req.Name)
 		if err != nil {
 			return ProbeResult{}, nil, fmt.Errorf("read %s: %w", s.flagPath(req.Name), err)
 		}
-		httpReq.Header.Set(passHeader, f.Pass)
+		httpReq.Header.Set(PassHeader, f.Pass)
 	}
 	return ProbeResult{Address: target}, httpReq, nil
 }
@@ -131,6 +139,8 @@ func (s *Server) prepareProbe(ctx context.Context, req ProbeRequest) (ProbeResul
 // none is named and http only leads to https, to the first of ListenTLS.
 func (s *Server) dialAddress(req ProbeRequest) (scheme, address string, err error) {
 	switch {
+	case req.tls != "":
+		return "https", req.tls, nil
 	case req.Listen == "" && s.cfg.siteConfig(req.Name).HTTPSRedirect:
 		return "https", s.listensTLS[0].dial(), nil
 	case req.Listen == "":

@@ -102,7 +102,7 @@ func TestProbeSendsWhatItIsTold(t *testing.T) {
 func TestProbePassesOurMaintenanceUnlessAsVisitor(t *testing.T) {
 	var pass string
 	b := newAnswering(t, func(w http.ResponseWriter, r *http.Request) {
-		pass = r.Header.Get(passHeader)
+		pass = r.Header.Get(PassHeader)
 		io.WriteString(w, "x")
 	})
 	ask := func(visitor bool) string {

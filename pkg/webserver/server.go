@@ -15,6 +15,9 @@ type Deps struct {
 	Runner Runner
 	// Now is the clock of maintenance leases. Nil: time.Now.
 	Now func() time.Time
+	// SwitchOff takes away what a note of NoteSwitch is about, before the
+	// maintenance of a site ends. It may be called again. Nil: nothing is noted.
+	SwitchOff func(name string, note []byte) error
 }
 
 // Server is one web server on this machine. Its methods may be called at the
@@ -29,6 +32,7 @@ type Server struct {
 	allow      []netip.Prefix
 	runner     Runner
 	now        func() time.Time
+	switchOff  func(name string, note []byte) error
 	// changing holds one value while virtual hosts change or are reloaded.
 	changing chan struct{}
 	// flagging holds one value while maintenance flags change.
@@ -41,7 +45,7 @@ func New(cfg Config, deps Deps) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("webserver: %w", err)
 	}
-	s := &Server{cfg: cfg, runner: deps.Runner, now: deps.Now,
+	s := &Server{cfg: cfg, runner: deps.Runner, now: deps.Now, switchOff: deps.SwitchOff,
 		changing: make(chan struct{}, 1), flagging: make(chan struct{}, 1)}
 	s.kind, _ = kindByName(cfg.Kind)
 	s.listens, _ = parseListens(cfg.Listen)

@@ -206,7 +206,7 @@ func (b *bed) checkMaintenance(t *testing.T, want string) {
 		}
 	}
 	for _, forged := range []string{"x", "", "tmp", "../example.com.conf", strings.Repeat("A", 26), "$sitekeep_pass"} {
-		if status, _, _ := b.visit(t, "GET", "/", http.Header{passHeader: {forged}}); status != 503 {
+		if status, _, _ := b.visit(t, "GET", "/", http.Header{PassHeader: {forged}}); status != 503 {
 			t.Errorf("the forged pass %q is let through", forged)
 		}
 	}

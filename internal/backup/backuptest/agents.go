@@ -122,8 +122,8 @@ func (a *agent) ReadSettings(context.Context, model.SiteRef, string) (*model.Dat
 }
 
 // BeginMaintenance is noted.
-func (a *agent) BeginMaintenance(context.Context, model.SiteRef, string, time.Duration) (string, error) {
-	return "", a.called("begin " + a.server)
+func (a *agent) BeginMaintenance(context.Context, model.SiteRef, string, time.Duration) (model.Closing, error) {
+	return model.Closing{}, a.called("begin " + a.server)
 }
 
 // RenewMaintenance is noted.

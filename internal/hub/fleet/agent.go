@@ -62,7 +62,8 @@ func call[Q, A any](ctx context.Context, a *Agent, f func(context.Context, Q, ..
 }
 
 func ref(s model.SiteRef) *agentv1.SiteRef {
-	return &agentv1.SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases, External: s.External}
+	return &agentv1.SiteRef{Name: s.Name, Kind: s.Kind, Root: s.Root, Docroot: s.Docroot, Aliases: s.Aliases, External: s.External,
+		Maintenance: string(s.Maintenance)}
 }
 
 // Info asks the agent what it is, what it has and what is wrong there.
@@ -198,9 +199,9 @@ func (a *Agent) ForgetVhost(ctx context.Context, site model.SiteRef, task string
 }
 
 // BeginMaintenance makes the vhost answer 503.
-func (a *Agent) BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (string, error) {
+func (a *Agent) BeginMaintenance(ctx context.Context, site model.SiteRef, task string, lease time.Duration) (model.Closing, error) {
 	p, err := call(ctx, a, a.vhost.BeginMaintenance, &agentv1.BeginMaintenanceRequest{Site: ref(site), Task: task, Lease: durationpb.New(lease)})
-	return p.GetWarning(), err
+	return model.Closing{Warning: p.GetWarning(), By: p.GetBy()}, err
 }
 
 // RenewMaintenance prolongs the lease; errs.NotFound when it has run out.

@@ -92,7 +92,7 @@ func rows() []row {
 		{
 			name: "dotenv of Laravel", kind: dotenv.New(), docroot: "public", settings: ".env", version: "10.48.2", text: laravelEnv,
 			quote: bare, broken: "DB_DATABASE=\"open\n",
-			files: map[string]string{"artisan": "#!/usr/bin/env php", "public/index.php": "<?php",
+			files: map[string]string{"artisan": "#!/usr/bin/env php", "public/index.php": "<?php", "storage/framework/.gitignore": "down\n",
 				"vendor/laravel/framework/src/Illuminate/Foundation/Application.php": "<?php namespace I; class Application extends C implements A {\n const VERSION = '10.48.2';\n}"},
 		},
 		{

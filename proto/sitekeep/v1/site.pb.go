@@ -66,6 +66,9 @@ type Site struct {
 	AllRows bool `protobuf:"varint,22,opt,name=all_rows,json=allRows,proto3" json:"all_rows,omitempty"`
 	// Backups have the settings files with an empty password of the database; the live files stay as they are.
 	BlankCredentials bool `protobuf:"varint,23,opt,name=blank_credentials,json=blankCredentials,proto3" json:"blank_credentials,omitempty"`
+	// How visitors are kept out behind an external vhost: "include", by the line that the vhost includes; "kind", by a file of the
+	// site's own kind (WordPress, Laravel); "auto", which is the default, by the second where the first is not there.
+	Maintenance string `protobuf:"bytes,24,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
 	// Absent if there was none that has shown anything.
 	LastDrill     *SiteDrill `protobuf:"bytes,30,opt,name=last_drill,json=lastDrill,proto3" json:"last_drill,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -261,6 +264,13 @@ func (x *Site) GetBlankCredentials() bool {
 		return x.BlankCredentials
 	}
 	return false
+}
+
+func (x *Site) GetMaintenance() string {
+	if x != nil {
+		return x.Maintenance
+	}
+	return ""
 }
 
 func (x *Site) GetLastDrill() *SiteDrill {
@@ -1294,7 +1304,7 @@ type UpdateSiteRequest struct {
 	// Its name says which.
 	Site *Site `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	// Fields of site to set: aliases, kind, web_servers, db_server, root, docroot, database, client, excludes,
-	// exclude_caches, structure_only, all_rows, vhost, blank_credentials.
+	// exclude_caches, structure_only, all_rows, vhost, blank_credentials, maintenance.
 	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,2,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1617,7 +1627,7 @@ var File_sitekeep_v1_site_proto protoreflect.FileDescriptor
 
 const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\n" +
-	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\xa8\x06\n" +
+	"\x16sitekeep/v1/site.proto\x12\vsitekeep.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16sitekeep/v1/task.proto\"\xca\x06\n" +
 	"\x04Site\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaliases\x18\x02 \x03(\tR\aaliases\x12\x12\n" +
@@ -1645,7 +1655,8 @@ const file_sitekeep_v1_site_proto_rawDesc = "" +
 	"\x0eexclude_caches\x18\x14 \x01(\bR\rexcludeCaches\x12%\n" +
 	"\x0estructure_only\x18\x15 \x03(\tR\rstructureOnly\x12\x19\n" +
 	"\ball_rows\x18\x16 \x01(\bR\aallRows\x12+\n" +
-	"\x11blank_credentials\x18\x17 \x01(\bR\x10blankCredentials\x125\n" +
+	"\x11blank_credentials\x18\x17 \x01(\bR\x10blankCredentials\x12 \n" +
+	"\vmaintenance\x18\x18 \x01(\tR\vmaintenance\x125\n" +
 	"\n" +
 	"last_drill\x18\x1e \x01(\v2\x16.sitekeep.v1.SiteDrillR\tlastDrill\"\x95\x01\n" +
 	"\tSiteDrill\x12\x16\n" +

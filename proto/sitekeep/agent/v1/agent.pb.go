@@ -306,7 +306,10 @@ type SiteRef struct {
 	// Further domains.
 	Aliases []string `protobuf:"bytes,5,rep,name=aliases,proto3" json:"aliases,omitempty"`
 	// Its virtual host is the operator's.
-	External      bool `protobuf:"varint,6,opt,name=external,proto3" json:"external,omitempty"`
+	External bool `protobuf:"varint,6,opt,name=external,proto3" json:"external,omitempty"`
+	// How visitors are kept out then: "include" by a line in that virtual host, "kind" by a file of the site's own kind; empty by
+	// the second where the first is not there.
+	Maintenance   string `protobuf:"bytes,7,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +384,13 @@ func (x *SiteRef) GetExternal() bool {
 		return x.External
 	}
 	return false
+}
+
+func (x *SiteRef) GetMaintenance() string {
+	if x != nil {
+		return x.Maintenance
+	}
+	return ""
 }
 
 // Move says what a site was called and where it lay, and what is in its place.
@@ -530,14 +540,15 @@ const file_sitekeep_agent_v1_agent_proto_rawDesc = "" +
 	"\n" +
 	"free_bytes\x18\x02 \x01(\x04R\tfreeBytes\x12\x1f\n" +
 	"\vfree_inodes\x18\x03 \x01(\x04R\n" +
-	"freeInodes\"\x95\x01\n" +
+	"freeInodes\"\xb7\x01\n" +
 	"\aSiteRef\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04root\x18\x03 \x01(\tR\x04root\x12\x18\n" +
 	"\adocroot\x18\x04 \x01(\tR\adocroot\x12\x18\n" +
 	"\aaliases\x18\x05 \x03(\tR\aaliases\x12\x1a\n" +
-	"\bexternal\x18\x06 \x01(\bR\bexternal\"\xae\x01\n" +
+	"\bexternal\x18\x06 \x01(\bR\bexternal\x12 \n" +
+	"\vmaintenance\x18\a \x01(\tR\vmaintenance\"\xae\x01\n" +
 	"\x04Move\x124\n" +
 	"\x05names\x18\x01 \x03(\v2\x1e.sitekeep.agent.v1.ReplacementR\x05names\x124\n" +
 	"\x05paths\x18\x02 \x03(\v2\x1e.sitekeep.agent.v1.ReplacementR\x05paths\x12:\n" +

@@ -449,7 +449,9 @@ func (x *BeginMaintenanceRequest) GetLease() *durationpb.Duration {
 type BeginMaintenanceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Empty when the vhost answers 503 now; else why that is not sure (no vhost, or one that we do not manage).
-	Warning       string `protobuf:"bytes,1,opt,name=warning,proto3" json:"warning,omitempty"`
+	Warning string `protobuf:"bytes,1,opt,name=warning,proto3" json:"warning,omitempty"`
+	// What keeps visitors out where that is not the vhost: the site's own maintenance switch. Empty otherwise.
+	By            string `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -487,6 +489,13 @@ func (*BeginMaintenanceResponse) Descriptor() ([]byte, []int) {
 func (x *BeginMaintenanceResponse) GetWarning() string {
 	if x != nil {
 		return x.Warning
+	}
+	return ""
+}
+
+func (x *BeginMaintenanceResponse) GetBy() string {
+	if x != nil {
+		return x.By
 	}
 	return ""
 }
@@ -1135,9 +1144,10 @@ const file_sitekeep_agent_v1_vhost_proto_rawDesc = "" +
 	"\x17BeginMaintenanceRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12/\n" +
-	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"4\n" +
+	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x05lease\"D\n" +
 	"\x18BeginMaintenanceResponse\x12\x18\n" +
-	"\awarning\x18\x01 \x01(\tR\awarning\"\x8e\x01\n" +
+	"\awarning\x18\x01 \x01(\tR\awarning\x12\x0e\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\"\x8e\x01\n" +
 	"\x17RenewMaintenanceRequest\x12.\n" +
 	"\x04site\x18\x01 \x01(\v2\x1a.sitekeep.agent.v1.SiteRefR\x04site\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\tR\x04task\x12/\n" +
