@@ -51,12 +51,12 @@ WITH_TAG    = $(shell grep -hoE '^func Test[A-Za-z0-9_]+' $(TAGGED) | cut -c6- |
 test-mysql: ## dumps and imports at a MySQL server, fetched from Debian's unstable suite, and so not part of test
 	$(GO) test -tags 'integration mysql' -run '^TestMySQL' ./pkg/dbdump
 
-# How long each fuzzer runs, as go test's -fuzztime, and below which directory.
-FUZZTIME ?= 5s
-FUZZ     ?= pkg/archive
+# How long each fuzzer runs, as go test's -fuzztime, and below which directories.
+FUZZTIME ?= 4s
+FUZZ     ?= pkg/archive pkg/sitekind/phplit pkg/sitekind/phpserial pkg/sitekind/moved
 
 .PHONY: fuzz
-fuzz: ## the fuzzers of what reads tarballs; FUZZTIME=10m FUZZ=. for longer and for all
+fuzz: ## the fuzzers of what reads tarballs and rewrites sites; FUZZTIME=10m FUZZ=. for longer and for all
 	@scripts/fuzz $(FUZZTIME) $(FUZZ)
 
 .PHONY: lint
