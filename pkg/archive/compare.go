@@ -8,12 +8,13 @@ import (
 // compareHeader says in what a tar header differs from an entry of the index,
 // or nothing.
 func compareHeader(h *tar.Header, e *Entry) string {
+	mode, _ := readComment(h.PAXRecords["comment"], headerType(h), uint32(h.Mode))
 	switch {
 	case headerPath(h) != e.Path:
 		return "path"
 	case headerType(h) != e.Type:
 		return "type"
-	case h.Mode != int64(e.Mode):
+	case mode != e.Mode || h.Mode>>12 != 0:
 		return "mode"
 	case h.Uid != int(e.UID) || h.Gid != int(e.GID) || h.Uname != e.Uname || h.Gname != e.Gname:
 		return "owner"

@@ -102,7 +102,7 @@ func (a *Assembler) endTar(ctx context.Context, created time.Time) error {
 		Size: a.dump.lane.plain, ModTime: created, ContentHash: a.dump.summary.DumpHash,
 		Span: uint64(a.dump.lane.frames) + 1,
 	}
-	if err := a.placeGlue(glue, appendHeader(nil, &e, e.Size), nil); err != nil {
+	if err := a.placeGlue(glue, appendHeader(nil, &e, e.Size, a.opts.Codec.format), nil); err != nil {
 		return err
 	}
 	if err := a.placeDump(ctx); err != nil {

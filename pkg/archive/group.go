@@ -19,10 +19,11 @@ type grouper struct {
 	owners  *ownerNames
 	job     *job
 	sum     hash.Hash // of the content at hand
+	format  Format
 }
 
-func newGrouper(line *pipeline, root *beneath, owners *ownerNames) *grouper {
-	return &grouper{line: line, parents: parents{root: root}, owners: owners, sum: sha256.New()}
+func newGrouper(line *pipeline, root *beneath, owners *ownerNames, f Format) *grouper {
+	return &grouper{format: f, line: line, parents: parents{root: root}, owners: owners, sum: sha256.New()}
 }
 
 func (g *grouper) close() { g.parents.close() }
@@ -63,7 +64,7 @@ func (g *grouper) add(n *node) {
 // append adds an entry with its content, if it has any, to the plain bytes.
 func (g *grouper) append(e *Entry, content func([]byte)) {
 	e.Offset = int64(len(g.job.plain))
-	p := appendHeader(g.job.plain, e, e.Size)
+	p := appendHeader(g.job.plain, e, e.Size, g.format)
 	if content != nil {
 		start := len(p)
 		p = appendRoom(p, e.Size)

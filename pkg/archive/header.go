@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,6 +28,49 @@ const (
 // sitePathComment begins the pax comment of an entry whose name in the site
 // differs. A comment is the one record that every tar program passes over silently.
 const sitePathComment = "SITEKEEP.path="
+
+// modeComment stands before it where the header's mode is not the entry's: see headerMode.
+const (
+	modeComment = "SITEKEEP.mode="
+	ownerWrite  = 0o200
+)
+
+// headerMode is what a header says of an entry's mode. Who unpacks as the user that owns everything afterwards, as Aegir
+// does with .tar.gz, cannot write into a directory without the owner's write bit: there such directories have it.
+func headerMode(e *Entry, f Format) uint32 {
+	if f == TarGzip && e.Type == TypeDirectory {
+		return e.Mode | ownerWrite
+	}
+	return e.Mode
+}
+
+// comment is what only our own programs read, and empty mostly. The path comes last: it may hold anything.
+func comment(e *Entry, f Format) string {
+	var parts []string
+	if headerMode(e, f) != e.Mode {
+		parts = append(parts, fmt.Sprintf("%s%04o", modeComment, e.Mode))
+	}
+	if e.SitePath != "" {
+		parts = append(parts, sitePathComment+e.SitePath)
+	}
+	return strings.Join(parts, " ")
+}
+
+// readComment takes a comment apart. Without a mode of ours that fits the header's, mode is the header's.
+func readComment(text string, t EntryType, header uint32) (mode uint32, site string) {
+	mode = header
+	if rest, ok := strings.CutPrefix(text, modeComment); ok && t == TypeDirectory {
+		octal, after, _ := strings.Cut(rest, " ")
+		if v, err := strconv.ParseUint(octal, 8, 12); err == nil && uint32(v)|ownerWrite == header {
+			mode, text = uint32(v), after
+		}
+	}
+	site, _ = strings.CutPrefix(text, sitePathComment)
+	if len(site) == len(text) {
+		site = ""
+	}
+	return mode, site
+}
 
 func typeflag(t EntryType) byte {
 	switch t {
@@ -62,15 +106,15 @@ func decimalDigits(n int) int { return len(strconv.Itoa(n)) }
 // appendHeader appends everything that stands before an entry's content: long
 // names, pax records and the header block. stored is the length of the content
 // as it follows; it differs from e.Size only for sparse files.
-func appendHeader(dst []byte, e *Entry, stored int64) []byte {
+func appendHeader(dst []byte, e *Entry, stored int64, f Format) []byte {
 	var h ustar
-	h.init(typeflag(e.Type), e.Mode)
+	h.init(typeflag(e.Type), headerMode(e, f))
 	h.octal(108, 8, int64(e.UID))
 	h.octal(116, 8, int64(e.GID))
 	h.octal(124, 12, stored)
 	var pax paxRecords
-	if e.SitePath != "" {
-		pax.add("comment", sitePathComment+e.SitePath)
+	if text := comment(e, f); text != "" {
+		pax.add("comment", text)
 	}
 	dst = h.setName(dst, &pax, e)
 	dst = h.setLink(dst, &pax, e.LinkTarget)

@@ -15,7 +15,8 @@ func TestHeadersAreReadBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 3000 {
 		e := randomEntry(r)
-		b := appendHeader(nil, &e, e.Size)
+		f := Formats()[r.IntN(2)]
+		b := appendHeader(nil, &e, e.Size, f)
 		if len(b)%blockSize != 0 {
 			t.Fatalf("%+v: %d bytes of header", e, len(b))
 		}
@@ -24,8 +25,12 @@ func TestHeadersAreReadBack(t *testing.T) {
 		if diff := compareHeader(h, &e); diff != "" {
 			t.Fatalf("%s of %+v comes back in %+v", diff, e, h)
 		}
-		if (e.SitePath != "") != (h.PAXRecords["comment"] == sitePathComment+e.SitePath && e.SitePath != "") {
+		if _, site := readComment(h.PAXRecords["comment"], e.Type, uint32(h.Mode)); site != e.SitePath {
 			t.Fatalf("comment is %q", h.PAXRecords["comment"])
+		}
+		hardened := f == TarGzip && e.Type == TypeDirectory && e.Mode&ownerWrite == 0
+		if hardened != (h.Mode != int64(e.Mode)) || hardened && h.Mode != int64(e.Mode|ownerWrite) {
+			t.Fatalf("in a %s %+v has mode %o", f, e, h.Mode)
 		}
 	}
 }
@@ -83,7 +88,7 @@ func TestLongNames(t *testing.T) {
 		"./" + strings.Repeat("a/", 130):                                "x0",
 	} {
 		e := Entry{Path: strings.TrimSuffix(name, "/"), Type: TypeRegular, ModTime: time.Unix(1, 0)}
-		b := appendHeader(nil, &e, 0)
+		b := appendHeader(nil, &e, 0, TarZstd)
 		flags := ""
 		for at := 0; at < len(b); at += blockSize {
 			if string(b[at+257:at+262]) == "ustar" {
@@ -129,6 +134,31 @@ func TestACLText(t *testing.T) {
 	for _, bad := range []string{"", "\x01\x00\x00\x00", "\x02\x00\x00\x00abc", "\x02\x00\x00\x00\x03\x00\x00\x00\x00\x00\x00\x00"} {
 		if _, ok := aclText(bad); ok {
 			t.Errorf("%q is an ACL", bad)
+		}
+	}
+}
+
+// TestCommentsThatAreNotOurs change no mode: those of anything but a directory, and those that do not fit the header's.
+func TestCommentsThatAreNotOurs(t *testing.T) {
+	for _, c := range []struct {
+		text   string
+		kind   EntryType
+		header uint32
+		mode   uint32
+		site   string
+	}{
+		{"SITEKEEP.mode=0555", TypeDirectory, 0o755, 0o555, ""},
+		{"SITEKEEP.mode=2555 SITEKEEP.path=./a b", TypeDirectory, 0o2755, 0o2555, "./a b"},
+		{"SITEKEEP.mode=0555", TypeRegular, 0o755, 0o755, ""},
+		{"SITEKEEP.mode=4555", TypeDirectory, 0o755, 0o755, ""},
+		{"SITEKEEP.mode=0777", TypeDirectory, 0o755, 0o755, ""},
+		{"SITEKEEP.mode=x", TypeDirectory, 0o755, 0o755, ""},
+		{"SITEKEEP.mode=77777", TypeDirectory, 0o755, 0o755, ""},
+		{"a word", TypeDirectory, 0o755, 0o755, ""},
+		{"", TypeDirectory, 0o555, 0o555, ""},
+	} {
+		if mode, site := readComment(c.text, c.kind, c.header); mode != c.mode || site != c.site {
+			t.Errorf("%q: %o %q", c.text, mode, site)
 		}
 	}
 }

@@ -188,7 +188,7 @@ func (p *Packer) small(n *node, content io.Reader) error {
 
 func (p *Packer) append(e *Entry, content io.Reader) error {
 	e.Offset = int64(len(p.plain))
-	p.plain = appendHeader(p.plain, e, e.Size)
+	p.plain = appendHeader(p.plain, e, e.Size, p.opts.Codec.format)
 	if e.Type == TypeRegular {
 		start := len(p.plain)
 		p.plain = appendRoom(p.plain, e.Size)
@@ -230,7 +230,7 @@ func (p *Packer) slices(e *Entry, content io.Reader) error {
 		return err
 	}
 	sum := sha256.New()
-	plain := appendHeader(p.line.buffer(), e, e.Size)
+	plain := appendHeader(p.line.buffer(), e, e.Size, p.opts.Codec.format)
 	for left := e.Size; ; plain = p.line.buffer() {
 		size := min(left, SliceSize)
 		start := len(plain)

@@ -173,8 +173,8 @@ func TestPackerEnds(t *testing.T) {
 func TestScanForeign(t *testing.T) {
 	own := Entry{Path: "./database.sql~site", SitePath: "./database.sql", Type: TypeRegular, Size: 1}
 	link := Entry{Path: "./link", Type: TypeHardlink, LinkTarget: "./database.sql~site"}
-	stream := append(appendHeader(nil, &own, 1), make([]byte, 512)...)
-	stream = append(appendHeader(stream, &link, 0), make([]byte, 1024)...)
+	stream := append(appendHeader(nil, &own, 1, TarZstd), make([]byte, 512)...)
+	stream = append(appendHeader(stream, &link, 0, TarZstd), make([]byte, 1024)...)
 	for behind, want := range map[string]error{"": nil, string(make([]byte, 8192)): nil, string(make([]byte, 8192)) + "x": ErrCorrupt} {
 		var got []string
 		err := ScanForeign(t.Context(), io.MultiReader(bytes.NewReader(stream), strings.NewReader(behind)), func(e Entry, _ io.Reader) error {

@@ -55,6 +55,38 @@ func TestGNUTar(t *testing.T) {
 	})
 }
 
+// TestHardenedDirectories: what unpacks a .tar.gz without us finds directories that their owner can write, and we bring
+// back the modes that they had, from a second backup too and from a tarball that has lost its index.
+func TestHardenedDirectories(t *testing.T) {
+	eachCodec(t, func(t *testing.T, c Codec) {
+		s := newSite(t)
+		s.write("sites/a.example/settings.php", []byte("<?php"))
+		s.write("database.sql/x", []byte("a directory of the site's own"))
+		modes := map[string]os.FileMode{"sites/a.example/settings.php": 0o444, "sites/a.example": 0o555, "database.sql": 0o500 | os.ModeSetgid, ".": 0o511}
+		for name, mode := range modes {
+			check(t, os.Chmod(s.path(name), mode))
+			t.Cleanup(func() { _ = os.Chmod(s.path(name), 0o755) })
+		}
+		first := s.make(makeOptions{codec: c, dump: smallDump()})
+		for _, m := range []*made{first, s.make(makeOptions{codec: c, dump: smallDump(), bases: []*Reader{first.open(t)}})} {
+			verifyMade(t, m)
+			dir, _, _ := m.extract(t, ExtractOptions{})
+			compareTrees(t, listing(t, s.dir), listing(t, dir))
+			gnu := t.TempDir()
+			run(t, "tar", "-xpf", m.path, "-C", gnu)
+			for name, mode := range map[string]os.FileMode{"sites/a.example": 0o555, "database.sql~site": 0o500 | os.ModeSetgid, ".": 0o511} {
+				if c.format == TarGzip {
+					mode |= 0o200
+				}
+				if st := must[os.FileInfo](t)(os.Stat(filepath.Join(gnu, name))); st.Mode() != mode|os.ModeDir {
+					t.Errorf("tar has made %s %v", name, st.Mode())
+				}
+			}
+			check(t, os.Chmod(gnu, 0o755))
+		}
+	})
+}
+
 // renamedForTar gives the site's own database.sql the names it has in a tarball.
 func renamedForTar(l map[string]string) map[string]string {
 	own, other := l["database.sql"], l["database.sql~site"]

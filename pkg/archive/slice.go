@@ -72,7 +72,7 @@ func (s *slicer) frames(n *node, c *content, first *job, known [][]candidate, be
 	for j, left := first, c.stored(); ; j = (&job{kind: KindTree}) {
 		p := s.line.buffer()
 		if j == first {
-			p = appendHeader(p, e, left)
+			p = appendHeader(p, e, left, "") // a file: the same in every format
 		}
 		size := min(left, SliceSize)
 		j.sum = sha256.New()

@@ -167,7 +167,7 @@ func (s *Source) work(line *pipeline, root *beneath, owners *ownerNames) error {
 	if err != nil {
 		return err
 	}
-	b, again := newGrouper(line, root, owners), newRereader(root, owners)
+	b, again := newGrouper(line, root, owners, s.opts.Codec.format), newRereader(root, owners)
 	defer b.close()
 	defer again.close()
 	return line.work(c, func(j *job) {

@@ -168,7 +168,7 @@ func (s *site) between(t *testing.T, change func()) *job {
 	}
 	check(t, w.walk())
 	change()
-	g := newGrouper(newPipeline(context.Background(), 1, 1<<20), root, newOwnerNames())
+	g := newGrouper(newPipeline(context.Background(), 1, 1<<20), root, newOwnerNames(), TarZstd)
 	defer g.close()
 	g.build(j)
 	return j

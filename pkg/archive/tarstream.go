@@ -129,7 +129,9 @@ func (s *tarStream) decode(h *tar.Header) (Entry, error) {
 		return Entry{}, fmt.Errorf("%q has owner %d and group %d: %w", h.Name, h.Uid, h.Gid, ErrUnsafe)
 	}
 	e.UID, e.GID = uint32(h.Uid), uint32(h.Gid)
-	s.rename(&e, h.PAXRecords["comment"])
+	var site string
+	e.Mode, site = readComment(h.PAXRecords["comment"], e.Type, e.Mode)
+	s.rename(&e, site)
 	if e.Type != TypeHardlink {
 		return e, nil
 	}
@@ -139,9 +141,8 @@ func (s *tarStream) decode(h *tar.Header) (Entry, error) {
 }
 
 // rename gives an entry the name back that it had to leave to the dump.
-func (s *tarStream) rename(e *Entry, comment string) {
-	site, ok := strings.CutPrefix(comment, sitePathComment)
-	if !ok || tarballPath(site) != e.Path {
+func (s *tarStream) rename(e *Entry, site string) {
+	if site == "" || tarballPath(site) != e.Path {
 		return
 	}
 	if clean, err := safePath(site); err != nil || clean != site {
