@@ -22,6 +22,10 @@ build: ## bin/sitekeep and bin/sitekeep-agent, static; the version comes from gi
 	$(GO) build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/sitekeep ./cmd/master
 	$(GO) build -trimpath -buildvcs=auto -ldflags "-s -w" -o bin/sitekeep-agent ./cmd/agent
 
+.PHONY: install
+install: build ## the programs, units, samples and ready-made hooks; DESTDIR=... for packages
+	@scripts/install "$(DESTDIR)"
+
 .PHONY: deps
 deps:
 	@scripts/install-deps
