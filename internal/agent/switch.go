@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -133,9 +134,9 @@ func (s *vhostService) byItself(ctx context.Context, site *guard.Site) (by strin
 	if err != nil {
 		return "", err
 	}
-	closed, err := s.web.AnswersUnavailable(ctx, site.Name)
-	if err == nil && !closed {
-		err = fmt.Errorf("with its own %s the site does not answer 503", p.relative(sw.Name))
+	status, err := s.web.VisitorStatus(ctx, site.Name)
+	if err == nil && status != http.StatusServiceUnavailable {
+		err = fmt.Errorf("with its own %s the site answers %d, not 503", p.relative(sw.Name), status)
 	}
 	return "the site's own maintenance switch, " + p.relative(sw.Name), err
 }

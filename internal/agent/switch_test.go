@@ -188,7 +188,7 @@ func TestNoSwitch(t *testing.T) {
 		"drupal":            {func(s *switchRig) { s.site.Kind = "drupal" }, "in the database"},
 		"generic":           {func(s *switchRig) { s.site.Kind = "generic" }, "none that is known"},
 		"no site":           {func(s *switchRig) { s.site.Root = s.www + "/y" }, "put this line"},
-		"another site":      {func(s *switchRig) { s.file += "-elsewhere" }, "does not answer 503"},
+		"another site":      {func(s *switchRig) { s.file += "-elsewhere" }, "answers 200, not 503"},
 		"kind without line": {func(s *switchRig) { s.site.Maintenance, s.site.Kind = "kind", "generic" }, "no managed virtual host"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -46,12 +46,12 @@ func (s *Server) Switch(name string) (note []byte, pass string, held bool, err e
 	return f.Switch, f.Pass, len(f.Holders) > 0, nil
 }
 
-// AnswersUnavailable asks as a visitor, on every listen address, whether the
-// site answers 503 on one and lets nobody in on any. Where http only leads to
-// https it asks there: on the first of Config.ListenTLS or, without, at the same
-// address.
-func (s *Server) AnswersUnavailable(ctx context.Context, name string) (bool, error) {
-	closed := false
+// VisitorStatus asks as a visitor, on every listen address: 200 if somebody is
+// let in on one, else 503 if that is what one answers, else what another does;
+// 0 if nobody answers. Where http only leads to https it asks there: on the first
+// of Config.ListenTLS or, without, at the same address.
+func (s *Server) VisitorStatus(ctx context.Context, name string) (int, error) {
+	status := 0
 	for i, entry := range s.cfg.Listen {
 		req := ProbeRequest{Name: name, Listen: entry, AsVisitor: true}
 		r, err := s.Probe(ctx, req)
@@ -59,11 +59,13 @@ func (s *Server) AnswersUnavailable(ctx context.Context, name string) (bool, err
 			r, err = s.Probe(ctx, req)
 		}
 		if err != nil || r.Status == http.StatusOK {
-			return false, err
+			return r.Status, err
 		}
-		closed = closed || r.Status == http.StatusServiceUnavailable
+		if status != http.StatusServiceUnavailable && r.Status != 0 {
+			status = r.Status
+		}
 	}
-	return closed, nil
+	return status, nil
 }
 
 // leadsToTLS returns where the site serves https if that is what the answer says.

@@ -77,17 +77,31 @@ func (s *stage) aegirImports(h *tar.Header, sql []byte) {
 // unpackedByNobody has tar unpack it as Aegir's user would.
 func (s *stage) unpackedByNobody(packed []byte) {
 	s.t.Helper()
-	dir := bed.Must(os.MkdirTemp(s.Dir(), "aegir"))(s.t)
-	const nobody = 65534
-	s.must(os.Chown(dir, nobody, nobody))
-	cmd := exec.CommandContext(s.t.Context(), "tar", "-xpzf", "-", "-C", dir)
-	cmd.Stdin = bytes.NewReader(packed)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		s.t.Errorf("%s: %v: %s", cmd, err, out)
-	}
+	dir := s.untarAsNobody(packed)
 	live, got := bed.Must(os.ReadFile(filepath.Join(s.site.Root, "wp-config.php")))(s.t), bed.Must(os.ReadFile(filepath.Join(dir, "wp-config.php")))(s.t)
 	if !bytes.Equal(live, got) {
 		s.t.Error("the settings are not what they were")
+	}
+}
+
+// untarAsNobody unpacks into a new directory.
+func (s *stage) untarAsNobody(packed []byte) string {
+	s.t.Helper()
+	dir := bed.Must(os.MkdirTemp(s.Dir(), "aegir"))(s.t)
+	s.must(os.Chown(dir, nobody, nobody))
+	s.asNobody(dir, packed, "tar", "-xpzf", "-")
+	return dir
+}
+
+const nobody = 65534
+
+// asNobody runs a command that must end with 0 and say nothing.
+func (s *stage) asNobody(dir string, input []byte, argv ...string) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), argv[0], argv[1:]...)
+	cmd.Dir, cmd.Stdin = dir, bytes.NewReader(input)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		s.t.Errorf("%s: %v: %s", cmd, err, out)
 	}
 }

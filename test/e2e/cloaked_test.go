@@ -53,16 +53,8 @@ func (e *example) cloakedCredentials() {
 	e.refused(1, []string{"db_passwd", "not ours to write", "--vhost managed"}, "restore", e.name, id, "--yes")
 	e.shows()
 
-	e.ok("site", "set", e.name, "--vhost", "managed")
-	managed := filepath.Join(e.web.VhostDir, e.name+".conf")
-	// Where two virtual hosts have one name Apache takes the first; the old one is needed until the credentials are taken over.
-	after := filepath.Join(e.web.VhostDir, "zz-"+e.name+".conf")
-	e.must(os.Rename(e.vhost.Path(), after))
-	e.done("site", "verify", e.name)
+	managed := e.manageCloaked()
 	e.knows(managed, e.database, e.password())
-	e.must(os.Remove(after))
-	e.must(e.web.Reload(e.t.Context()))
-	e.shows()
 
 	e.must(e.db.Exec(e.t.Context(), "DROP TABLE "+bed.Ident(e.database)+".node"))
 	e.wreckFiles(e.path(e.root))
@@ -76,6 +68,54 @@ func (e *example) cloakedCredentials() {
 		e.t.Errorf("%s uses %s, and its settings are\n%s", e.name, database, text)
 	}
 	e.nothingOf(e.path(e.root), e.password())
+}
+
+// manageCloaked has Sitekeep take the credentials over from the operator's virtual host, and returns its own.
+func (e *example) manageCloaked() (managed string) {
+	e.t.Helper()
+	e.ok("site", "set", e.name, "--vhost", "managed")
+	// Of two virtual hosts with one name the first is taken; the old one is needed until the credentials are taken over.
+	after := filepath.Join(e.web.VhostDir, "zz-"+e.name+".conf")
+	e.must(os.Rename(e.vhost.Path(), after))
+	e.done("site", "verify", e.name)
+	e.must(os.Remove(after))
+	e.must(e.web.Reload(e.t.Context()))
+	e.shows()
+	return filepath.Join(e.web.VhostDir, e.name+".conf")
+}
+
+// cloakedMoves clones it under another name and takes the clone to other servers: the settings stay as they are, and only the
+// virtual hosts know the new credentials.
+func (e *example) cloakedMoves(to place) {
+	e.t.Helper()
+	e.manageCloaked()
+	settings := bed.Must(os.ReadFile(e.path(e.settings)))(e.t)
+	twin := *e
+	twin.name = "twin-of-" + e.name
+	twin.says, twin.dir = twin.name, filepath.Join(e.web.Root, twin.name)
+	e.done("clone", e.name, twin.name, "--yes")
+	twin.shows()
+	e.shows()
+	twin.aloneKnows(settings, e.site().Database)
+	cloned := twin.site().Database
+	twin.stage, twin.web, twin.server, twin.dir = to.stage, to.web, to.server, filepath.Join(to.web.Root, twin.name)
+	e.done("migrate", twin.name, "--yes", "--web", to.server, "--db", to.dbServer, "--root", twin.dir, "--docroot", twin.dir, "--grace", "0s")
+	twin.shows()
+	e.shows()
+	twin.aloneKnows(settings, cloned)
+}
+
+// aloneKnows checks that only the site's virtual host names its database, which is not another one.
+func (e *example) aloneKnows(settings []byte, other string) {
+	e.t.Helper()
+	file, database := filepath.Join(e.web.VhostDir, e.name+".conf"), e.site().Database
+	text, mode := string(bed.Must(os.ReadFile(file))(e.t)), bed.Must(os.Stat(file))(e.t).Mode()
+	if database == other || !strings.Contains(text, database) || strings.Contains(text, e.password()) || mode.Perm() != 0o600 {
+		e.t.Errorf("%s uses %s, and its virtual host, mode %04o, is\n%s", e.name, database, mode.Perm(), text)
+	}
+	if now := bed.Must(os.ReadFile(e.path(e.settings)))(e.t); string(now) != string(settings) {
+		e.t.Errorf("the settings of %s are\n%s", e.name, now)
+	}
 }
 
 // knows checks that a virtual host that nobody else may read gives a database, and a password if one is named.

@@ -60,6 +60,22 @@ func TestKindsMove(t *testing.T) {
 	}
 }
 
+// TestCloakedCredentialsMove, from one Apache to another, which read the virtual host as root.
+func TestCloakedCredentialsMove(t *testing.T) {
+	t.Parallel()
+	b := bed.New(t)
+	s := &stage{T: b, t: t, db: b.MariaDB("db1"), web: b.Apache("web1"), master: b.Master("master")}
+	far := &stage{T: b, t: t, db: b.MariaDB("db2"), web: b.Apache("web2"), master: s.master}
+	for i, at := range []*stage{s, far} {
+		at.onWeb = s.Agent(s.master, fmt.Sprintf("web%d", i+1), bed.AgentOptions{Web: at.web})
+		at.onDB = s.Agent(s.master, fmt.Sprintf("db%d", i+1), bed.AgentOptions{DB: at.db})
+	}
+	e := s.layCloaked(s.web, "web1")
+	s.must(s.web.Reload(t.Context()))
+	s.done("site", "discover", "web1", "--add")
+	e.cloakedMoves(place{far, "web2", "db2"})
+}
+
 // place is a web server and a database server with their names.
 type place struct {
 	*stage

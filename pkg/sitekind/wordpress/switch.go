@@ -22,7 +22,7 @@ const maintenanceFile = ".maintenance"
 // that never looks at files again knows that of an earlier maintenance.
 const maintenanceCode = `<?php // %s
 $upgrading = strpos((string) file_get_contents(__FILE__), hash('sha256', isset($_SERVER['%s']) ? (string) $_SERVER['%[2]s'] : '')) === false ? time() : 0;
-__halt_compiler();%s
+// %s
 `
 
 // MaintenanceSwitch implements sitekind.Switcher.
