@@ -158,3 +158,58 @@ func (s *stage) cleared() {
 		}
 	}
 }
+
+// TestMigrateWithinACluster gives a site a second web server, and then another one in that one's place: what stays goes on
+// serving, what was left does not.
+func TestMigrateWithinACluster(t *testing.T) {
+	t.Parallel()
+	s := newServers(t)
+	s.onWeb, s.onDB = s.Agent(s.master, "web1", bed.AgentOptions{Web: s.web}), s.Agent(s.master, "db1", bed.AgentOptions{DB: s.db})
+	s.addSite("web1", "db1")
+	second, third := s.neighbour("web2"), s.neighbour("web3")
+	inventory := s.inventory()
+
+	s.done("migrate", siteName, "--yes", "--web", "web1,web2", "--grace", "0s")
+	s.must(s.site.CheckPages(t.Context()))
+	s.must(second.CheckPages(t.Context()))
+
+	s.done("migrate", siteName, "--yes", "--web", "web1,web3")
+	s.must(s.site.CheckPages(t.Context()))
+	s.must(third.CheckPages(t.Context()))
+	s.refusesAt(second)
+	s.done("restore", "--undo", siteName, "--yes")
+	s.must(second.CheckPages(t.Context()))
+	s.refusesAt(third)
+
+	s.done("migrate", siteName, "--yes", "--web", "web1,web3", "--grace", "0s")
+	s.must(s.site.CheckPages(t.Context()))
+	s.must(third.CheckPages(t.Context()))
+	if left := bed.Must(os.ReadDir(filepath.Join(s.Dir(), "web2", "www")))(t); len(left) > 0 {
+		t.Errorf("on the web server that was left lies %v", left)
+	}
+	if now := s.inventory(); len(now.Databases) != len(inventory.Databases) {
+		t.Errorf("there are the databases %q, and were %q", now.Databases, inventory.Databases)
+	}
+	s.done("site", "verify", siteName)
+}
+
+// neighbour starts one more web server that has a directory of its own where the first one has its sites.
+func (s *stage) neighbour(name string) *bed.WordPress {
+	s.t.Helper()
+	s.Shadow(name, s.web.Root, filepath.Join(s.Dir(), name, "www"))
+	web := s.Web(name)
+	agent := s.Agent(s.master, name, bed.AgentOptions{Web: web})
+	agent.Config.Allow.Roots = []string{s.web.Root}
+	s.must(agent.WriteConfig())
+	s.must(agent.Stop())
+	s.must(agent.Start(s.t.Context()))
+	return &bed.WordPress{Name: siteName, Web: web, DB: s.db, Root: s.site.Root}
+}
+
+// refusesAt fails the test if a web server shows the site.
+func (s *stage) refusesAt(w *bed.WordPress) {
+	s.t.Helper()
+	if page := bed.Must(w.Web.Get(s.t.Context(), siteName, "/"))(s.t); page.Status == 200 {
+		s.t.Errorf("where the site is not it answers %d", page.Status)
+	}
+}
