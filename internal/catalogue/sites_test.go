@@ -15,6 +15,7 @@ func TestSiteRoundTrip(t *testing.T) {
 	a.Aliases = []string{"www.a.example", "a.test"}
 	a.WebServers = []string{"web2", "web1"}
 	a.Excludes = []string{"cache/*", `odd "name"`}
+	a.Maintenance = model.MaintenanceKind
 	a.BlankCredentials, a.ExcludeCaches, a.StructureOnly, a.AllRows = true, true, []string{"sessions", "log_*"}, true
 	a.Client, a.Disabled = "acme", true
 	bare := model.Site{Name: "bare.example", Kind: "generic", WebServers: []string{"web1"}, Root: "/var/www/bare", Docroot: "/var/www/bare", CreatedAt: epoch}

@@ -270,11 +270,11 @@ func TestUpdateSite(t *testing.T) {
 	before, err := a.hub.Catalogue.Site(t.Context(), "a.example")
 	must(t, err)
 	must(t, set(&sitekeepv1.Site{Name: "a.example", Aliases: []string{"n.example"}, Client: "new", Excludes: []string{"x"}, ExcludeCaches: true, Vhost: "external",
-		StructureOnly: []string{"log_*"}, BlankCredentials: true, Root: "/ignored"},
-		"aliases", "client", "excludes", "exclude_caches", "structure_only", "all_rows", "vhost", "blank_credentials"))
+		StructureOnly: []string{"log_*"}, BlankCredentials: true, Maintenance: "include", Root: "/ignored"},
+		"aliases", "client", "excludes", "exclude_caches", "structure_only", "all_rows", "vhost", "blank_credentials", "maintenance"))
 	want := before
 	want.Aliases, want.Client, want.Excludes, want.ExcludeCaches, want.Vhost, want.BlankCredentials = []string{"n.example"}, "new", []string{"x"}, true, model.VhostExternal, true
-	want.StructureOnly = []string{"log_*"}
+	want.StructureOnly, want.Maintenance = []string{"log_*"}, model.MaintenanceInclude
 	now, err := a.hub.Catalogue.Site(t.Context(), "a.example")
 	must(t, err)
 	if diff := cmp.Diff(want, now); diff != "" {
@@ -295,11 +295,16 @@ func TestUpdateSite(t *testing.T) {
 		"no pattern":            {set(&sitekeepv1.Site{Name: "a.example", StructureOnly: []string{"[a"}}, "structure_only"), errs.Usage},
 		"an empty pattern":      {set(&sitekeepv1.Site{Name: "a.example", StructureOnly: []string{""}}, "structure_only"), errs.Usage},
 		"all rows and not all":  {set(&sitekeepv1.Site{Name: "a.example", AllRows: true}, "all_rows"), errs.Usage},
+		"no way of it":          {set(&sitekeepv1.Site{Name: "a.example", Maintenance: "sign"}, "maintenance"), errs.Usage},
 		"no web server":         {set(&sitekeepv1.Site{Name: "a.example"}, "web_servers"), errs.Usage},
 	} {
 		if !errs.Is(c.err, c.want) {
 			t.Errorf("%s: %v", what, c.err)
 		}
+	}
+	must(t, set(&sitekeepv1.Site{Name: "a.example", Maintenance: "auto"}, "maintenance"))
+	if now, err := a.hub.Catalogue.Site(t.Context(), "a.example"); err != nil || now.Maintenance != model.MaintenanceAuto {
+		t.Errorf("auto is recorded as %q, %v", now.Maintenance, err)
 	}
 	must(t, set(&sitekeepv1.Site{Name: "b.example", Root: "/var/www/moved"}, "root"))
 	if moved, err := a.hub.Catalogue.Site(t.Context(), "b.example"); err != nil || moved.Docroot != "/var/www/moved" {

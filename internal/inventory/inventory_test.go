@@ -119,6 +119,7 @@ func shake(r *rand.Rand, inv *model.Inventory) {
 	for i := range inv.Sites {
 		s := &inv.Sites[i]
 		s.Excludes = []string{some(), some()}
+		s.Maintenance = []model.MaintenanceMode{model.MaintenanceAuto, model.MaintenanceInclude, model.MaintenanceKind}[r.IntN(3)]
 		s.ExcludeCaches, s.Disabled, s.BlankCredentials = r.IntN(2) == 0, r.IntN(2) == 0, r.IntN(2) == 0
 		s.Client = []string{"", "yes", "1e3", "a b"}[r.IntN(4)]
 	}
@@ -147,6 +148,7 @@ func TestMistakes(t *testing.T) {
 		head + "  disabled: perhaps\n":                                    "f.yaml:7: cannot unmarshal",
 		head + "  aliases: x\n":                                           "f.yaml:7: cannot unmarshal",
 		head + "  docroot: web\n":                                         `f.yaml:1: Site a.example: docroot "web"`,
+		head + "  maintenance: sign\n":                                    "there is no way of maintenance",
 		head + "  vhost: mine\n":                                          "there is no vhost mode",
 		head + "  structureOnly: ['[a']\n":                                "is no pattern of tables",
 		head + "  structureOnly: [a]\n  allRows: true\n":                  "the rows of all tables, and tables without rows",
