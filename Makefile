@@ -56,7 +56,7 @@ test-mysql: ## dumps and imports at a MySQL server, fetched from Debian's unstab
 	$(GO) test -tags 'integration mysql' -run '^TestMySQL' ./pkg/dbdump
 
 # How long each fuzzer runs, as go test's -fuzztime, and below which directories.
-FUZZTIME ?= 4s
+FUZZTIME ?= 3s
 FUZZ     ?= pkg/archive pkg/sitekind/phplit pkg/sitekind/phpserial pkg/sitekind/moved
 
 .PHONY: fuzz

@@ -232,9 +232,14 @@ func (a *Agent) switchFiles(ctx context.Context, site *guard.Site, p *place) (fi
 }
 
 // dropSwitch takes away what is left of a switch where nobody keeps visitors out: of a tree that somebody has brought back
-// by hand, for instance, or that was not mounted when its maintenance ended.
+// by hand, for instance, or that was not mounted when its maintenance ended. A tree that cannot be opened has none.
 func (s *vhostService) dropSwitch(ctx context.Context, site *guard.Site) error {
-	return onLive(site, func(p *place) error { return turnOff(p.Root, s.switchFiles(ctx, site, p)) })
+	p, err := livePlace(site)
+	if err != nil {
+		return nil //nolint:nilerr // See above.
+	}
+	defer p.Close()
+	return turnOff(p.Root, s.switchFiles(ctx, site, p))
 }
 
 // beyond adds to a probe what passes the site's own switch. Hidden says that a 503 is that switch's: for visitors, and where

@@ -188,6 +188,7 @@ func TestNoSwitch(t *testing.T) {
 		"drupal":            {func(s *switchRig) { s.site.Kind = "drupal" }, "in the database"},
 		"generic":           {func(s *switchRig) { s.site.Kind = "generic" }, "none that is known"},
 		"no site":           {func(s *switchRig) { s.site.Root = s.www + "/y" }, "put this line"},
+		"docroot elsewhere": {func(s *switchRig) { s.site.Docroot = s.www + "/y" }, "nothing to do with root"},
 		"another site":      {func(s *switchRig) { s.file += "-elsewhere" }, "answers 200, not 503"},
 		"kind without line": {func(s *switchRig) { s.site.Maintenance, s.site.Kind = "kind", "generic" }, "no managed virtual host"},
 	} {
