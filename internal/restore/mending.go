@@ -1,6 +1,7 @@
 package restore
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -22,8 +23,26 @@ type mending struct {
 // unmounted is what to say of a web server on which nothing of a site is left that was there when the restore began: while
 // its file system is not mounted there is only an empty directory, in which nothing is to be removed.
 func (r *run) unmounted() error {
-	return errs.New(errs.Storage, "mount the file system that holds "+r.basis.Site.Root,
+	return errs.New(errs.Storage, "mount the file system that holds "+r.basis.Site.Root+"; if all is gone for good, make that directory, empty",
 		"neither %s nor what was staged beside it is there", r.basis.Site.Root)
+}
+
+// mounted fails while nothing is left of a site on a web server. It is for steps that began with a live directory, before
+// they bring back or remove what they keep beside it: where nothing is, that would count as done.
+func (r *run) mounted(ctx context.Context, web Web) error {
+	state, err := web.InspectTree(ctx, r.ref(), r.task)
+	if err == nil && state.LiveInode == 0 && state.StagedInode == 0 {
+		return r.unmounted()
+	}
+	return err
+}
+
+// dropStaging removes what a step has kept beside a live directory.
+func (r *run) dropStaging(ctx context.Context, _ string, web Web) error {
+	if err := r.mounted(ctx, web); err != nil {
+		return err
+	}
+	return web.RemoveStaging(ctx, r.ref(), r.task, 0)
 }
 
 // mayPass is called from several goroutines.

@@ -62,6 +62,21 @@ func (d *diskOf) RemoveStaging(ctx context.Context, site model.SiteRef, task str
 	return d.Web.RemoveStaging(ctx, site, task, live)
 }
 
+// ExchangePaths and RevertSettings do on an empty directory what an agent does.
+func (d *diskOf) ExchangePaths(ctx context.Context, site model.SiteRef, task string, paths []model.PathState, back bool) error {
+	if d.disk.empty && d.disk.broken() {
+		return errs.New(errs.Precondition, "restore the site as a whole", "root is not there")
+	}
+	return d.Web.ExchangePaths(ctx, site, task, paths, back)
+}
+
+func (d *diskOf) RevertSettings(ctx context.Context, site model.SiteRef, task string) error {
+	if d.disk.empty && d.disk.broken() {
+		return nil
+	}
+	return d.Web.RevertSettings(ctx, site, task)
+}
+
 // onABrokenDisk restores, with a disk that breaks when the site's page is asked for and works again after so many waits;
 // 0: never.
 func (r *rig) onABrokenDisk(waits int) (*game, error) {
@@ -86,17 +101,29 @@ func TestAFileSystemThatComesBack(t *testing.T) {
 	}
 }
 
+// someWaits are more than an act has that fails for good.
+const someWaits = 20
+
 // TestAFileSystemThatIsNotMounted: an undo does not take the empty directory for one from which all is removed.
 func TestAFileSystemThatIsNotMounted(t *testing.T) {
 	r := newRig(t)
-	for place, q := range map[string]quirks{"web1 write settings 0/1": {}, "web1 exchange paths 0/1": {part: Selected, paths: "files/*.php"}} {
-		o := r.learn(q)
-		g := r.newGame(q, sagatest.Fault{Place: place, Mode: sagatest.Fail})
+	for _, c := range []struct {
+		place string
+		q     quirks
+	}{
+		{"web1 write settings 0/1", quirks{}},
+		{"web1 exchange paths 0/1", quirks{part: Selected, paths: "files/*.php"}},
+		{"web1 probe site", quirks{part: Selected, paths: "files/*.php"}},
+		{"web1 switch settings 1/2", quirks{part: DatabaseOnly}},
+		{"web1 probe site", quirks{part: DatabaseOnly}},
+	} {
+		o := r.learn(c.q)
+		g := r.newGame(c.q, sagatest.Fault{Place: c.place, Mode: sagatest.Fail})
 		m := g.master()
-		m.deps.Agents = &brokenDisk{world: g.world, empty: true, broken: func() bool { return len(g.faults.Unhit()) == 0 && g.sleeps < 3 }}
+		m.deps.Agents = &brokenDisk{world: g.world, empty: true, broken: func() bool { return len(g.faults.Unhit()) == 0 && g.sleeps < someWaits }}
 		_, err := m.restore(g.Context(), g.first(), g.q.request(g.rig.f.backup.ID, grace), g.log)
-		if err == nil || g.ended("restore", err, o.old, "") || g.sleeps < 3 {
-			t.Errorf("%s, after %d waits: %v\n%s", place, g.sleeps, err, g.log)
+		if err == nil || g.ended("restore", err, o.old, "") || g.sleeps < someWaits {
+			t.Errorf("%s, part %s, after %d waits: %v\n%s", c.place, c.q.part, g.sleeps, err, g.log)
 		}
 	}
 }
@@ -104,15 +131,17 @@ func TestAFileSystemThatIsNotMounted(t *testing.T) {
 // TestAFileSystemThatIsNotMountedAtTheEnd: nor does a clean-up.
 func TestAFileSystemThatIsNotMountedAtTheEnd(t *testing.T) {
 	r := newRig(t)
-	o := r.learn(quirks{})
-	g := r.newGame(quirks{})
-	m := g.master()
-	m.deps.Agents = &brokenDisk{world: g.world, empty: true, broken: func() bool {
-		return strings.Contains(g.log.String(), "end_maintenance: done") && g.sleeps < 3
-	}}
-	_, err := m.restore(g.Context(), g.first(), g.q.request(g.rig.f.backup.ID, 0), g.log)
-	if !g.ended("restore", err, o.old, o.new) || g.sleeps < 3 {
-		t.Errorf("after %d waits: %v\n%s", g.sleeps, err, g.log)
+	for _, q := range []quirks{{}, {part: DatabaseOnly}, {part: Selected, paths: "files/*.php"}} {
+		o := r.learn(q)
+		g := r.newGame(q)
+		m := g.master()
+		m.deps.Agents = &brokenDisk{world: g.world, empty: true, broken: func() bool {
+			return strings.Contains(g.log.String(), "end_maintenance: done") && g.sleeps < someWaits
+		}}
+		_, err := m.restore(g.Context(), g.first(), g.q.request(g.rig.f.backup.ID, 0), g.log)
+		if !g.ended("restore", err, o.old, o.new) || g.sleeps < someWaits {
+			t.Errorf("part %s, after %d waits: %v\n%s", q.part, g.sleeps, err, g.log)
+		}
 	}
 }
 

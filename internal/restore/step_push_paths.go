@@ -43,16 +43,7 @@ func (s pushPaths) push(ctx context.Context, server string, t *backup.Tarball, c
 
 // Undo comes after that of exchangePaths on each server: what lies in staging is the backup's.
 func (s pushPaths) Undo(ctx context.Context, _ saga.Memo) error {
-	return s.undoEach(ctx, s.Name(), func(ctx context.Context, _ string, web Web) error {
-		state, err := web.InspectTree(ctx, s.ref(), s.task)
-		switch {
-		case err != nil:
-			return err
-		case state.LiveInode == 0 && state.StagedInode == 0:
-			return s.unmounted()
-		}
-		return web.RemoveStaging(ctx, s.ref(), s.task, 0)
-	})
+	return s.undoEach(ctx, s.Name(), s.dropStaging)
 }
 
 func (s pushPaths) Manual(saga.Memo) []string {

@@ -57,6 +57,9 @@ func (s switchSettings) Do(ctx context.Context, _ saga.Memo) error {
 // Undo reloads PHP too: its cache would go on with the database that is about to go.
 func (s switchSettings) Undo(ctx context.Context, _ saga.Memo) error {
 	return s.undoEach(ctx, s.Name(), func(ctx context.Context, server string, web Web) error {
+		if err := s.mounted(ctx, web); err != nil {
+			return err
+		}
 		if err := web.RevertSettings(ctx, s.ref(), s.task); err != nil {
 			return err
 		}
@@ -69,7 +72,7 @@ func (s switchSettings) Undo(ctx context.Context, _ saga.Memo) error {
 
 // Finish removes the old file, the only thing in the staging directory.
 func (s switchSettings) Finish(ctx context.Context, _ saga.Memo) error {
-	return s.eachWeb(ctx, func(ctx context.Context, _ string, web Web) error { return web.RemoveStaging(ctx, s.ref(), s.task, 0) })
+	return s.eachWeb(ctx, s.dropStaging)
 }
 
 // Manual names what brings the old file back by hand.
