@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 var ctx = context.Background()
@@ -54,6 +55,36 @@ func TestDatabases(t *testing.T) {
 	}
 	if got, err := in.UnknownCollations(ctx, []string{"utf8mb4_bin", "utf8mb4_0900_ai_ci"}); err != nil || !slices.Equal(got, []string{"utf8mb4_0900_ai_ci"}) {
 		t.Errorf("%q %v", got, err)
+	}
+}
+
+// TestDropOfADatabaseInUse comes to an end while a transaction of somebody else
+// holds a table, says so as something that may pass, and leaves no statement
+// behind that drops the database later.
+func TestDropOfADatabaseInUse(t *testing.T) {
+	m := bed(t)
+	in := m.open(t, m.server(), Options{LockWait: time.Second})
+	m.fresh(t, "held", "utf8mb4")
+	m.exec(t, "CREATE TABLE held.t (a INT) ENGINE=InnoDB", "INSERT INTO held.t VALUES (1)")
+	holder, err := m.db(t, "held").Begin()
+	if err == nil {
+		_, err = holder.Exec("SELECT * FROM t FOR UPDATE")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = in.DropDatabase(ctx, "held")
+	if KindOf(err) != KindUnreachable || !strings.Contains(HintOf(err), "PROCESSLIST") || !strings.Contains(err.Error(), "in use for more than 1s") {
+		t.Fatalf("in use: %v (%s)", err, HintOf(err))
+	}
+	if err := holder.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := in.Inspect(ctx, "held"); err != nil || !info.Exists {
+		t.Errorf("dropped all the same: %+v, %v", info, err)
+	}
+	if err := in.DropDatabase(ctx, "held"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	hintDisk      = "make room on the database server's disk, then try again"
 	hintMemory    = "the database server is out of memory: give it more, or lower its buffers, then try again"
 	hintOwnMemory = "the agent's machine is out of memory: see what takes it, or raise the limit it has"
+	hintHeld      = "look for the connection that uses it: SHOW FULL PROCESSLIST on the database server; KILL ends it"
 	hintBroken    = "repair or drop it (CHECK TABLE, REPAIR TABLE, DROP VIEW), or use a best-effort dump that leaves it out"
 )
 
@@ -86,7 +87,10 @@ const errSyntax = 1064
 func classify(err error) fault {
 	var me *mysql.MySQLError
 	var ne *net.OpError
+	var held *heldError
 	switch {
+	case errors.As(err, &held):
+		return fault{KindUnreachable, hintHeld}
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fault{KindCancelled, ""}
 	case errors.Is(err, syscall.ENOMEM):

@@ -16,6 +16,9 @@ const detached = 30 * time.Second
 type Options struct {
 	Runner      Runner // nil: Exec
 	DumpProgram string // path of mariadb-dump or mysqldump; "": found in PATH, by the server's flavour
+	// LockWait bounds how long a statement that makes, changes or drops databases
+	// and accounts waits for somebody who uses them; in whole seconds, 0: 30 s.
+	LockWait time.Duration
 }
 
 // Instance is a database server at which we are logged in as its
@@ -39,6 +42,9 @@ func Open(ctx context.Context, s Server, o Options) (*Instance, error) {
 	}
 	if o.Runner == nil {
 		o.Runner = Exec{}
+	}
+	if o.LockWait < time.Second {
+		o.LockWait = lockWait * time.Second
 	}
 	db, err := s.open("")
 	if err != nil {

@@ -143,11 +143,6 @@ func (in *Instance) grantAll(ctx context.Context, a Account, database string) er
 	return in.exec(ctx, "GRANT ALL PRIVILEGES ON "+QuoteIdent(pattern)+".* TO "+a.String())
 }
 
-func (in *Instance) exec(ctx context.Context, query string) error {
-	_, err := in.db.ExecContext(ctx, query)
-	return err
-}
-
 // DropUsers drops accounts; those that do not exist are fine. Accounts of the
 // system, and our own, are refused.
 func (in *Instance) DropUsers(ctx context.Context, spec DropUsersSpec) error {
