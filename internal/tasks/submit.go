@@ -167,10 +167,8 @@ func (m *Manager) Wait(ctx context.Context, id string) (model.Task, error) {
 		if err != nil || t.State.Final() {
 			return t, err
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return t, fmt.Errorf("wait for task %s: %w", id, context.Cause(ctx))
+		if err := m.wait(ctx, changed); err != nil {
+			return t, fmt.Errorf("wait for task %s: %w", id, err)
 		}
 	}
 }

@@ -117,10 +117,15 @@ type Config struct {
 	// Shutdown bounds how long Serve waits for handlers when it is told to
 	// end; 0 is 30 seconds.
 	Shutdown time.Duration
+	// LookAgain is after what time those who wait for a task look at it although
+	// nobody has told them of a change; 0 is 30 seconds. The catalogue may have
+	// been changed by somebody else.
+	LookAgain time.Duration
 }
 
 const (
 	defaultShutdown = 30 * time.Second
+	defaultLook     = 30 * time.Second
 	recordTimeout   = 30 * time.Second       // for a write that must not be lost to a cancelled context
 	recordRetry     = time.Second            // between tries to record an outcome
 	progressEvery   = 250 * time.Millisecond // at most one write of progress in this time
@@ -195,6 +200,9 @@ func New(cfg Config) (*Manager, error) {
 	}
 	if cfg.Shutdown <= 0 {
 		cfg.Shutdown = defaultShutdown
+	}
+	if cfg.LookAgain <= 0 {
+		cfg.LookAgain = defaultLook
 	}
 	return &Manager{
 		cfg: cfg, wake: make(chan struct{}, 1), stops: make(chan struct{}), changes: newChanges(),

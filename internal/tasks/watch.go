@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"sync"
+	"time"
 
 	"github.com/sitekeep/sitekeep/internal/model"
 )
@@ -35,14 +36,25 @@ func (m *Manager) Watch(ctx context.Context, id string, fromSeq int64) iter.Seq2
 			if err != nil || !more {
 				return
 			}
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				yield(Event{}, fmt.Errorf("watch task %s: %w", id, context.Cause(ctx)))
+			if err := m.wait(ctx, changed); err != nil {
+				yield(Event{}, fmt.Errorf("watch task %s: %w", id, err))
 				return
 			}
 		}
 	}
+}
+
+// wait waits for a change, and not for ever: see Config.LookAgain. The error is why ctx has ended.
+func (m *Manager) wait(ctx context.Context, changed <-chan struct{}) error {
+	again := time.NewTimer(m.cfg.LookAgain)
+	defer again.Stop()
+	select {
+	case <-changed:
+	case <-again.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 type watcher struct {

@@ -144,6 +144,33 @@ func TestTheEndBetweenTwoLooks(t *testing.T) {
 	}
 }
 
+// TestAChangeThatNobodyTells is seen all the same: a watcher that missed one would wait for ever.
+func TestAChangeThatNobodyTells(t *testing.T) {
+	b := newBed(t)
+	m := b.make(tasks.Config{Kinds: kinds{model.TaskBackup: {Handler: func(context.Context, *tasks.Run) (any, error) { return nil, nil }}}, LookAgain: 10 * time.Millisecond})
+	task := model.Task{ID: "01KACQ4J7XK0VJ7N3YH2M3T5QZ", Kind: model.TaskBackup, Site: "a.example", State: model.TaskQueued, CreatedAt: time.Now()}
+	_, err := b.cat.AddTask(t.Context(), task, true, false)
+	fatal(t, err)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		if s := watch(t, m, task.ID, 0, 0); s.last.Task == nil || s.last.Task.State != model.TaskFailed {
+			t.Errorf("the watcher saw last %+v", s.last)
+		}
+	})
+	waiting.Go(func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if ended, err := m.Wait(ctx, task.ID); err != nil || ended.State != model.TaskFailed {
+			t.Errorf("who waits got %s, %v", ended.State, err)
+		}
+	})
+	time.Sleep(50 * time.Millisecond) // both have looked
+	task.State = model.TaskFailed
+	_, err = b.cat.MoveTask(t.Context(), task, model.TaskQueued)
+	fatal(t, err)
+	waiting.Wait()
+}
+
 func TestWatchFromTheMiddleAndAfterARestart(t *testing.T) {
 	b := newBed(t)
 	cfg := tasks.Config{Kinds: kinds{model.TaskBackup: {Handler: func(_ context.Context, run *tasks.Run) (any, error) {
