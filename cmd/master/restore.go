@@ -197,6 +197,7 @@ func (a *app) planRestore(ctx context.Context, c *client, o *restoreOptions, arg
 	if a.output.json {
 		err = writeJSON(a.out, plan)
 	} else {
+		fmt.Fprintf(a.out, "%s\n\n", describe([]*sitekeepv1.Backup{backup})) // latest may be another one than somebody thinks
 		err = a.printPlan(plan)
 	}
 	if err != nil {
