@@ -265,9 +265,11 @@ func TestAStuckSite(t *testing.T) {
 	b := newBed(t)
 	mended := false
 	var resumed []bool
+	both := make(chan bool) // closed when both are in the queue
 	q := b.start(tasks.Config{Kinds: kinds{
 		model.TaskBackup: {Handler: quick},
 		model.TaskRestore: {Recovery: tasks.Resume, Handler: func(_ context.Context, run *tasks.Run) (any, error) {
+			<-both
 			resumed = append(resumed, run.Resumed)
 			if !mended {
 				return nil, &tasks.NeedsOperator{Err: errPlain, Commands: []string{"mv a b"}}
@@ -277,6 +279,7 @@ func TestAStuckSite(t *testing.T) {
 	}})
 	restore := tasks.SubmitRequest{Kind: model.TaskRestore, Site: "a.example", Queue: true}
 	stuck, behind := q.submit(restore), q.submit(restore)
+	close(both)
 	q.ends(stuck.ID, model.TaskNeedsOperator)
 	if got := q.ends(behind.ID, model.TaskFailed); got.ErrorKind != errs.Precondition.String() || !strings.Contains(got.Hint, stuck.ID) {
 		t.Fatalf("the one behind it: %+v", got)
