@@ -62,14 +62,7 @@ func (d *diskOf) RemoveStaging(ctx context.Context, site model.SiteRef, task str
 	return d.Web.RemoveStaging(ctx, site, task, live)
 }
 
-// ExchangePaths and RevertSettings do on an empty directory what an agent does.
-func (d *diskOf) ExchangePaths(ctx context.Context, site model.SiteRef, task string, paths []model.PathState, back bool) error {
-	if d.disk.empty && d.disk.broken() {
-		return errs.New(errs.Precondition, "restore the site as a whole", "root is not there")
-	}
-	return d.Web.ExchangePaths(ctx, site, task, paths, back)
-}
-
+// RevertSettings does on an empty directory what an agent does.
 func (d *diskOf) RevertSettings(ctx context.Context, site model.SiteRef, task string) error {
 	if d.disk.empty && d.disk.broken() {
 		return nil
@@ -113,7 +106,6 @@ func TestAFileSystemThatIsNotMounted(t *testing.T) {
 	}{
 		{"web1 write settings 0/1", quirks{}},
 		{"web1 exchange paths 0/1", quirks{part: Selected, paths: "files/*.php"}},
-		{"web1 probe site", quirks{part: Selected, paths: "files/*.php"}},
 		{"web1 switch settings 1/2", quirks{part: DatabaseOnly}},
 		{"web1 probe site", quirks{part: DatabaseOnly}},
 	} {
@@ -131,7 +123,7 @@ func TestAFileSystemThatIsNotMounted(t *testing.T) {
 // TestAFileSystemThatIsNotMountedAtTheEnd: nor does a clean-up.
 func TestAFileSystemThatIsNotMountedAtTheEnd(t *testing.T) {
 	r := newRig(t)
-	for _, q := range []quirks{{}, {part: DatabaseOnly}, {part: Selected, paths: "files/*.php"}} {
+	for _, q := range []quirks{{}, {part: DatabaseOnly}} {
 		o := r.learn(q)
 		g := r.newGame(q)
 		m := g.master()
