@@ -611,6 +611,10 @@ func (a *dbAgent) ExchangeTables(ctx context.Context, x model.TableExchange) err
 		}
 		views = append(views, func() error { a.dbs[x.Live].replaceView(t, x.Back); return nil })
 	}
+	kept := a.dbs[x.Kept]
+	if there := kept != nil && kept.content != ""; moved && !a.dbs[x.Live].bare && there != x.Back { // all of it is done already
+		return a.act(ctx, "exchange tables", views...)
+	}
 	parts := []func() error{
 		func() error {
 			if a.dbs[x.Kept] == nil && !x.Back {

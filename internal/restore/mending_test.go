@@ -62,7 +62,14 @@ func (d *diskOf) RemoveStaging(ctx context.Context, site model.SiteRef, task str
 	return d.Web.RemoveStaging(ctx, site, task, live)
 }
 
-// RevertSettings does on an empty directory what an agent does.
+// ExchangePaths and RevertSettings do on an empty directory what an agent does.
+func (d *diskOf) ExchangePaths(ctx context.Context, site model.SiteRef, task string, paths []model.PathState, back bool) error {
+	if d.disk.empty && d.disk.broken() {
+		return errs.New(errs.Precondition, "restore the site as a whole", "root is not there")
+	}
+	return d.Web.ExchangePaths(ctx, site, task, paths, back)
+}
+
 func (d *diskOf) RevertSettings(ctx context.Context, site model.SiteRef, task string) error {
 	if d.disk.empty && d.disk.broken() {
 		return nil
@@ -106,6 +113,7 @@ func TestAFileSystemThatIsNotMounted(t *testing.T) {
 	}{
 		{"web1 write settings 0/1", quirks{}},
 		{"web1 exchange paths 0/1", quirks{part: Selected, paths: "files/*.php"}},
+		{"web1 probe site", quirks{part: Selected, paths: "files/*.php"}},
 		{"web1 switch settings 1/2", quirks{part: DatabaseOnly}},
 		{"web1 probe site", quirks{part: DatabaseOnly}},
 	} {
@@ -123,7 +131,7 @@ func TestAFileSystemThatIsNotMounted(t *testing.T) {
 // TestAFileSystemThatIsNotMountedAtTheEnd: nor does a clean-up.
 func TestAFileSystemThatIsNotMountedAtTheEnd(t *testing.T) {
 	r := newRig(t)
-	for _, q := range []quirks{{}, {part: DatabaseOnly}} {
+	for _, q := range []quirks{{}, {part: DatabaseOnly}, {part: Selected, paths: "files/*.php"}} {
 		o := r.learn(q)
 		g := r.newGame(q)
 		m := g.master()

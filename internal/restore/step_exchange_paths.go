@@ -78,6 +78,9 @@ func (s exchangePaths) Undo(ctx context.Context, m saga.Memo) error {
 		return err
 	}
 	return s.undoEach(ctx, s.Name(), func(ctx context.Context, server string, web Web) error {
+		if err := s.mounted(ctx, web); err != nil {
+			return err
+		}
 		if err := web.ExchangePaths(ctx, s.ref(), s.task, known[server], true); err != nil {
 			return err
 		}
@@ -90,7 +93,7 @@ func (s exchangePaths) Undo(ctx context.Context, m saga.Memo) error {
 
 // Finish removes what lay at the paths before.
 func (s exchangePaths) Finish(ctx context.Context, _ saga.Memo) error {
-	return s.eachWeb(ctx, func(ctx context.Context, _ string, web Web) error { return web.RemoveStaging(ctx, s.ref(), s.task, 0) })
+	return s.eachWeb(ctx, s.dropStaging)
 }
 
 // Manual names what brings the old paths back by hand.

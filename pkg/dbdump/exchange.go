@@ -201,6 +201,13 @@ func (x *exchange) run() error {
 	if err != nil || !ready {
 		return err
 	}
+	settled, err := x.settled(moves)
+	if err != nil {
+		return err
+	}
+	if settled {
+		return x.replaceViews(definer)
+	}
 	if err := x.dropTriggers(); err != nil {
 		return err
 	}
@@ -213,6 +220,42 @@ func (x *exchange) run() error {
 		return err
 	}
 	return x.makeTriggers(definer)
+}
+
+// settled reports whether every table lies where it shall, with its triggers. Then they are left alone: an undo that is
+// repeated because its record was lost may find that visitors are back.
+func (x *exchange) settled(moves []string) (bool, error) {
+	if len(moves) > 0 {
+		return false, nil
+	}
+	names := make([]string, len(x.spec.Tables))
+	for i, t := range x.spec.Tables {
+		names[i] = t.Name
+	}
+	tables, err := x.in.InspectTables(x.ctx, x.spec.Live, names)
+	if err != nil {
+		return false, err
+	}
+	for i, t := range x.spec.Tables {
+		if !slices.EqualFunc(tables[i].Triggers, x.wanted(t), sameTrigger) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// sameTrigger leaves the definer out: whoever made the trigger has seen to it.
+func sameTrigger(a, b Trigger) bool {
+	a.Definer = b.Definer
+	return a == b
+}
+
+// wanted are the triggers that a live table shall have in the end.
+func (x *exchange) wanted(t TableSwap) []Trigger {
+	if x.spec.Back {
+		return t.Old
+	}
+	return t.New
 }
 
 // makeRoom makes the database for old tables. Back there is nothing to do where the scratch database is gone: everything
@@ -332,11 +375,7 @@ func (x *exchange) dropTriggers() error {
 
 func (x *exchange) makeTriggers(definer string) error {
 	for _, t := range x.spec.Tables {
-		wanted := t.New
-		if x.spec.Back {
-			wanted = t.Old
-		}
-		for _, trigger := range wanted {
+		for _, trigger := range x.wanted(t) {
 			if err := x.makeTrigger(t, trigger, definer); err != nil {
 				return fmt.Errorf("trigger %s: %w", trigger.Name, err)
 			}

@@ -82,8 +82,18 @@ func TestExchangeTables(t *testing.T) {
 	b := newExchangeBed(t, "whole")
 	before := b.state()
 	var after string
+	made := func() string {
+		times, err := b.in.column(t.Context(), "SELECT CREATED FROM information_schema.TRIGGERS WHERE TRIGGER_SCHEMA = ?", b.Live)
+		must(t, err)
+		return strings.Join(times, " ")
+	}
+	var at string
 	for i := range 2 {
 		must(t, b.exchange(false))
+		if i > 0 && made() != at {
+			t.Error("repeated, it makes the triggers again, which visitors may need")
+		}
+		at = made()
 		if now := b.state(); i > 0 && now != after {
 			t.Errorf("repeated, it is\n%s\nin place of\n%s", now, after)
 		} else {
@@ -102,8 +112,12 @@ func TestExchangeTables(t *testing.T) {
 	if got, err := b.in.column(t.Context(), "SELECT was FROM live_whole.`po``sts` ORDER BY id"); err != nil || !slices.Equal(got, []string{"scratch_whole", "né2"}) {
 		t.Errorf("rows %q, %v", got, err)
 	}
-	for range 2 {
+	for i := range 2 {
 		must(t, b.exchange(true))
+		if i > 0 && made() != at {
+			t.Error("taken back once more, it makes the triggers again")
+		}
+		at = made()
 		if now := b.state(); now != before {
 			t.Errorf("taken back, it is\n%s\nin place of\n%s", now, before)
 		}
