@@ -611,17 +611,20 @@ func (a *dbAgent) ExchangeTables(ctx context.Context, x model.TableExchange) err
 		}
 		views = append(views, func() error { a.dbs[x.Live].replaceView(t, x.Back); return nil })
 	}
+	room := func() error {
+		if a.dbs[x.Kept] == nil && !x.Back {
+			a.dbs[x.Kept] = &database{}
+		}
+		return nil
+	}
 	kept := a.dbs[x.Kept]
-	if there := kept != nil && kept.content != ""; moved && !a.dbs[x.Live].bare && there != x.Back { // all of it is done already
-		return a.act(ctx, "exchange tables", views...)
+	if there := kept != nil && kept.content != ""; !moved || !a.dbs[x.Live].bare && there != x.Back { // every table is in its place
+		return a.act(ctx, "exchange tables", append([]func() error{room}, views...)...)
 	}
 	parts := []func() error{
 		func() error {
-			if a.dbs[x.Kept] == nil && !x.Back {
-				a.dbs[x.Kept] = &database{}
-			}
 			a.dbs[x.Live].bare = true
-			return nil
+			return room()
 		},
 		func() error {
 			live, scratch, kept := a.dbs[x.Live], a.dbs[x.Scratch], a.dbs[x.Kept]
