@@ -202,7 +202,7 @@ func (s *taskService) attention(ctx context.Context, id string) (out []*sitekeep
 		for i := range lines {
 			next = lines[i].Seq + 1
 			if lines[i].Level != model.LevelInfo {
-				out = append(out, eventToProto(&lines[i], nil).GetLog())
+				out = append(out, lineToProto(&lines[i]))
 			}
 		}
 		if len(lines) < logPage || len(out) >= mostAttention {

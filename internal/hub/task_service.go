@@ -74,7 +74,7 @@ func (s *taskService) WatchTask(q *sitekeepv1.WatchTaskRequest, stream sitekeepv
 		if err != nil {
 			return err
 		}
-		if err := stream.Send(eventToProto(e.Line, e.Task)); err != nil {
+		if err := stream.Send(s.eventToProto(e.Line, e.Task)); err != nil {
 			return err
 		}
 	}
@@ -92,24 +92,26 @@ func (s *taskService) replay(ctx context.Context, q *sitekeepv1.WatchTaskRequest
 			return err
 		}
 		for i := range lines {
-			if err := stream.Send(eventToProto(&lines[i], nil)); err != nil {
+			if err := stream.Send(s.eventToProto(&lines[i], nil)); err != nil {
 				return err
 			}
 			next = lines[i].Seq + 1
 		}
 		if len(lines) < logPage {
-			return stream.Send(eventToProto(nil, t))
+			return stream.Send(s.eventToProto(nil, t))
 		}
 	}
 }
 
-func eventToProto(l *model.LogLine, t *model.Task) *sitekeepv1.WatchTaskResponse {
+func (h *Hub) eventToProto(l *model.LogLine, t *model.Task) *sitekeepv1.WatchTaskResponse {
 	if l != nil {
-		return &sitekeepv1.WatchTaskResponse{Event: &sitekeepv1.WatchTaskResponse_Log{Log: &sitekeepv1.LogLine{
-			Line: l.Seq, Time: timestamppb.New(l.Time), Level: string(l.Level), Text: l.Text,
-		}}}
+		return &sitekeepv1.WatchTaskResponse{Event: &sitekeepv1.WatchTaskResponse_Log{Log: lineToProto(l)}}
 	}
-	return &sitekeepv1.WatchTaskResponse{Event: &sitekeepv1.WatchTaskResponse_Task{Task: taskToProto(t)}}
+	return &sitekeepv1.WatchTaskResponse{Event: &sitekeepv1.WatchTaskResponse_Task{Task: h.withRetry(t)}}
+}
+
+func lineToProto(l *model.LogLine) *sitekeepv1.LogLine {
+	return &sitekeepv1.LogLine{Line: l.Seq, Time: timestamppb.New(l.Time), Level: string(l.Level), Text: l.Text}
 }
 
 func (s *taskService) CancelTask(ctx context.Context, q *sitekeepv1.CancelTaskRequest) (*sitekeepv1.CancelTaskResponse, error) {

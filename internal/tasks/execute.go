@@ -21,7 +21,7 @@ func (m *Manager) execute(work context.Context, e *entry) {
 	t, started, err := m.begin(ctx, e)
 	if err != nil {
 		m.cfg.Log.Error("begin task", "task", e.id, "error", err)
-		e.after = time.Now().Add(recordRetry)
+		m.putOff(e, recordRetry)
 		m.release(e, true)
 		return
 	}

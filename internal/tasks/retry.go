@@ -49,7 +49,7 @@ func (m *Manager) tryAgain(ctx context.Context, e *entry, t model.Task, err erro
 		e.tries, err, short(wait), short(left)))
 	t.State = model.TaskQueued
 	t.Error, t.ErrorKind, t.Hint = clean(err.Error()), errs.KindOf(err).String(), errs.HintOf(err)
-	e.after = time.Now().Add(wait)
+	m.putOff(e, wait)
 	return m.record(ctx, t)
 }
 
@@ -61,11 +61,18 @@ func short(d time.Duration) time.Duration {
 	return d.Round(time.Second)
 }
 
+// putOff lets the next attempt wait. It is known before the task is recorded as queued, so that who reads of that finds it.
+func (m *Manager) putOff(e *entry, wait time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e.after = time.Now().Add(wait)
+}
+
 // NextTry returns when a queued task is tried again that has failed; zero for any other.
 func (m *Manager) NextTry(id string) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if e := m.known[id]; e != nil && !e.running && e.after.After(time.Now()) {
+	if e := m.known[id]; e != nil && e.after.After(time.Now()) {
 		return e.after
 	}
 	return time.Time{}

@@ -129,3 +129,35 @@ func TestOneThatSucceedsTakesTheOthersAlong(t *testing.T) {
 		fatal(t, q.stop())
 	})
 }
+
+// telling asks, whenever a task is recorded as queued again, when it is tried again: as those do who read of it at once.
+type telling struct {
+	tasks.Catalogue
+	ask func(id string) time.Time
+	got []time.Time
+}
+
+func (c *telling) MoveTask(ctx context.Context, t model.Task, from model.TaskState) (bool, error) {
+	if t.State == model.TaskQueued {
+		c.got = append(c.got, c.ask(t.ID))
+	}
+	return c.Catalogue.MoveTask(ctx, t, from)
+}
+
+// The next attempt is known as soon as anybody can read that there will be one.
+func TestTheNextTryIsKnownAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		back := false
+		c := &telling{Catalogue: b.cat}
+		var q *queue
+		c.ask = func(id string) time.Time { return q.NextTry(id) }
+		q = b.start(tasks.Config{Catalogue: c, Kinds: flaky(&back, again(time.Hour, time.Minute, 0))})
+		q.submit(backupOf("a.example"))
+		synctest.Wait()
+		fatal(t, q.stop())
+		if len(c.got) != 1 || c.got[0].IsZero() {
+			t.Errorf("tried again at %s", c.got)
+		}
+	})
+}
