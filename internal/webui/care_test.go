@@ -281,3 +281,37 @@ func TestTablesWithoutRows(t *testing.T) {
 		t.Error("a site without a database has tables")
 	}
 }
+
+// TestMaintenanceOfAnExternalVhost is shown and set; a site with a managed one has no such choice.
+func TestMaintenanceOfAnExternalVhost(t *testing.T) {
+	r := newRig(t, func(t testing.TB, dir string) {
+		c, err := catalogue.Open(t.Context(), filepath.Join(dir, "catalogue.db"))
+		must(t, err)
+		defer c.Close()
+		must(t, c.CreateSite(t.Context(), model.Site{Name: "shop.example", Kind: "wordpress", WebServers: []string{"web1"},
+			Root: "/var/www/shop", Docroot: "/var/www/shop", Vhost: model.VhostExternal, CreatedAt: now}))
+	})
+	b := r.signedIn(t, "admin")
+	const page = "/sites/shop.example/settings"
+	if got := b.get(t, page).body; !strings.Contains(got, `<option value="auto" selected>`) {
+		t.Errorf("the form: %s", got)
+	}
+	if got := b.post(t, page, url.Values{"maintenance": {"kind"}}); got.status != http.StatusSeeOther {
+		t.Errorf("set: %d %s", got.status, got.body)
+	}
+	b.post(t, page, url.Values{"client": {""}})
+	if got := b.get(t, page).body; !strings.Contains(got, `<option value="kind" selected>`) {
+		t.Errorf("a form without the field has changed it: %s", got)
+	}
+	if got := b.get(t, "/sites/shop.example").body; !strings.Contains(got, "by the site’s own switch") {
+		t.Errorf("the site: %s", got)
+	}
+	if got := b.post(t, page, url.Values{"maintenance": {"hope"}}); got.status != http.StatusBadRequest {
+		t.Errorf("a way that is none: %d", got.status)
+	}
+	for _, path := range []string{"/sites/acme.example", "/sites/acme.example/settings"} {
+		if got := b.get(t, path).body; strings.Contains(got, "own switch") {
+			t.Errorf("%s of a managed virtual host: %s", path, got)
+		}
+	}
+}

@@ -45,6 +45,8 @@ func (f *fakes) GetCaller(context.Context, *sitekeepv1.GetCallerRequest) (*sitek
 		sitekeepv1.RestoreService_CloneSite_FullMethodName, sitekeepv1.SiteService_CreateSite_FullMethodName, sitekeepv1.SiteService_DiscoverSites_FullMethodName,
 		sitekeepv1.ServerService_ListServers_FullMethodName, sitekeepv1.RestoreService_DeployBackup_FullMethodName,
 		sitekeepv1.RestoreService_PlanRestore_FullMethodName, sitekeepv1.RestoreService_RestoreSite_FullMethodName,
+		sitekeepv1.SiteService_GetSite_FullMethodName, sitekeepv1.BackupService_ListBackups_FullMethodName,
+		sitekeepv1.TaskService_ListTasks_FullMethodName, sitekeepv1.TaskService_WatchTask_FullMethodName,
 	}
 	slices.Sort(methods)
 	return &sitekeepv1.GetCallerResponse{Name: "user:root", Role: "admin", Version: "v9", Methods: methods}, nil
@@ -172,6 +174,7 @@ func fakePages(t *testing.T) (*fakes, http.Handler) {
 	sitekeepv1.RegisterBackupServiceServer(api, f)
 	sitekeepv1.RegisterServerServiceServer(api, f)
 	sitekeepv1.RegisterRestoreServiceServer(api, f)
+	sitekeepv1.RegisterTaskServiceServer(api, waiting{})
 	l := bufconn.Listen(1 << 20)
 	done := make(chan error, 1)
 	go func() { done <- api.Serve(l) }()

@@ -63,6 +63,14 @@ func (p *page) moment(t *timestamppb.Timestamp, layout, mark string) template.HT
 		template.HTMLEscapeString(at.Format(time.RFC1123)), at.Format(layout)))
 }
 
+// stamp is a moment as scripts compare it; empty for none.
+func stamp(t *timestamppb.Timestamp) string {
+	if t == nil {
+		return ""
+	}
+	return t.AsTime().Format(time.RFC3339)
+}
+
 // ago is how long a moment is over, or how far off.
 func ago(now time.Time, t *timestamppb.Timestamp) string {
 	if t == nil {

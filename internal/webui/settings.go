@@ -31,6 +31,9 @@ func (u *UI) setSettings(r *request) error {
 	if r.PostForm.Has("structure_only") { // the form of a site without a database has it not
 		fields = append(fields, "structure_only", "all_rows")
 	}
+	if r.PostForm.Has("maintenance") { // the form of a site with a managed virtual host has it not
+		s.Maintenance, fields = r.PostFormValue("maintenance"), append(fields, "maintenance")
+	}
 	_, err := u.sites.UpdateSite(r.ctx, &sitekeepv1.UpdateSiteRequest{Site: s, UpdateMask: &fieldmaskpb.FieldMask{Paths: fields}})
 	if err != nil {
 		return err

@@ -121,6 +121,7 @@ type (
 		Done  int64  `json:"done"`
 		Total int64  `json:"total"`
 		Files int64  `json:"files"`
+		Retry string `json:"retry"` // when it is tried again, while it waits for that
 	}
 )
 
@@ -184,7 +185,7 @@ func writeEvent(w http.ResponseWriter, m *sitekeepv1.WatchTaskResponse) error {
 	}
 	t, p := m.GetTask(), m.GetTask().GetProgress()
 	text, err := json.Marshal(taskEvent{stateText(t.GetState()), stateClass(t.GetState()), final(t.GetState()),
-		words(clean(p.GetStep())), p.GetDoneBytes(), p.GetTotalBytes(), p.GetFiles()})
+		words(clean(p.GetStep())), p.GetDoneBytes(), p.GetTotalBytes(), p.GetFiles(), stamp(t.GetRetryAt())})
 	if err != nil {
 		return err
 	}

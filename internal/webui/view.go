@@ -67,6 +67,7 @@ func loadViews(assetPath func(string) string, now func() time.Time) (views, erro
 		"asset": assetPath, "bytes": sizeText, "ago": func(t *timestamppb.Timestamp) string { return ago(now(), t) },
 		"path": path, "state": stateText, "stateClass": stateClass, "trouble": troubleText, "join": strings.Join, "count": groupDigits,
 		"clean": clean, "took": took, "rate": rate, "final": final, "sentence": sentence,
+		"stamp": stamp, "maintenance": maintenanceText,
 		"millis": func(n int64) string {
 			return (time.Duration(n) * time.Millisecond).Round(100 * time.Millisecond).String()
 		},
@@ -269,6 +270,17 @@ func took(t *sitekeepv1.Task) string {
 		return ""
 	}
 	return t.GetFinishedAt().AsTime().Sub(t.GetStartedAt().AsTime()).Round(time.Second / 10).String()
+}
+
+// maintenanceText says what keeps visitors out behind a virtual host that is not ours.
+func maintenanceText(mode string) string {
+	switch mode {
+	case "include":
+		return "the line that the virtual host includes"
+	case "kind":
+		return "the site’s own switch"
+	}
+	return "the line that the virtual host includes; without it, the site’s own switch"
 }
 
 // troubleText is a trouble in words.

@@ -121,7 +121,7 @@ function follow(log, localise) {
     const t = JSON.parse(e.data);
     if (state.textContent !== t.state) { state.textContent = t.state; state.className = "state big " + t.class; }
     progress(t);
-    if (t.final) { source.close(); location.reload(); } // the page of a task that has ended says more
+    if (t.final || t.retry !== log.dataset.retry) { source.close(); location.reload(); } // the page of a task that has ended, or waits, says more
   });
 }
 
