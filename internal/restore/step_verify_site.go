@@ -60,7 +60,7 @@ func (s verifySite) database(ctx context.Context, web Web) error {
 
 func (s verifySite) page(ctx context.Context, server string, web Web) error {
 	if s.basis.fresh(server) && s.external() {
-		s.log.Log(model.LevelInfo, "%s: the page was not asked for: the virtual host of %s is yours to write", server, s.basis.Site.Name)
+		s.log.Log(model.LevelInfo, "%s: the page was not asked for: the virtual host of %s is yours to write; then run: sitekeep site verify %s", server, s.basis.Site.Name, s.basis.Site.Name)
 		return nil
 	}
 	p, err := web.ProbeSite(ctx, s.ref(), s.task, "/")
