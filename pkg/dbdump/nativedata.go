@@ -37,6 +37,7 @@ func (w *partWriter) copyRows(res result, t *table) error {
 		return errMalformed
 	}
 	d.begin()
+	defer func() { w.free.put(d.buf) }()
 	for {
 		row, large, err := res.next()
 		switch {
@@ -127,9 +128,6 @@ func (d *dataWriter) flush() error {
 		data: d.buf, first: true, last: true, bodyEnd: end, insert: true, rows: d.rows, sum: d.sum,
 	}}}
 	d.sum = 0
-	if cap(d.buf) > 2*blockSize {
-		b.buf = nil // of an unusual row
-	}
 	if err := d.w.send(b); err != nil {
 		return err
 	}

@@ -203,3 +203,21 @@ func TestHugeRowIsNotHeld(t *testing.T) {
 		t.Errorf("%d MiB were allocated for it", grown>>20)
 	}
 }
+
+// A part that ends gives back the buffer that it has begun to fill: else each would leave one to the garbage collector, and
+// a dump of many parts would take more memory than one of few.
+func TestAPartGivesItsBufferBack(t *testing.T) {
+	rows := packets(textRow([]byte("1")), textRow([]byte("2")), endPacket)
+	free, out := &freeBuffers{most: 8}, make(chan batch, 8)
+	tab := &table{info: TableInfo{Name: "t"}, columns: []column{{name: "id", kind: kindNumber}}}
+	for range 3 {
+		w := &partWriter{ctx: context.Background(), out: out, free: free}
+		if err := w.copyRows(&rawResult{link: &link{in: newPacketReader(bytes.NewReader(rows)), newEOF: true}, count: 1}, tab); err != nil {
+			t.Fatal(err)
+		}
+		free.put((<-out).buf)
+		if len(free.list) != 2 {
+			t.Fatalf("%d buffers are free, want that of the statement and that of the next", len(free.list))
+		}
+	}
+}

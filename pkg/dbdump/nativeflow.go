@@ -23,8 +23,10 @@ type batch struct {
 	warning *Warning
 }
 
-// partAhead is how many buffers, of about 1 MiB each, a part is read ahead.
-const partAhead = 5
+// partAhead is how many buffers, of about 1 MiB each, a part is read ahead, beside the one that is being filled. Two
+// connections keep each other busy with half a part, see rangeBytes. More is filled only in long dumps, now and then,
+// and would have them take more memory than short ones.
+const partAhead = 2
 
 // flow reads all parts, each connection one at a time, and hands them out in
 // order. A connection that is ahead waits when its part's buffers are full.
@@ -35,8 +37,10 @@ func (n *native) flow(ctx context.Context, s *snapshot, take func(chunk, *scanne
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	defer s.interruptOn(ctx)()
-	queue, order := make(chan *part), make(chan *part, len(s.links))
-	free := &freeBuffers{most: (partAhead + 2) * len(s.links)}
+	behind := max(1, len(s.links)-1) // parts, beside the one that is handed out
+	queue, order := make(chan *part), make(chan *part, behind)
+	// All that can be in use at once: what is ahead, one that each connection fills, and one that is handed out.
+	free := &freeBuffers{most: partAhead*(behind+1) + len(s.links) + 1}
 	g.Go(func() error { return feed(ctx, parts, queue, order) })
 	brake := n.newThrottle()
 	for _, l := range s.links {
@@ -171,11 +175,11 @@ func (f *freeBuffers) get() []byte {
 	return b[:0]
 }
 
-// put takes a buffer that nobody uses any more.
+// put takes a buffer that nobody uses any more. Those that an unusual row has made large are not kept.
 func (f *freeBuffers) put(b []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.list) < f.most {
+	if len(f.list) < f.most && cap(b) <= 2*blockSize {
 		f.list = append(f.list, b)
 	}
 }
