@@ -29,15 +29,16 @@ func (a *Agent) giveWay(gentle bool, o *archive.SourceOptions) (done func()) {
 	return a.gate.Begin()
 }
 
-// giveWayDumping does it for a dump. While tables are locked for it, it hurries, and so it does while a client program
-// dumps, which would have the lowest priority for good.
+// giveWayDumping does it for a dump. The lowest priority is the agent's own: the server reads for it at the usual one, so
+// one connection reads, which needs no lock either, unless the operator has set how many do. While tables are locked, the
+// dump hurries, and so it does while a client program dumps, which would have the lowest priority for good.
 func (a *Agent) giveWayDumping(gentle bool, o *dbdump.DumpOptions) (done func()) {
 	switch {
 	case a.gate == nil:
 		return func() {}
 	case !gentle || o.LockTables:
 		return a.gate.Hurry()
-	case o.Parallel == 0 && a.gate.Busy() > tooBusy:
+	case o.Parallel == 0:
 		o.Parallel = 1
 	}
 	o.Pause, o.Urgent = a.gate.Pause, a.gate.Hurry
