@@ -32,6 +32,7 @@ func (a *Agent) instance(ctx context.Context) (*dbdump.Instance, error) {
 	}
 	in, err := dbdump.Open(ctx, dbdump.Server{
 		Socket: m.Socket, Host: m.Host, Port: m.Port, DefaultsFile: m.DefaultsFile, User: m.User, Password: dbdump.NewSecret(password),
+		TLS: dbdump.TLSMode(m.TLS), CAFile: m.TLSCA,
 	}, dbdump.Options{})
 	if err != nil {
 		return nil, databaseError(err)

@@ -4,6 +4,7 @@ package dbdump
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os/user"
 	"slices"
@@ -277,14 +278,23 @@ func TestDumpNeedsPrivileges(t *testing.T) {
 	m := bed(t)
 	m.fresh(t, "guarded", "utf8mb4")
 	m.exec(t, "CREATE TABLE guarded.t (a int)", "CREATE TRIGGER guarded.tr BEFORE INSERT ON guarded.t FOR EACH ROW SET @x = 1",
-		"CREATE USER reader@localhost", "GRANT SELECT, SHOW VIEW, LOCK TABLES, EVENT ON guarded.* TO reader@localhost")
+		"CREATE VIEW guarded.v AS SELECT a FROM guarded.t", "CREATE USER reader@localhost")
 	t.Cleanup(func() { m.exec(t, "DROP USER reader@localhost") })
+	const all = "SELECT, SHOW VIEW, TRIGGER, EVENT, LOCK TABLES"
+	m.exec(t, "GRANT "+all+" ON guarded.* TO reader@localhost")
 	in := m.open(t, Server{Socket: m.socket, User: "reader"}, Options{})
-	_, err := in.Dump(ctx, DumpOptions{Database: "guarded"}, &memory{})
-	if KindOf(err) != KindPrivilege || !strings.Contains(err.Error(), "TRIGGER") {
-		t.Errorf("a dump without triggers was good: %v", err)
+	for _, p := range dumpPrivileges {
+		m.exec(t, "REVOKE "+p+" ON guarded.* FROM reader@localhost")
+		for _, engine := range []Engine{EngineNative, EngineClient} {
+			sink := &memory{}
+			_, err := in.Dump(ctx, DumpOptions{Database: "guarded", Engine: engine}, sink)
+			if KindOf(err) != KindPrivilege || !strings.Contains(fmt.Sprint(err), "privilege "+p) || !strings.Contains(HintOf(err), "grant "+p) || sink.Len() > 0 {
+				t.Errorf("%s without %s: %v (%s), %d bytes", engine, p, err, HintOf(err), sink.Len())
+			}
+		}
+		m.exec(t, "GRANT "+p+" ON guarded.* TO reader@localhost")
 	}
-	m.exec(t, "GRANT TRIGGER ON guarded.* TO reader@localhost")
+	m.exec(t, "REVOKE LOCK TABLES ON guarded.* FROM reader@localhost") // see TestParallelNeedsTheLock
 	sink, _ := dumped(t, in, DumpOptions{Database: "guarded"})
 	if !strings.Contains(sink.String(), "trigger") && !strings.Contains(sink.String(), "TRIGGER") {
 		t.Error("the trigger is missing")

@@ -2,6 +2,7 @@ package dbdump
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -23,14 +24,17 @@ type fault struct {
 }
 
 const (
-	hintLogin     = "check user, password and host of the database account"
-	hintReach     = "check that the database server runs and that its socket or address is right"
-	hintPrivilege = "grant the missing privilege to the account, or use an administrative one"
-	hintDisk      = "make room on the database server's disk, then try again"
-	hintMemory    = "the database server is out of memory: give it more, or lower its buffers, then try again"
-	hintOwnMemory = "the agent's machine is out of memory: see what takes it, or raise the limit it has"
-	hintHeld      = "look for the connection that uses it: SHOW FULL PROCESSLIST on the database server; KILL ends it"
-	hintBroken    = "repair or drop it (CHECK TABLE, REPAIR TABLE, DROP VIEW), or use a best-effort dump that leaves it out"
+	hintLogin       = "check user, password and host of the database account"
+	hintReach       = "check that the database server runs and that its socket or address is right"
+	hintPrivilege   = "grant the missing privilege to the account, or use an administrative one"
+	hintDisk        = "make room on the database server's disk, then try again"
+	hintMemory      = "the database server is out of memory: give it more, or lower its buffers, then try again"
+	hintOwnMemory   = "the agent's machine is out of memory: see what takes it, or raise the limit it has"
+	hintNoTLS       = "the database server offers no TLS: set it up there, or do not ask for it (mysql.tls, or the option file)"
+	hintPlugin      = "give the account a plugin that does not send the password itself: ed25519, caching_sha2_password or mysql_native_password"
+	hintCertificate = "the database server's certificate is not of the CA that is trusted, or not for the host: check mysql.tls_ca and mysql.host, or the option file"
+	hintHeld        = "look for the connection that uses it: SHOW FULL PROCESSLIST on the database server; KILL ends it"
+	hintBroken      = "repair or drop it (CHECK TABLE, REPAIR TABLE, DROP VIEW), or use a best-effort dump that leaves it out"
 )
 
 // faults maps error numbers (mariadb.com/kb/en/mariadb-error-codes,
@@ -102,6 +106,20 @@ func classify(err error) fault {
 		return fault{KindUnreachable, hintReach}
 	case errors.Is(err, mysql.ErrPktTooLarge):
 		return faults[1153]
+	}
+	return classifyLogin(err)
+}
+
+// classifyLogin says what keeps the driver from logging in before the server has said anything.
+func classifyLogin(err error) fault {
+	var cert *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, mysql.ErrNoTLS):
+		return fault{KindUnreachable, hintNoTLS}
+	case errors.As(err, &cert):
+		return fault{KindUnreachable, hintCertificate}
+	case errors.Is(err, mysql.ErrCleartextPassword), errors.Is(err, mysql.ErrOldPassword), errors.Is(err, mysql.ErrUnknownPlugin):
+		return fault{KindAccessDenied, hintPlugin}
 	}
 	return fault{}
 }

@@ -128,9 +128,15 @@ func TestCanariesAreSeenNowhere(t *testing.T) {
 	found := make(chan string, 1)
 	var seen atomic.Int64
 	go func() { found <- watchProcesses("C4n4ry", &seen, stop) }()
-	sink := &memory{onData: func() { time.Sleep(time.Millisecond) }}
-	if _, err := agent.Dump(ctx, DumpOptions{Database: name, Engine: EngineClient}, sink); err != nil {
-		t.Error(err)
+	var sink *memory
+	for _, engine := range []Engine{EngineNative, EngineClient} {
+		sink = &memory{onData: func() { time.Sleep(time.Millisecond) }}
+		if _, err := agent.Dump(ctx, DumpOptions{Database: name, Engine: engine}, sink); err != nil {
+			t.Error(engine, err)
+		}
+		if bytes.Contains(sink.Bytes(), []byte("C4n4ry")) {
+			t.Errorf("the password is in the dump of %s", engine)
+		}
 	}
 	m.fresh(t, "canary_in", "latin1")
 	o := owner(t, in, "canary_in", "canary_o")

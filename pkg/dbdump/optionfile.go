@@ -121,5 +121,41 @@ func (s Server) merge(opts map[string]string) (Server, error) {
 	if s.CAFile == "" {
 		s.CAFile = opts["ssl-ca"]
 	}
+	if s.TLS == TLSPreferred {
+		s.TLS = tlsOption(opts)
+	}
 	return s, nil
+}
+
+// tlsOption reads the words of MySQL (ssl-mode) and MariaDB for a TLS mode. VERIFY_CA checks the name too: a certificate
+// that is only of some CA says nothing of the server.
+func tlsOption(opts map[string]string) TLSMode {
+	switch strings.ToUpper(opts["ssl-mode"]) {
+	case "DISABLED":
+		return TLSDisabled
+	case "REQUIRED":
+		return TLSRequired
+	case "VERIFY_CA", "VERIFY_IDENTITY":
+		return TLSVerify
+	}
+	_, never := opts["skip-ssl"]
+	switch {
+	case optionOn(opts, "ssl-verify-server-cert"):
+		return TLSVerify
+	case optionOn(opts, "ssl"):
+		return TLSRequired
+	case never || opts["ssl"] != "":
+		return TLSDisabled
+	}
+	return TLSPreferred
+}
+
+// optionOn reports whether a switch is set: an option without a value is.
+func optionOn(opts map[string]string, key string) bool {
+	value, given := opts[key]
+	switch strings.ToLower(value) {
+	case "", "1", "on", "true":
+		return given
+	}
+	return false
 }

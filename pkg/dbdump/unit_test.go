@@ -210,6 +210,7 @@ func TestClassify(t *testing.T) {
 		{&mysql.MySQLError{Number: 1030, Message: "Got error 12 \"Cannot allocate memory\" from storage engine InnoDB"}, KindMemory},
 		{&os.PathError{Op: "fork/exec", Path: "/usr/bin/mariadb-dump", Err: syscall.ENOMEM}, KindMemory},
 		{fmt.Errorf("x: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), KindUnreachable},
+		{mysql.ErrNoTLS, KindUnreachable}, {mysql.ErrCleartextPassword, KindAccessDenied}, {mysql.ErrUnknownPlugin, KindAccessDenied},
 		{mysql.ErrInvalidConn, KindUnreachable}, {context.Canceled, KindCancelled}, {errors.New("x"), KindOther},
 	}
 	for _, tt := range tests {

@@ -72,6 +72,11 @@ type MySQL struct {
 	User         string `yaml:"user"`
 	// PasswordFile holds the password; read at every login, so that it may change.
 	PasswordFile string `yaml:"password_file"`
+	// TLS is how a connection over TCP is protected, as dbdump.TLSMode: "disabled", "required", "verify", or empty for
+	// what the option file says, or else TLS where the server offers it.
+	TLS string `yaml:"tls"`
+	// TLSCA is a file of CAs in PEM for "verify"; empty: those of the system.
+	TLSCA string `yaml:"tls_ca"`
 	// Advertise is host:port that web servers use; empty: the agent finds out.
 	Advertise string `yaml:"advertise"`
 	// Dump is how databases are read.

@@ -21,6 +21,7 @@ func (d *decoder) validate() {
 	d.validateAllow(d.cfg.Allow)
 	if m := d.cfg.MySQL; m != nil {
 		d.validateServer(m)
+		d.validateTLS(m)
 		d.validateLogin(m)
 		d.validateDump(m.Dump)
 		if m.Import.MaxThreadsRunning < 0 {
@@ -101,6 +102,25 @@ func (d *decoder) validateServer(m *MySQL) {
 	if host, port, err := net.SplitHostPort(m.Advertise); m.Advertise != "" && (err != nil || host == "" || port == "") {
 		d.fault("mysql.advertise", "%q is not host:port; give what web servers use, such as db1.example.com:3306", m.Advertise)
 	}
+}
+
+func (d *decoder) validateTLS(m *MySQL) {
+	switch m.TLS {
+	case "", "disabled", "required", "verify":
+	default:
+		d.fault("mysql.tls", "%q is unknown; give disabled, required or verify, or leave it empty", m.TLS)
+	}
+	if m.TLS != "" && m.Socket != "" {
+		d.fault("mysql.tls", "a socket has no TLS; remove it, or give host in place of socket")
+	}
+	if m.TLSCA == "" {
+		return
+	}
+	if m.TLS != "verify" {
+		d.fault("mysql.tls_ca", "nothing is checked against it; give tls: verify, or remove it")
+	}
+	d.absolute("mysql.tls_ca", m.TLSCA, "/etc/sitekeep/mysql-ca.pem")
+	d.readable("mysql.tls_ca", m.TLSCA)
 }
 
 func (d *decoder) validateDump(m Dump) {
