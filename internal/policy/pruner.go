@@ -118,7 +118,19 @@ func ExcessText(e retention.Excess) string {
 	if e.Client != "" {
 		whose = "the backups of client " + e.Client
 	}
-	return fmt.Sprintf("%s take %d bytes, more than their budget of %d, and none of them may go", whose, e.Size, e.Most)
+	return fmt.Sprintf("%s take %s, more than their budget of %s, and none of them may go", whose, sizeText(e.Size), sizeText(e.Most))
+}
+
+// sizeText gives a number of bytes as people read it, in powers of 1024.
+func sizeText(n int64) string {
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, units := float64(n)/1024, "KMGTPE"
+	for value >= 999.95 && len(units) > 1 {
+		value, units = value/1024, units[1:]
+	}
+	return fmt.Sprintf("%.1f %ciB", value, units[0])
 }
 
 func (p *Pruner) carryOut(ctx context.Context, t *tasks.Run, plan retention.Plan) (PruneResult, error) {
@@ -143,7 +155,7 @@ func (p *Pruner) carryOut(ctx context.Context, t *tasks.Run, plan retention.Plan
 		r.Freed += d.Backup.Size
 		t.Progress("removing", r.Freed, plan.Freed, int64(r.Removed))
 	}
-	t.Info("%d backups removed, %d stay; %d bytes are free again", r.Removed, r.Kept, r.Freed)
+	t.Info("%d backups removed, %d stay; %s are free again", r.Removed, r.Kept, sizeText(r.Freed))
 	return r, nil
 }
 
