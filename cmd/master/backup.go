@@ -163,7 +163,8 @@ func (r *backupRun) one(ctx context.Context) error {
 	q := &r.options.request
 	task, err := begin(ctx, func(ctx context.Context) (*sitekeepv1.CreateBackupResponse, error) {
 		return r.client.backups.CreateBackup(ctx, &sitekeepv1.CreateBackupRequest{
-			Site: q.Names[0], Description: q.Description, Format: q.Format, Full: q.Full, Queue: r.options.queue, Quiesce: q.Quiesce})
+			Site: q.Names[0], Description: q.Description, Format: q.Format, Full: q.Full, Queue: r.options.queue, Quiesce: q.Quiesce,
+			Detached: r.options.detach})
 	})
 	switch {
 	case ctx.Err() != nil && errs.Is(err, errs.Cancelled):

@@ -15,7 +15,7 @@ import (
 )
 
 func (m *fakeMaster) CreateBackup(_ context.Context, r *pb.CreateBackupRequest) (*pb.CreateBackupResponse, error) {
-	m.called("CreateBackup site=%s description=%q format=%s full=%v queue=%v quiesce=%v", r.Site, r.Description, r.Format, r.Full, r.Queue, r.Quiesce)
+	m.called("CreateBackup site=%s description=%q format=%s full=%v queue=%v quiesce=%v detached=%v", r.Site, r.Description, r.Format, r.Full, r.Queue, r.Quiesce, r.Detached)
 	t, err := m.start("backup", r.Site, r.Queue)
 	return &pb.CreateBackupResponse{Task: t}, err
 }

@@ -54,6 +54,7 @@ func (s *backupService) CreateBackup(ctx context.Context, q *sitekeepv1.CreateBa
 	if err != nil {
 		return nil, err
 	}
+	spec.Patient = q.Detached
 	t, err := s.Tasks.Submit(ctx, tasks.SubmitRequest{Kind: model.TaskBackup, Site: q.Site, Spec: spec, Queue: q.Queue})
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/sitekeep/sitekeep/internal/backup"
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/model"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
@@ -96,6 +98,25 @@ func TestABusySiteRefusesAlone(t *testing.T) {
 	got, err := c.CreateBackups(t.Context(), &sitekeepv1.CreateBackupsRequest{All: true})
 	if err != nil || told(got) != "[b.example] [a.example busy] []" {
 		t.Errorf("%s, %v", told(got), err)
+	}
+}
+
+// TestWhoWaitsForABackup: only one that nobody waits for is patient with an agent that is away.
+func TestWhoWaitsForABackup(t *testing.T) {
+	r := newRig(t)
+	r.addSite(t, "a.example", "")
+	r.addSite(t, "b.example", "")
+	c := sitekeepv1.NewBackupServiceClient(r.local(t))
+	for site, detached := range map[string]bool{"a.example": false, "b.example": true} {
+		got, err := c.CreateBackup(t.Context(), &sitekeepv1.CreateBackupRequest{Site: site, Detached: detached})
+		must(t, err)
+		task, err := r.hub.Catalogue.Task(t.Context(), got.GetTask().GetId())
+		must(t, err)
+		var spec backup.Spec
+		must(t, json.Unmarshal(task.Spec, &spec))
+		if spec.Patient != detached {
+			t.Errorf("detached %v: patient %v", detached, spec.Patient)
+		}
 	}
 }
 

@@ -219,7 +219,9 @@ type CreateBackupRequest struct {
 	// Wait for the site if another task holds it, instead of failing with ABORTED.
 	Queue bool `protobuf:"varint,5,opt,name=queue,proto3" json:"queue,omitempty"`
 	// Put the site into maintenance while it is read.
-	Quiesce       bool `protobuf:"varint,6,opt,name=quiesce,proto3" json:"quiesce,omitempty"`
+	Quiesce bool `protobuf:"varint,6,opt,name=quiesce,proto3" json:"quiesce,omitempty"`
+	// Nobody waits for the task: it may wait long for an agent that is away.
+	Detached      bool `protobuf:"varint,7,opt,name=detached,proto3" json:"detached,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -292,6 +294,13 @@ func (x *CreateBackupRequest) GetQueue() bool {
 func (x *CreateBackupRequest) GetQuiesce() bool {
 	if x != nil {
 		return x.Quiesce
+	}
+	return false
+}
+
+func (x *CreateBackupRequest) GetDetached() bool {
+	if x != nil {
+		return x.Detached
 	}
 	return false
 }
@@ -2426,14 +2435,15 @@ const file_sitekeep_v1_backup_proto_rawDesc = "" +
 	"\x06origin\x18\x0f \x01(\tR\x06origin\x12\x12\n" +
 	"\x04task\x18\x10 \x01(\tR\x04task\x12\x1d\n" +
 	"\n" +
-	"pin_reason\x18\x11 \x01(\tR\tpinReason\"\xa7\x01\n" +
+	"pin_reason\x18\x11 \x01(\tR\tpinReason\"\xc3\x01\n" +
 	"\x13CreateBackupRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x16\n" +
 	"\x06format\x18\x03 \x01(\tR\x06format\x12\x12\n" +
 	"\x04full\x18\x04 \x01(\bR\x04full\x12\x14\n" +
 	"\x05queue\x18\x05 \x01(\bR\x05queue\x12\x18\n" +
-	"\aquiesce\x18\x06 \x01(\bR\aquiesce\"=\n" +
+	"\aquiesce\x18\x06 \x01(\bR\aquiesce\x12\x1a\n" +
+	"\bdetached\x18\a \x01(\bR\bdetached\"=\n" +
 	"\x14CreateBackupResponse\x12%\n" +
 	"\x04task\x18\x01 \x01(\v2\x11.sitekeep.v1.TaskR\x04task\"d\n" +
 	"\x12ListBackupsRequest\x12\x12\n" +
