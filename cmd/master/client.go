@@ -36,6 +36,10 @@ const (
 	pingTimeout    = 15 * time.Second
 	maxTokenFile   = 4096
 	reconnectDelay = 2 * time.Second
+
+	// socketWindow is how many bytes the master may send through the socket before they are read: long lists need not
+	// stop and go. Over a network gRPC finds the window by itself, and must not be told one.
+	socketWindow = 1 << 20
 )
 
 // client is a connection to the master.
@@ -141,7 +145,8 @@ func reuse(first net.Conn, dial dialer) func(context.Context, string) (net.Conn,
 
 func (a *app) transport() (dialer, []grpc.DialOption, error) {
 	if a.address == "" {
-		return a.dialSocket, []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, nil
+		return a.dialSocket, []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithInitialWindowSize(socketWindow), grpc.WithInitialConnWindowSize(socketWindow)}, nil
 	}
 	token, err := a.token()
 	if err != nil {

@@ -65,6 +65,9 @@ func (p *fakePolicy) PlanPrune(q *pb.PlanPruneRequest, stream pb.RetentionServic
 	if q.Site == "doubt.example" {
 		summary.Held = "the clock was set back; nothing is removed before 2026-11-24T00:13:36Z"
 	}
+	if q.Packed && q.Site != "plain.example" { // a master of before they were packed
+		return stream.Send(&pb.PlanPruneResponse{Packed: packedPlan(), Summary: summary})
+	}
 	for _, r := range []*pb.PlanPruneResponse{
 		{Decisions: []*pb.PruneDecision{{Id: "example.com-20261123.001336", Site: "example.com", Size: 4096, Keep: true, Reasons: []string{"pinned", "daily 1 of 7"}}}},
 		{Decisions: []*pb.PruneDecision{{Id: "example.com-20261122.001336", Site: "example.com", Size: 2048, Reasons: []string{"no rule keeps it"}}}, Summary: summary},
@@ -74,6 +77,15 @@ func (p *fakePolicy) PlanPrune(q *pb.PlanPruneRequest, stream pb.RetentionServic
 		}
 	}
 	return nil
+}
+
+// packedPlan is what PlanPrune says in other messages too.
+func packedPlan() *pb.PackedDecisions {
+	return &pb.PackedDecisions{
+		Words: []string{"pinned", "daily 1 of 7", "no rule keeps it"}, Sites: []string{"example.com"}, SiteRuns: []uint32{2},
+		Ids: "example.com-20261123.001336example.com-20261122.001336", IdLengths: []uint32{27, 27}, CreatedAt: []int64{1795392816e9, 0},
+		Sizes: []int64{4096, 2048}, Keep: []bool{true, false}, ReasonCounts: []uint32{2, 1}, Reasons: []uint32{0, 1, 2},
+	}
 }
 
 func (p *fakePolicy) Prune(_ context.Context, q *pb.PruneRequest) (*pb.PruneResponse, error) {

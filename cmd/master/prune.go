@@ -55,6 +55,7 @@ nothing is removed for a day, unless you have looked at it and say --trust-clock
 
 // planPrune prints decisions as they come, and the summary on standard error.
 func (a *app) planPrune(ctx context.Context, c *client, q *sitekeepv1.PlanPruneRequest) error {
+	q.Packed = true
 	stream, err := c.retentions.PlanPrune(ctx, q)
 	if err != nil {
 		return err
@@ -67,6 +68,7 @@ func (a *app) planPrune(ctx context.Context, c *client, q *sitekeepv1.PlanPruneR
 		return []string{d.GetId(), bytesText(d.GetSize()), verdict, strings.Join(d.GetReasons(), ", ")}
 	})
 	var summary *sitekeepv1.PruneSummary
+	packed := unpacker{}
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -75,7 +77,11 @@ func (a *app) planPrune(ctx context.Context, c *client, q *sitekeepv1.PlanPruneR
 		if err != nil {
 			return err
 		}
-		if err := out.addAll(r.GetDecisions()); err != nil {
+		decisions, err := packed.unpack(r.GetPacked())
+		if err != nil {
+			return err
+		}
+		if err := out.addAll(append(decisions, r.GetDecisions()...)); err != nil { // an older master packs none
 			return err
 		}
 		summary = r.GetSummary()

@@ -102,18 +102,17 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 		return (q.Site == "" || b.Site == q.Site) && (q.Client == "" || b.Client == q.Client) && (client == "" || b.Client == client)
 	}
 	summary := &sitekeepv1.PruneSummary{Held: s.Pruner.Doubt()}
-	words := reasonWords{}
-	chunk := newDecisionChunk()
-	for _, d := range plan.Decisions {
+	said := newDecisions(q.Packed)
+	for i := range plan.Decisions {
+		d := &plan.Decisions[i]
 		if !seen(d.Backup) {
 			continue
 		}
 		count(summary, d)
-		if chunk.add(d, words) {
-			if err := stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk.out}); err != nil {
+		if said.add(d) {
+			if err := stream.Send(said.take()); err != nil {
 				return err
 			}
-			chunk = newDecisionChunk()
 		}
 	}
 	for _, e := range plan.Excess {
@@ -121,7 +120,9 @@ func (s *retentionService) PlanPrune(q *sitekeepv1.PlanPruneRequest, stream site
 			summary.Excess = append(summary.Excess, policy.ExcessText(e))
 		}
 	}
-	return stream.Send(&sitekeepv1.PlanPruneResponse{Decisions: chunk.out, Summary: summary})
+	last := said.take()
+	last.Summary = summary
+	return stream.Send(last)
 }
 
 // speaksOf reports whether a plan tells of a budget that is exceeded: to a client's users of their own alone, and where
@@ -150,7 +151,7 @@ func (s *retentionService) proposed(ctx context.Context, p *sitekeepv1.Retention
 	return &m, nil
 }
 
-func count(summary *sitekeepv1.PruneSummary, d retention.Decision) {
+func count(summary *sitekeepv1.PruneSummary, d *retention.Decision) {
 	if d.Keep {
 		summary.Kept++
 		return
@@ -159,29 +160,50 @@ func count(summary *sitekeepv1.PruneSummary, d retention.Decision) {
 	summary.FreedBytes += d.Backup.Size
 }
 
+// decisions makes the messages of a plan.
+type decisions interface {
+	// add takes a decision and reports whether there is no room for another.
+	add(d *retention.Decision) (full bool)
+	// take returns what was added since the last time.
+	take() *sitekeepv1.PlanPruneResponse
+}
+
+func newDecisions(packed bool) decisions {
+	if packed {
+		return newPacker()
+	}
+	c := &decisionChunk{words: reasonWords{}}
+	c.begin()
+	return c
+}
+
 // decisionChunk is the messages of some decisions, made at once: a plan has hundreds of thousands.
 type decisionChunk struct {
+	words     reasonWords
 	decisions []sitekeepv1.PruneDecision
 	times     []timestamppb.Timestamp
 	out       []*sitekeepv1.PruneDecision
 }
 
-func newDecisionChunk() *decisionChunk {
-	return &decisionChunk{
-		decisions: make([]sitekeepv1.PruneDecision, decisionsChunk), times: make([]timestamppb.Timestamp, decisionsChunk),
-		out: make([]*sitekeepv1.PruneDecision, 0, decisionsChunk),
-	}
+func (c *decisionChunk) begin() {
+	c.decisions, c.times = make([]sitekeepv1.PruneDecision, decisionsChunk), make([]timestamppb.Timestamp, decisionsChunk)
+	c.out = make([]*sitekeepv1.PruneDecision, 0, decisionsChunk)
 }
 
-// add takes a decision and reports whether there is no room for another.
-func (c *decisionChunk) add(d retention.Decision, words reasonWords) (full bool) {
+func (c *decisionChunk) take() *sitekeepv1.PlanPruneResponse {
+	out := &sitekeepv1.PlanPruneResponse{Decisions: c.out}
+	c.begin()
+	return out
+}
+
+func (c *decisionChunk) add(d *retention.Decision) (full bool) {
 	n := len(c.out)
 	to, at := &c.decisions[n], &c.times[n]
 	if !d.Backup.At.IsZero() {
 		at.Seconds, at.Nanos = d.Backup.At.Unix(), int32(d.Backup.At.Nanosecond())
 		to.CreatedAt = at
 	}
-	to.Id, to.Site, to.Size, to.Keep, to.Reasons = d.Backup.ID, d.Backup.Site, d.Backup.Size, d.Keep, words.of(d.Reasons)
+	to.Id, to.Site, to.Size, to.Keep, to.Reasons = d.Backup.ID, d.Backup.Site, d.Backup.Size, d.Keep, c.words.of(d.Reasons)
 	c.out = append(c.out, to)
 	return n+1 == len(c.decisions)
 }

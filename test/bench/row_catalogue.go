@@ -143,13 +143,13 @@ func (q *asked) questions() []question {
 }
 
 func (q *asked) plan(ctx context.Context, began func()) error {
-	stream, err := q.retention.PlanPrune(ctx, &sitekeepv1.PlanPruneRequest{})
+	stream, err := q.retention.PlanPrune(ctx, &sitekeepv1.PlanPruneRequest{Packed: true})
 	decisions := 0
 	for err == nil {
 		var got *sitekeepv1.PlanPruneResponse
 		if got, err = stream.Recv(); err == nil {
 			began()
-			decisions += len(got.GetDecisions())
+			decisions += len(got.GetPacked().GetKeep())
 		}
 	}
 	if errors.Is(err, io.EOF) {

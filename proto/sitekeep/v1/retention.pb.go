@@ -427,7 +427,9 @@ type PlanPruneRequest struct {
 	Site   string `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
 	Client string `protobuf:"bytes,2,opt,name=client,proto3" json:"client,omitempty"`
 	// Plan as if this were set, in place of what is set for the same sites.
-	Proposed      *Retention `protobuf:"bytes,3,opt,name=proposed,proto3" json:"proposed,omitempty"`
+	Proposed *Retention `protobuf:"bytes,3,opt,name=proposed,proto3" json:"proposed,omitempty"`
+	// The caller takes PackedDecisions too. A master that does not know them answers with decisions.
+	Packed        bool `protobuf:"varint,4,opt,name=packed,proto3" json:"packed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -483,11 +485,20 @@ func (x *PlanPruneRequest) GetProposed() *Retention {
 	return nil
 }
 
+func (x *PlanPruneRequest) GetPacked() bool {
+	if x != nil {
+		return x.Packed
+	}
+	return false
+}
+
 // PlanPruneResponse is some of the decisions; the last one has the summary.
 type PlanPruneResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Decisions     []*PruneDecision       `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
-	Summary       *PruneSummary          `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Decisions []*PruneDecision       `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	Summary   *PruneSummary          `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	// In place of decisions, where the request allows it.
+	Packed        *PackedDecisions `protobuf:"bytes,3,opt,name=packed,proto3" json:"packed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +547,137 @@ func (x *PlanPruneResponse) GetSummary() *PruneSummary {
 	return nil
 }
 
+func (x *PlanPruneResponse) GetPacked() *PackedDecisions {
+	if x != nil {
+		return x.Packed
+	}
+	return nil
+}
+
+// PackedDecisions are PruneDecisions by columns, so that hundreds of thousands are soon there. Columns that have a value
+// for each decision are of one length, and in the order of the decisions.
+type PackedDecisions struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Reasons in words that no earlier message of the stream has; numbered from 0 on over the whole stream.
+	Words []string `protobuf:"bytes,1,rep,name=words,proto3" json:"words,omitempty"`
+	// The sites of the decisions, and how many decisions there are in a row of each.
+	Sites    []string `protobuf:"bytes,2,rep,name=sites,proto3" json:"sites,omitempty"`
+	SiteRuns []uint32 `protobuf:"varint,3,rep,packed,name=site_runs,json=siteRuns,proto3" json:"site_runs,omitempty"`
+	// The ids, one after the other, and the length of each in bytes.
+	Ids       string   `protobuf:"bytes,4,opt,name=ids,proto3" json:"ids,omitempty"`
+	IdLengths []uint32 `protobuf:"varint,5,rep,packed,name=id_lengths,json=idLengths,proto3" json:"id_lengths,omitempty"`
+	// Nanoseconds since 1970 UTC; 0 if it is not known.
+	CreatedAt []int64 `protobuf:"fixed64,6,rep,packed,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
+	// Bytes of the tarballs.
+	Sizes []int64 `protobuf:"varint,7,rep,packed,name=sizes,proto3" json:"sizes,omitempty"`
+	Keep  []bool  `protobuf:"varint,8,rep,packed,name=keep,proto3" json:"keep,omitempty"`
+	// How many reasons each decision has, and the numbers of their words, decision by decision.
+	ReasonCounts  []uint32 `protobuf:"varint,9,rep,packed,name=reason_counts,json=reasonCounts,proto3" json:"reason_counts,omitempty"`
+	Reasons       []uint32 `protobuf:"varint,10,rep,packed,name=reasons,proto3" json:"reasons,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PackedDecisions) Reset() {
+	*x = PackedDecisions{}
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PackedDecisions) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PackedDecisions) ProtoMessage() {}
+
+func (x *PackedDecisions) ProtoReflect() protoreflect.Message {
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PackedDecisions.ProtoReflect.Descriptor instead.
+func (*PackedDecisions) Descriptor() ([]byte, []int) {
+	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PackedDecisions) GetWords() []string {
+	if x != nil {
+		return x.Words
+	}
+	return nil
+}
+
+func (x *PackedDecisions) GetSites() []string {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+func (x *PackedDecisions) GetSiteRuns() []uint32 {
+	if x != nil {
+		return x.SiteRuns
+	}
+	return nil
+}
+
+func (x *PackedDecisions) GetIds() string {
+	if x != nil {
+		return x.Ids
+	}
+	return ""
+}
+
+func (x *PackedDecisions) GetIdLengths() []uint32 {
+	if x != nil {
+		return x.IdLengths
+	}
+	return nil
+}
+
+func (x *PackedDecisions) GetCreatedAt() []int64 {
+	if x != nil {
+		return x.CreatedAt
+	}
+	return nil
+}
+
+func (x *PackedDecisions) GetSizes() []int64 {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
+func (x *PackedDecisions) GetKeep() []bool {
+	if x != nil {
+		return x.Keep
+	}
+	return nil
+}
+
+func (x *PackedDecisions) GetReasonCounts() []uint32 {
+	if x != nil {
+		return x.ReasonCounts
+	}
+	return nil
+}
+
+func (x *PackedDecisions) GetReasons() []uint32 {
+	if x != nil {
+		return x.Reasons
+	}
+	return nil
+}
+
 // PruneDecision is what becomes of one backup.
 type PruneDecision struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -553,7 +695,7 @@ type PruneDecision struct {
 
 func (x *PruneDecision) Reset() {
 	*x = PruneDecision{}
-	mi := &file_sitekeep_v1_retention_proto_msgTypes[9]
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -565,7 +707,7 @@ func (x *PruneDecision) String() string {
 func (*PruneDecision) ProtoMessage() {}
 
 func (x *PruneDecision) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_retention_proto_msgTypes[9]
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -578,7 +720,7 @@ func (x *PruneDecision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneDecision.ProtoReflect.Descriptor instead.
 func (*PruneDecision) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{9}
+	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PruneDecision) GetId() string {
@@ -639,7 +781,7 @@ type PruneSummary struct {
 
 func (x *PruneSummary) Reset() {
 	*x = PruneSummary{}
-	mi := &file_sitekeep_v1_retention_proto_msgTypes[10]
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +793,7 @@ func (x *PruneSummary) String() string {
 func (*PruneSummary) ProtoMessage() {}
 
 func (x *PruneSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_retention_proto_msgTypes[10]
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +806,7 @@ func (x *PruneSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneSummary.ProtoReflect.Descriptor instead.
 func (*PruneSummary) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{10}
+	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PruneSummary) GetKept() int64 {
@@ -712,7 +854,7 @@ type PruneRequest struct {
 
 func (x *PruneRequest) Reset() {
 	*x = PruneRequest{}
-	mi := &file_sitekeep_v1_retention_proto_msgTypes[11]
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +866,7 @@ func (x *PruneRequest) String() string {
 func (*PruneRequest) ProtoMessage() {}
 
 func (x *PruneRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_retention_proto_msgTypes[11]
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +879,7 @@ func (x *PruneRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneRequest.ProtoReflect.Descriptor instead.
 func (*PruneRequest) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{11}
+	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PruneRequest) GetTrustClock() bool {
@@ -756,7 +898,7 @@ type PruneResponse struct {
 
 func (x *PruneResponse) Reset() {
 	*x = PruneResponse{}
-	mi := &file_sitekeep_v1_retention_proto_msgTypes[12]
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +910,7 @@ func (x *PruneResponse) String() string {
 func (*PruneResponse) ProtoMessage() {}
 
 func (x *PruneResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sitekeep_v1_retention_proto_msgTypes[12]
+	mi := &file_sitekeep_v1_retention_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +923,7 @@ func (x *PruneResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PruneResponse.ProtoReflect.Descriptor instead.
 func (*PruneResponse) Descriptor() ([]byte, []int) {
-	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{12}
+	return file_sitekeep_v1_retention_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PruneResponse) GetTask() *Task {
@@ -827,14 +969,30 @@ const file_sitekeep_v1_retention_proto_rawDesc = "" +
 	"\x16DeleteRetentionRequest\x12\x16\n" +
 	"\x06client\x18\x01 \x01(\tR\x06client\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\"\x19\n" +
-	"\x17DeleteRetentionResponse\"r\n" +
+	"\x17DeleteRetentionResponse\"\x8a\x01\n" +
 	"\x10PlanPruneRequest\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\x16\n" +
 	"\x06client\x18\x02 \x01(\tR\x06client\x122\n" +
-	"\bproposed\x18\x03 \x01(\v2\x16.sitekeep.v1.RetentionR\bproposed\"\x82\x01\n" +
+	"\bproposed\x18\x03 \x01(\v2\x16.sitekeep.v1.RetentionR\bproposed\x12\x16\n" +
+	"\x06packed\x18\x04 \x01(\bR\x06packed\"\xb8\x01\n" +
 	"\x11PlanPruneResponse\x128\n" +
 	"\tdecisions\x18\x01 \x03(\v2\x1a.sitekeep.v1.PruneDecisionR\tdecisions\x123\n" +
-	"\asummary\x18\x02 \x01(\v2\x19.sitekeep.v1.PruneSummaryR\asummary\"\xb0\x01\n" +
+	"\asummary\x18\x02 \x01(\v2\x19.sitekeep.v1.PruneSummaryR\asummary\x124\n" +
+	"\x06packed\x18\x03 \x01(\v2\x1c.sitekeep.v1.PackedDecisionsR\x06packed\"\x93\x02\n" +
+	"\x0fPackedDecisions\x12\x14\n" +
+	"\x05words\x18\x01 \x03(\tR\x05words\x12\x14\n" +
+	"\x05sites\x18\x02 \x03(\tR\x05sites\x12\x1b\n" +
+	"\tsite_runs\x18\x03 \x03(\rR\bsiteRuns\x12\x10\n" +
+	"\x03ids\x18\x04 \x01(\tR\x03ids\x12\x1d\n" +
+	"\n" +
+	"id_lengths\x18\x05 \x03(\rR\tidLengths\x12\x1d\n" +
+	"\n" +
+	"created_at\x18\x06 \x03(\x10R\tcreatedAt\x12\x14\n" +
+	"\x05sizes\x18\a \x03(\x03R\x05sizes\x12\x12\n" +
+	"\x04keep\x18\b \x03(\bR\x04keep\x12#\n" +
+	"\rreason_counts\x18\t \x03(\rR\freasonCounts\x12\x18\n" +
+	"\areasons\x18\n" +
+	" \x03(\rR\areasons\"\xb0\x01\n" +
 	"\rPruneDecision\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04site\x18\x02 \x01(\tR\x04site\x129\n" +
@@ -874,7 +1032,7 @@ func file_sitekeep_v1_retention_proto_rawDescGZIP() []byte {
 	return file_sitekeep_v1_retention_proto_rawDescData
 }
 
-var file_sitekeep_v1_retention_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_sitekeep_v1_retention_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_sitekeep_v1_retention_proto_goTypes = []any{
 	(*Retention)(nil),               // 0: sitekeep.v1.Retention
 	(*ListRetentionsRequest)(nil),   // 1: sitekeep.v1.ListRetentionsRequest
@@ -885,40 +1043,42 @@ var file_sitekeep_v1_retention_proto_goTypes = []any{
 	(*DeleteRetentionResponse)(nil), // 6: sitekeep.v1.DeleteRetentionResponse
 	(*PlanPruneRequest)(nil),        // 7: sitekeep.v1.PlanPruneRequest
 	(*PlanPruneResponse)(nil),       // 8: sitekeep.v1.PlanPruneResponse
-	(*PruneDecision)(nil),           // 9: sitekeep.v1.PruneDecision
-	(*PruneSummary)(nil),            // 10: sitekeep.v1.PruneSummary
-	(*PruneRequest)(nil),            // 11: sitekeep.v1.PruneRequest
-	(*PruneResponse)(nil),           // 12: sitekeep.v1.PruneResponse
-	(*durationpb.Duration)(nil),     // 13: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
-	(*Task)(nil),                    // 15: sitekeep.v1.Task
+	(*PackedDecisions)(nil),         // 9: sitekeep.v1.PackedDecisions
+	(*PruneDecision)(nil),           // 10: sitekeep.v1.PruneDecision
+	(*PruneSummary)(nil),            // 11: sitekeep.v1.PruneSummary
+	(*PruneRequest)(nil),            // 12: sitekeep.v1.PruneRequest
+	(*PruneResponse)(nil),           // 13: sitekeep.v1.PruneResponse
+	(*durationpb.Duration)(nil),     // 14: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil),   // 15: google.protobuf.Timestamp
+	(*Task)(nil),                    // 16: sitekeep.v1.Task
 }
 var file_sitekeep_v1_retention_proto_depIdxs = []int32{
-	13, // 0: sitekeep.v1.Retention.min_age:type_name -> google.protobuf.Duration
-	13, // 1: sitekeep.v1.Retention.keep_safety:type_name -> google.protobuf.Duration
+	14, // 0: sitekeep.v1.Retention.min_age:type_name -> google.protobuf.Duration
+	14, // 1: sitekeep.v1.Retention.keep_safety:type_name -> google.protobuf.Duration
 	0,  // 2: sitekeep.v1.ListRetentionsResponse.retentions:type_name -> sitekeep.v1.Retention
 	0,  // 3: sitekeep.v1.SetRetentionRequest.retention:type_name -> sitekeep.v1.Retention
 	0,  // 4: sitekeep.v1.SetRetentionResponse.retention:type_name -> sitekeep.v1.Retention
 	0,  // 5: sitekeep.v1.PlanPruneRequest.proposed:type_name -> sitekeep.v1.Retention
-	9,  // 6: sitekeep.v1.PlanPruneResponse.decisions:type_name -> sitekeep.v1.PruneDecision
-	10, // 7: sitekeep.v1.PlanPruneResponse.summary:type_name -> sitekeep.v1.PruneSummary
-	14, // 8: sitekeep.v1.PruneDecision.created_at:type_name -> google.protobuf.Timestamp
-	15, // 9: sitekeep.v1.PruneResponse.task:type_name -> sitekeep.v1.Task
-	1,  // 10: sitekeep.v1.RetentionService.ListRetentions:input_type -> sitekeep.v1.ListRetentionsRequest
-	3,  // 11: sitekeep.v1.RetentionService.SetRetention:input_type -> sitekeep.v1.SetRetentionRequest
-	5,  // 12: sitekeep.v1.RetentionService.DeleteRetention:input_type -> sitekeep.v1.DeleteRetentionRequest
-	7,  // 13: sitekeep.v1.RetentionService.PlanPrune:input_type -> sitekeep.v1.PlanPruneRequest
-	11, // 14: sitekeep.v1.RetentionService.Prune:input_type -> sitekeep.v1.PruneRequest
-	2,  // 15: sitekeep.v1.RetentionService.ListRetentions:output_type -> sitekeep.v1.ListRetentionsResponse
-	4,  // 16: sitekeep.v1.RetentionService.SetRetention:output_type -> sitekeep.v1.SetRetentionResponse
-	6,  // 17: sitekeep.v1.RetentionService.DeleteRetention:output_type -> sitekeep.v1.DeleteRetentionResponse
-	8,  // 18: sitekeep.v1.RetentionService.PlanPrune:output_type -> sitekeep.v1.PlanPruneResponse
-	12, // 19: sitekeep.v1.RetentionService.Prune:output_type -> sitekeep.v1.PruneResponse
-	15, // [15:20] is the sub-list for method output_type
-	10, // [10:15] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	10, // 6: sitekeep.v1.PlanPruneResponse.decisions:type_name -> sitekeep.v1.PruneDecision
+	11, // 7: sitekeep.v1.PlanPruneResponse.summary:type_name -> sitekeep.v1.PruneSummary
+	9,  // 8: sitekeep.v1.PlanPruneResponse.packed:type_name -> sitekeep.v1.PackedDecisions
+	15, // 9: sitekeep.v1.PruneDecision.created_at:type_name -> google.protobuf.Timestamp
+	16, // 10: sitekeep.v1.PruneResponse.task:type_name -> sitekeep.v1.Task
+	1,  // 11: sitekeep.v1.RetentionService.ListRetentions:input_type -> sitekeep.v1.ListRetentionsRequest
+	3,  // 12: sitekeep.v1.RetentionService.SetRetention:input_type -> sitekeep.v1.SetRetentionRequest
+	5,  // 13: sitekeep.v1.RetentionService.DeleteRetention:input_type -> sitekeep.v1.DeleteRetentionRequest
+	7,  // 14: sitekeep.v1.RetentionService.PlanPrune:input_type -> sitekeep.v1.PlanPruneRequest
+	12, // 15: sitekeep.v1.RetentionService.Prune:input_type -> sitekeep.v1.PruneRequest
+	2,  // 16: sitekeep.v1.RetentionService.ListRetentions:output_type -> sitekeep.v1.ListRetentionsResponse
+	4,  // 17: sitekeep.v1.RetentionService.SetRetention:output_type -> sitekeep.v1.SetRetentionResponse
+	6,  // 18: sitekeep.v1.RetentionService.DeleteRetention:output_type -> sitekeep.v1.DeleteRetentionResponse
+	8,  // 19: sitekeep.v1.RetentionService.PlanPrune:output_type -> sitekeep.v1.PlanPruneResponse
+	13, // 20: sitekeep.v1.RetentionService.Prune:output_type -> sitekeep.v1.PruneResponse
+	16, // [16:21] is the sub-list for method output_type
+	11, // [11:16] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_sitekeep_v1_retention_proto_init() }
@@ -933,7 +1093,7 @@ func file_sitekeep_v1_retention_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sitekeep_v1_retention_proto_rawDesc), len(file_sitekeep_v1_retention_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
