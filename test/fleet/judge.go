@@ -33,8 +33,9 @@ type backup struct {
 // most tasks that a list gives.
 const most = "1000"
 
-func (f *Fleet) tasks(ctx context.Context) ([]task, error) {
-	all, err := read[[]task](ctx, f, "task", "list", "--limit", most)
+// tasks are the newest backups of all sites, or those of one.
+func (f *Fleet) tasks(ctx context.Context, site ...string) ([]task, error) {
+	all, err := read[[]task](ctx, f, append([]string{"task", "list", "--limit", most}, site...)...)
 	return slices.DeleteFunc(all, func(t task) bool { return t.Kind != "backup" }), err
 }
 
@@ -87,18 +88,9 @@ func together(list []task) (top int) {
 // Judge wants each site to have so many backups and tasks, each of them good,
 // nothing else in the store, and every byte of it as recorded.
 func (f *Fleet) Judge(ctx context.Context, each int) error {
-	tasks, err := f.tasks(ctx)
+	asked, wrong, err := f.asked(ctx)
 	if err != nil {
 		return err
-	}
-	var wrong []error
-	asked := map[string]int{}
-	for i := range tasks {
-		t := &tasks[i]
-		asked[t.Site]++
-		if t.State != "succeeded" {
-			wrong = append(wrong, fmt.Errorf("task %s of %s is %s: %s", t.ID, t.Site, t.State, t.Error))
-		}
 	}
 	backups, err := read[[]backup](ctx, f, "backups")
 	if err != nil {
@@ -118,6 +110,24 @@ func (f *Fleet) Judge(ctx context.Context, each int) error {
 	wrong = append(wrong, f.store(files)...)
 	_, err = f.Master.Run(ctx, "check", "--all")
 	return errors.Join(append(wrong, err)...)
+}
+
+// asked counts the tasks of each site, by sites: of all together a list has the newest alone.
+func (f *Fleet) asked(ctx context.Context) (asked map[string]int, wrong []error, err error) {
+	asked = map[string]int{}
+	for _, site := range f.Sites {
+		tasks, err := f.tasks(ctx, site)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range tasks {
+			asked[site]++
+			if t := &tasks[i]; t.State != "succeeded" {
+				wrong = append(wrong, fmt.Errorf("task %s of %s is %s: %s", t.ID, t.Site, t.State, t.Error))
+			}
+		}
+	}
+	return asked, wrong, nil
 }
 
 // store compares what lies in the store with what is listed.
