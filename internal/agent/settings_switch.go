@@ -156,15 +156,7 @@ func keptSettings(dir *os.Root) (string, error) {
 
 // settleSwitch ends a call that died after the file was back, and before its directory's time was.
 func settleSwitch(site *guard.Site, dir *os.Root) error {
-	p, err := livePlace(site)
-	if errs.Is(err, errs.NotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	return sitekind.SettleTime(p.Root, dir)
+	return onLive(site, func(p *place) error { return sitekind.SettleTime(p.Root, dir) })
 }
 
 // bringBackSettings leaves the time of the directory as it was, as the switch did.
