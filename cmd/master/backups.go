@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
@@ -50,7 +51,7 @@ func backupCells(b *sitekeepv1.Backup) []string {
 	if n := len(b.GetWarnings()); n > 0 {
 		notes += " [" + plural(int64(n), "warning") + "]"
 	}
-	return []string{b.GetId(), localTime(b.GetCreatedAt()), bytesText(b.GetSize()), bytesText(b.GetNewBytes()), notes}
+	return []string{b.GetId(), localTime(b.GetCreatedAt()), bytesize.Text(b.GetSize()), bytesize.Text(b.GetNewBytes()), notes}
 }
 
 // eachPage hands over the backups of a site (or all), newest first, a page at a time; limit 0 is no limit.

@@ -10,6 +10,8 @@ import (
 	"github.com/vbauerster/mpb/v8/decor"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 // bars shows a bar for each task at the bottom of a terminal, and lines above them.
@@ -92,9 +94,9 @@ func (v *barView) left(decor.Statistics) string {
 func (v *barView) right(decor.Statistics) string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	text := bytesText(v.now.GetDoneBytes())
+	text := bytesize.Text(v.now.GetDoneBytes())
 	if total := v.now.GetTotalBytes(); total > 0 {
-		text += " / " + bytesText(total)
+		text += " / " + bytesize.Text(total)
 	}
 	if rate := v.meter.rateText(); rate != "" {
 		text += "  " + rate

@@ -7,6 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 func newClientCmd(a *app) *cobra.Command {
@@ -32,7 +34,7 @@ func newClientListCmd(a *app) *cobra.Command {
 				return err
 			}
 			return printList(a, r.GetClients(), "NAME|SITES|BACKUPS|SIZE|MAX SIZE|MAX TASKS", func(one *sitekeepv1.Client) []string {
-				return []string{one.GetName(), fmt.Sprint(one.GetSites()), fmt.Sprint(one.GetBackups()), bytesText(one.GetBackupBytes()),
+				return []string{one.GetName(), fmt.Sprint(one.GetSites()), fmt.Sprint(one.GetBackups()), bytesize.Text(one.GetBackupBytes()),
 					sizeText(one.GetMaxSize()), countText(one.GetMaxTasks())}
 			})
 		}),
@@ -59,7 +61,7 @@ func newClientShowCmd(a *app) *cobra.Command {
 			one := r.GetClient()
 			return a.printFacts(one, facts{
 				{"name", one.GetName()}, {"sites", fmt.Sprint(one.GetSites())},
-				{"backups", fmt.Sprintf("%d (%s)", one.GetBackups(), bytesText(one.GetBackupBytes()))},
+				{"backups", fmt.Sprintf("%d (%s)", one.GetBackups(), bytesize.Text(one.GetBackupBytes()))},
 				{"most bytes", sizeText(one.GetMaxSize())}, {"most tasks at once", countText(one.GetMaxTasks())},
 			})
 		}),

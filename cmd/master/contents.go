@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
@@ -268,5 +269,5 @@ func rowsCell(t *sitekeepv1.Table) string {
 }
 
 func tableCells(t *sitekeepv1.Table) []string {
-	return []string{escaped(t.GetName()), t.GetKind(), rowsCell(t), bytesText(t.GetBytes()), bytesText(t.GetPackedBytes())}
+	return []string{escaped(t.GetName()), t.GetKind(), rowsCell(t), bytesize.Text(t.GetBytes()), bytesize.Text(t.GetPackedBytes())}
 }

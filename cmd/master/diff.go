@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
@@ -73,9 +74,9 @@ func (a *app) diff(ctx context.Context, c *client, request *sitekeepv1.DiffBacku
 
 func sumFacts(s *sitekeepv1.DiffSummary) facts {
 	return facts{
-		{"added", fmt.Sprintf("%d (%s)", s.GetAdded(), bytesText(s.GetAddedBytes()))},
-		{"removed", fmt.Sprintf("%d (%s)", s.GetRemoved(), bytesText(s.GetRemovedBytes()))},
-		{"changed", fmt.Sprintf("%d (%s of files with other content)", s.GetChanged(), bytesText(s.GetChangedBytes()))},
+		{"added", fmt.Sprintf("%d (%s)", s.GetAdded(), bytesize.Text(s.GetAddedBytes()))},
+		{"removed", fmt.Sprintf("%d (%s)", s.GetRemoved(), bytesize.Text(s.GetRemovedBytes()))},
+		{"changed", fmt.Sprintf("%d (%s of files with other content)", s.GetChanged(), bytesize.Text(s.GetChangedBytes()))},
 		{"tables", fmt.Sprintf("%d added, %d removed, %d changed", s.GetTablesAdded(), s.GetTablesRemoved(), s.GetTablesChanged())},
 		{"rows", fmt.Sprintf("%d -> %d", s.GetRowsBefore(), s.GetRowsAfter())},
 	}

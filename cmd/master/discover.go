@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
@@ -99,7 +100,7 @@ func (f *findings) list() error {
 		s := d.GetSite()
 		row := []string{orDash(s.GetName()), orDash(s.GetKind()), orDash(d.GetVersion()), s.GetRoot(), orDash(s.GetDbServer()), orDash(s.GetDatabase())}
 		if f.sizes {
-			row = append(row, bytesText(d.GetFileBytes()), bytesText(d.GetDatabaseBytes()))
+			row = append(row, bytesize.Text(d.GetFileBytes()), bytesize.Text(d.GetDatabaseBytes()))
 		}
 		return append(row, foundState(d))
 	})

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 // view shows one task while it is followed.
@@ -117,9 +119,9 @@ func labelled(label, text string) string {
 
 // progressText is how far a task is, for a line of its own.
 func progressText(p *sitekeepv1.Progress, m *meter) string {
-	text := bytesText(p.GetDoneBytes())
+	text := bytesize.Text(p.GetDoneBytes())
 	if total := p.GetTotalBytes(); total > 0 {
-		text += fmt.Sprintf(" of %s (%d %%)", bytesText(total), percent(p.GetDoneBytes(), total))
+		text += fmt.Sprintf(" of %s (%d %%)", bytesize.Text(total), percent(p.GetDoneBytes(), total))
 	}
 	if rate := m.rateText(); rate != "" {
 		text += ", " + rate

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
@@ -116,7 +117,7 @@ func (d *download) copyTo(w io.Writer, count func(int64)) error {
 			return d.verify(sum, written)
 		}
 		if err != nil {
-			return fmt.Errorf("download of %s, after %s: %w", d.backup.GetId(), bytesText(written), err)
+			return fmt.Errorf("download of %s, after %s: %w", d.backup.GetId(), bytesize.Text(written), err)
 		}
 		if d.ended != "" {
 			return d.broken("goes on after its end")
@@ -128,7 +129,7 @@ func (d *download) copyTo(w io.Writer, count func(int64)) error {
 func (d *download) verify(sum hash.Hash, written int64) error {
 	switch {
 	case d.ended == "":
-		return errs.New(errs.Unreachable, "download it again", "the download of %s was cut off after %s", d.backup.GetId(), bytesText(written))
+		return errs.New(errs.Unreachable, "download it again", "the download of %s was cut off after %s", d.backup.GetId(), bytesize.Text(written))
 	case d.ended != hex.EncodeToString(sum.Sum(nil)):
 		return d.broken("has not the hash that the master gives")
 	case written != d.backup.GetSize():

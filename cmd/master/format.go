@@ -62,18 +62,6 @@ func escaped(name string) string {
 
 func hostile(r rune) bool { return !unicode.IsPrint(r) }
 
-// bytesText gives a number of bytes as people read it, in powers of 1024.
-func bytesText(n int64) string {
-	if n < 1024 && n > -1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, units := float64(n)/1024, "KMGTPE"
-	for (value >= 999.95 || value <= -999.95) && len(units) > 1 {
-		value, units = value/1024, units[1:]
-	}
-	return fmt.Sprintf("%.1f %ciB", value, units[0])
-}
-
 // localTime gives a time in the local time zone; "-" if it is not set.
 func localTime(ts *timestamppb.Timestamp) string {
 	if !ts.IsValid() {

@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 func TestPrintable(t *testing.T) {
@@ -38,7 +40,7 @@ func TestBytesText(t *testing.T) {
 	rows := map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 1536: "1.5 KiB", 1<<20 - 1: "1.0 MiB", 121 << 20: "121.0 MiB",
 		5 << 30: "5.0 GiB", 1 << 62: "4.0 EiB", -2048: "-2.0 KiB"}
 	for n, want := range rows {
-		if got := bytesText(n); got != want {
+		if got := bytesize.Text(n); got != want {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 // meter tells the rate of what is going on from the counts that come in.
@@ -44,7 +46,7 @@ func (m *meter) rateText() string {
 	if m.rate < 1 {
 		return ""
 	}
-	return bytesText(int64(m.rate)) + "/s"
+	return bytesize.Text(int64(m.rate)) + "/s"
 }
 
 // etaText is the time that is left, if that can be told.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 // printPlan prints the steps of a restore, and below them what it needs and changes.
@@ -56,7 +58,7 @@ func printFiles(out io.Writer, f *sitekeepv1.PlanFiles) {
 }
 
 func counted(d *sitekeepv1.PlanDifference) string {
-	return fmt.Sprintf("%d (%s)", d.GetEntries(), bytesText(int64(d.GetBytes())))
+	return fmt.Sprintf("%d (%s)", d.GetEntries(), bytesize.Text(int64(d.GetBytes())))
 }
 
 func printTables(out io.Writer, tables []*sitekeepv1.PlanTable) {
@@ -84,9 +86,9 @@ func printRoom(out io.Writer, rooms []*sitekeepv1.PlanRoom) {
 	for _, r := range rooms {
 		free := "nobody knows how much is free"
 		if r.GetFreeBytes() > 0 {
-			free = bytesText(int64(r.GetFreeBytes())) + " free"
+			free = bytesize.Text(int64(r.GetFreeBytes())) + " free"
 		}
-		fmt.Fprintf(out, "room on %s, %s: at most %s needed, %s\n", printable(r.GetServer()), printable(r.GetPlace()), bytesText(int64(r.GetNeededBytes())), free)
+		fmt.Fprintf(out, "room on %s, %s: at most %s needed, %s\n", printable(r.GetServer()), printable(r.GetPlace()), bytesize.Text(int64(r.GetNeededBytes())), free)
 	}
 }
 

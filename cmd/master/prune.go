@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 func newPruneCmd(a *app) *cobra.Command {
@@ -65,7 +67,7 @@ func (a *app) planPrune(ctx context.Context, c *client, q *sitekeepv1.PlanPruneR
 		if d.GetKeep() {
 			verdict = "stays"
 		}
-		return []string{d.GetId(), bytesText(d.GetSize()), verdict, strings.Join(d.GetReasons(), ", ")}
+		return []string{d.GetId(), bytesize.Text(d.GetSize()), verdict, strings.Join(d.GetReasons(), ", ")}
 	})
 	var summary *sitekeepv1.PruneSummary
 	packed := unpacker{}
@@ -93,7 +95,7 @@ func (a *app) planPrune(ctx context.Context, c *client, q *sitekeepv1.PlanPruneR
 		return errors.New("the plan is incomplete: its end is missing")
 	}
 	fmt.Fprintf(a.err, "%s would go and free %s; %s would stay\n",
-		plural(summary.GetRemoved(), "backup"), bytesText(summary.GetFreedBytes()), plural(summary.GetKept(), "backup"))
+		plural(summary.GetRemoved(), "backup"), bytesize.Text(summary.GetFreedBytes()), plural(summary.GetKept(), "backup"))
 	notes := summary.GetExcess()
 	if held := summary.GetHeld(); held != "" {
 		notes = append(notes, held)

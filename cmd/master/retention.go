@@ -12,6 +12,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 func newRetentionCmd(a *app) *cobra.Command {
@@ -124,7 +126,7 @@ func sizeText(n int64) string {
 	if n == 0 {
 		return "-"
 	}
-	return bytesText(n)
+	return bytesize.Text(n)
 }
 
 func newRetentionRemoveCmd(a *app) *cobra.Command {

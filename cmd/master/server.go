@@ -8,6 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 func newServerCmd(a *app) *cobra.Command {
@@ -153,7 +155,7 @@ func checkFacts(r *sitekeepv1.CheckServerResponse) facts {
 	return f
 }
 
-func freeText(n uint64) string { return bytesText(int64(min(n, 1<<62))) }
+func freeText(n uint64) string { return bytesize.Text(int64(min(n, 1<<62))) }
 
 func newServerRevokeCmd(a *app) *cobra.Command {
 	var yes bool

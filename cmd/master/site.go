@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
+
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 )
 
 func newSiteCmd(a *app) *cobra.Command {
@@ -102,7 +104,7 @@ func newSiteListCmd(a *app) *cobra.Command {
 			}
 			return printList(a, r.GetSites(), "NAME|KIND|WEB|DB|LAST BACKUP|BACKUPS|SIZE|CLIENT|STATE", func(s *sitekeepv1.Site) []string {
 				return []string{s.GetName(), s.GetKind(), strings.Join(s.GetWebServers(), ","), orDash(s.GetDbServer()),
-					localTime(s.GetLastBackupAt()), fmt.Sprint(s.GetBackups()), bytesText(s.GetBackupBytes()), orDash(s.GetClient()), accessText(s)}
+					localTime(s.GetLastBackupAt()), fmt.Sprint(s.GetBackups()), bytesize.Text(s.GetBackupBytes()), orDash(s.GetClient()), accessText(s)}
 			})
 		}),
 	}
@@ -135,7 +137,7 @@ func siteFacts(s *sitekeepv1.Site) facts {
 		{"tables without rows", rowsText(s)}, {"password blanked in backups", yesNo(s.GetBlankCredentials())},
 		{"disabled", yesNo(s.GetDisabled())}, {"added", localTime(s.GetCreatedAt())},
 		{"last backup", orDash(s.GetLastBackup())}, {"last backup at", localTime(s.GetLastBackupAt())}, {"last drill", drillText(s.GetLastDrill())},
-		{"backups", fmt.Sprintf("%d (%s)", s.GetBackups(), bytesText(s.GetBackupBytes()))},
+		{"backups", fmt.Sprintf("%d (%s)", s.GetBackups(), bytesize.Text(s.GetBackupBytes()))},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/retention"
@@ -118,19 +119,7 @@ func ExcessText(e retention.Excess) string {
 	if e.Client != "" {
 		whose = "the backups of client " + e.Client
 	}
-	return fmt.Sprintf("%s take %s, more than their budget of %s, and none of them may go", whose, sizeText(e.Size), sizeText(e.Most))
-}
-
-// sizeText gives a number of bytes as people read it, in powers of 1024.
-func sizeText(n int64) string {
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, units := float64(n)/1024, "KMGTPE"
-	for value >= 999.95 && len(units) > 1 {
-		value, units = value/1024, units[1:]
-	}
-	return fmt.Sprintf("%.1f %ciB", value, units[0])
+	return fmt.Sprintf("%s take %s, more than their budget of %s, and none of them may go", whose, bytesize.Text(e.Size), bytesize.Text(e.Most))
 }
 
 func (p *Pruner) carryOut(ctx context.Context, t *tasks.Run, plan retention.Plan) (PruneResult, error) {
@@ -155,7 +144,7 @@ func (p *Pruner) carryOut(ctx context.Context, t *tasks.Run, plan retention.Plan
 		r.Freed += d.Backup.Size
 		t.Progress("removing", r.Freed, plan.Freed, int64(r.Removed))
 	}
-	t.Info("%d backups removed, %d stay; %s are free again", r.Removed, r.Kept, sizeText(r.Freed))
+	t.Info("%d backups removed, %d stay; %s are free again", r.Removed, r.Kept, bytesize.Text(r.Freed))
 	return r, nil
 }
 

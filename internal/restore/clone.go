@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -69,7 +70,7 @@ func (r *Restorer) copySource(ctx context.Context, task string, q *CloneRequest,
 	if err != nil {
 		return "", err
 	}
-	log.Log(model.LevelInfo, "backup %s of %s (%s, %d files)", b.ID, site.Name, size(b.Size), b.Files)
+	log.Log(model.LevelInfo, "backup %s of %s (%s, %d files)", b.ID, site.Name, bytesize.Text(b.Size), b.Files)
 	for _, w := range b.Warnings {
 		log.Warn("backup of %s: %s", site.Name, w)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
 )
@@ -119,12 +120,12 @@ func (s createDatabase) Describe() PreviewStep {
 // Describe says what the step does.
 func (s pushFiles) Describe() PreviewStep {
 	return s.onWeb(false, "remove the staging directory", "write %d entries, %s, beside %s, in %s",
-		s.basis.Entries, size(int64(s.basis.TreeBytes)), s.basis.Site.Root, s.stagingDir())
+		s.basis.Entries, bytesize.Text(int64(s.basis.TreeBytes)), s.basis.Site.Root, s.stagingDir())
 }
 
 // Describe says what the step does.
 func (s importDump) Describe() PreviewStep {
-	return s.onDB("drop the new database", "import %s of SQL and compare tables and rows with the backup", size(int64(s.basis.DumpBytes)))
+	return s.onDB("drop the new database", "import %s of SQL and compare tables and rows with the backup", bytesize.Text(int64(s.basis.DumpBytes)))
 }
 
 // Describe says what the step does.
@@ -197,7 +198,7 @@ func (s importTables) Describe() PreviewStep {
 		return s.onDB("drop the new database", "import nothing: views have no rows")
 	}
 	return s.onDB("drop the new database", "import the tables %s, %s of SQL, and compare rows with the backup",
-		strings.Join(s.basis.Tables, ", "), size(int64(s.basis.DumpBytes)))
+		strings.Join(s.basis.Tables, ", "), bytesize.Text(int64(s.basis.DumpBytes)))
 }
 
 // Describe says what the step does.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/lease"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -69,7 +70,7 @@ func (r *Restorer) begin(ctx context.Context, task string, q Request, log Log) (
 
 // describe says what comes out of the backup.
 func (b *Basis) describe() string {
-	files, sql := size(int64(b.TreeBytes))+" of files", size(int64(b.DumpBytes))+" of SQL"
+	files, sql := bytesize.Text(int64(b.TreeBytes))+" of files", bytesize.Text(int64(b.DumpBytes))+" of SQL"
 	switch {
 	case b.Part == Selected:
 		return b.describeSelection()

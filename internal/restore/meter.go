@@ -1,7 +1,6 @@
 package restore
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 
@@ -72,22 +71,6 @@ func (m *meter) show() {
 		}
 	}
 	m.log.Progress(strings.Join(names, ", "), m.done, m.total, 0)
-}
-
-// size prints bytes as people read them.
-func size(n int64) string {
-	const unit = 1024
-	if n < unit {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, suffix := float64(n), ""
-	for _, suffix = range []string{"KiB", "MiB", "GiB", "TiB"} {
-		value /= unit
-		if value < unit {
-			break
-		}
-	}
-	return fmt.Sprintf("%.1f %s", value, suffix)
 }
 
 // quote makes one shell word of s.

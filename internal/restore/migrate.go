@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/catalogue"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
@@ -157,7 +158,7 @@ func (r *Restorer) backUpAhead(ctx context.Context, task string, q *Request, log
 	if err != nil {
 		return "", err
 	}
-	log.Log(model.LevelInfo, "backup %s of %s (%s, %d files), for the next one to be quick", b.ID, site.Name, size(b.Size), b.Files)
+	log.Log(model.LevelInfo, "backup %s of %s (%s, %d files), for the next one to be quick", b.ID, site.Name, bytesize.Text(b.Size), b.Files)
 	for _, w := range b.Warnings {
 		log.Warn("backup of %s: %s", site.Name, w)
 	}

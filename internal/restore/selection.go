@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/pkg/archive"
@@ -173,7 +174,7 @@ func (b *Basis) describeSelection() string {
 		parts = append(parts, b.describePaths())
 	}
 	if b.WithTables() {
-		parts = append(parts, fmt.Sprintf("%s (%s of SQL)", b.describeTables(), size(int64(b.DumpBytes))))
+		parts = append(parts, fmt.Sprintf("%s (%s of SQL)", b.describeTables(), bytesize.Text(int64(b.DumpBytes))))
 	}
 	return strings.Join(parts, ", ") + "; everything else stays"
 }
@@ -191,7 +192,7 @@ func (b *Basis) describeTables() string {
 }
 
 func (b *Basis) describePaths() string {
-	return fmt.Sprintf("%s (%d entries, %s)", b.describePathNames(), b.Entries, size(int64(b.TreeBytes)))
+	return fmt.Sprintf("%s (%d entries, %s)", b.describePathNames(), b.Entries, bytesize.Text(int64(b.TreeBytes)))
 }
 
 // describePathNames names a few.

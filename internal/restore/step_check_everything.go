@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
@@ -131,7 +132,7 @@ func (s checkEverything) judge(state model.DatabaseState) error {
 }
 
 func noRoom(need, free uint64, where string) error {
-	return errs.New(errs.NoSpace, "make room there and restore again", "%s are needed %s; %s are free", size(int64(need)), where, size(int64(free)))
+	return errs.New(errs.NoSpace, "make room there and restore again", "%s are needed %s; %s are free", bytesize.Text(int64(need)), where, bytesize.Text(int64(free)))
 }
 
 func (checkEverything) Undo(context.Context, saga.Memo) error { return nil }

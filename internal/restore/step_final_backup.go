@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
@@ -28,7 +29,7 @@ func (s finalBackup) Do(ctx context.Context, _ saga.Memo) error {
 		return fmt.Errorf("last backup of %s: %w", site.Name, err)
 	}
 	s.outcome.setSafety(b.ID)
-	s.log.Log(model.LevelInfo, "last backup %s (%s, %d files)", b.ID, size(b.Size), b.Files)
+	s.log.Log(model.LevelInfo, "last backup %s (%s, %d files)", b.ID, bytesize.Text(b.Size), b.Files)
 	for _, w := range b.Warnings {
 		s.log.Warn("last backup: %s", w)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
@@ -76,8 +77,8 @@ func (s pushFiles) stage(ctx context.Context, server string, from metered) (reac
 func (s pushFiles) tell(server string, all *archivev1.Totals, staged *model.StagedTree, took time.Duration) {
 	sent, sentBytes := all.GetFiles()-min(staged.TakenFiles, all.GetFiles()), all.GetBytes()-min(staged.TakenBytes, all.GetBytes())
 	s.log.Log(model.LevelInfo, "%s: staged %d files (%s) in %s: %d (%s) taken over, %d (%s) sent", server,
-		all.GetFiles(), size(int64(all.GetBytes())), took.Round(time.Millisecond),
-		staged.TakenFiles, size(int64(staged.TakenBytes)), sent, size(int64(sentBytes)))
+		all.GetFiles(), bytesize.Text(int64(all.GetBytes())), took.Round(time.Millisecond),
+		staged.TakenFiles, bytesize.Text(int64(staged.TakenBytes)), sent, bytesize.Text(int64(sentBytes)))
 }
 
 // write takes over what is the same, except in a drill: what that shows to be in the backup must come from there.

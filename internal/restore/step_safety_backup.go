@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
 )
@@ -26,7 +27,7 @@ func (s safetyBackup) Do(ctx context.Context, _ saga.Memo) error {
 		return fmt.Errorf("safety backup of %s: %w", s.basis.Site.Name, err)
 	}
 	s.outcome.setSafety(b.ID)
-	s.log.Log(model.LevelInfo, "safety backup %s (%s, %d files)", b.ID, size(b.Size), b.Files)
+	s.log.Log(model.LevelInfo, "safety backup %s (%s, %d files)", b.ID, bytesize.Text(b.Size), b.Files)
 	for _, w := range b.Warnings {
 		s.log.Warn("safety backup: %s", w)
 	}

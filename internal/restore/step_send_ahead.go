@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/sitekeep/sitekeep/internal/backup"
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/model"
 	"github.com/sitekeep/sitekeep/internal/saga"
 )
@@ -31,7 +32,7 @@ func (s sendAhead) Do(ctx context.Context, _ saga.Memo) error {
 		})
 	})
 	if err == nil {
-		s.log.Log(model.LevelInfo, "the files of %s (%s) are sent, and the site still serves at its old place", s.basis.Backup, size(int64(s.basis.TreeBytes)))
+		s.log.Log(model.LevelInfo, "the files of %s (%s) are sent, and the site still serves at its old place", s.basis.Backup, bytesize.Text(int64(s.basis.TreeBytes)))
 	}
 	return err
 }
@@ -52,5 +53,5 @@ func (s sendAhead) Manual(m saga.Memo) []string { return s.push().Manual(m) }
 // Describe says what the step does.
 func (s sendAhead) Describe() PreviewStep {
 	return PreviewStep{Servers: s.basis.Site.WebServers, Undo: "remove the staging directory",
-		Description: fmt.Sprintf("write %d entries, %s, beside %s, while the site serves", s.basis.Entries, size(int64(s.basis.TreeBytes)), s.basis.Site.Root)}
+		Description: fmt.Sprintf("write %d entries, %s, beside %s, while the site serves", s.basis.Entries, bytesize.Text(int64(s.basis.TreeBytes)), s.basis.Site.Root)}
 }

@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/sitekeep/sitekeep/internal/bytesize"
 	"github.com/sitekeep/sitekeep/internal/errs"
 	sitekeepv1 "github.com/sitekeep/sitekeep/proto/sitekeep/v1"
 )
@@ -64,7 +65,7 @@ type views map[string]*template.Template
 
 func loadViews(assetPath func(string) string, now func() time.Time) (views, error) {
 	funcs := template.FuncMap{
-		"asset": assetPath, "bytes": sizeText, "ago": func(t *timestamppb.Timestamp) string { return ago(now(), t) },
+		"asset": assetPath, "bytes": bytesize.Text, "ago": func(t *timestamppb.Timestamp) string { return ago(now(), t) },
 		"path": path, "state": stateText, "stateClass": stateClass, "trouble": troubleText, "join": strings.Join, "count": groupDigits,
 		"clean": clean, "took": took, "rate": rate, "final": final, "sentence": sentence,
 		"stamp": stamp, "maintenance": maintenanceText,
@@ -222,18 +223,6 @@ func clean(text string) string {
 	}, strings.ToValidUTF8(text, string(utf8.RuneError)))
 }
 
-func sizeText(n int64) string {
-	const step = 1024
-	if n < step {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n), 0
-	for value >= step && unit < 5 {
-		value, unit = value/step, unit+1
-	}
-	return fmt.Sprintf("%.1f %ciB", value, " KMGTP"[unit])
-}
-
 // groupDigits makes long numbers readable: 1 234 567, with spaces that do not break.
 func groupDigits(n int64) string {
 	text := fmt.Sprint(n)
@@ -262,7 +251,7 @@ func rate(t *sitekeepv1.Task) string {
 	if t.GetFinishedAt() == nil || t.GetStartedAt() == nil || seconds <= 0 || t.GetProgress().GetDoneBytes() == 0 {
 		return ""
 	}
-	return sizeText(int64(float64(t.GetProgress().GetDoneBytes())/seconds)) + "/s"
+	return bytesize.Text(int64(float64(t.GetProgress().GetDoneBytes())/seconds)) + "/s"
 }
 
 func took(t *sitekeepv1.Task) string {
