@@ -219,6 +219,10 @@ func (n *native) readKeys(ctx context.Context) error {
 // smallDatabase is below what a second connection, and the lock it needs, is worth.
 const smallDatabase = 16 << 20
 
+// mostConnections is how many read one dump. More than there are processors, because the server waits for its disk: on two
+// processors, with a buffer pool a quarter of the database's size, 2, 4 and 6 take 1.04, 0.89 and 0.84 s for 249 MB.
+const mostConnections = 6
+
 // connections returns how many connections to read with.
 func (n *native) connections() int {
 	if n.dump.o.Parallel > 0 {
@@ -227,7 +231,7 @@ func (n *native) connections() int {
 	if n.dump.info.Bytes < smallDatabase || !locksWithoutWaiting(n.dump.in.version) {
 		return 1
 	}
-	return min(2, runtime.GOMAXPROCS(0))
+	return min(mostConnections, 3*runtime.GOMAXPROCS(0))
 }
 
 // run takes a snapshot and reads it.

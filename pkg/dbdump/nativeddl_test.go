@@ -56,11 +56,11 @@ func TestRangeCount(t *testing.T) {
 		want  int64
 	}{
 		{"small", 16 << 10, 500, 1},
-		{"large rows", 200 << 20, 500, 25},
-		{"statistics of an empty table", 16 << 10, 1_000_000, 15},
+		{"large rows", 200 << 20, 500, 50},
+		{"statistics of an empty table", 16 << 10, 1_000_000, 30},
 		{"keys that lie far apart", 16 << 10, 1 << 62, rangesByKey},
 		{"all keys there are", 0, math.MaxUint64, rangesByKey},
-		{"both", 400 << 20, 1 << 20, 50},
+		{"both", 400 << 20, 1 << 20, 100},
 	} {
 		if got := rangeCount(tt.bytes, tt.width); got != tt.want {
 			t.Errorf("%s: %d ranges, want %d", tt.name, got, tt.want)

@@ -25,7 +25,7 @@ type batch struct {
 
 // partAhead is how many buffers, of about 1 MiB each, a part is read ahead, beside the one that is being filled. More is
 // filled only in long dumps, now and then, and would have them take more memory than short ones.
-const partAhead = 3
+const partAhead = 2
 
 // flow reads all parts, each connection one at a time, and hands them out in
 // order. A connection that is ahead waits when its part's buffers are full.

@@ -13,12 +13,12 @@ import (
 const (
 	// rangeBytes is about how much of a table, as the server stores it, one
 	// connection reads at a time. Up to twice as much may come, see keyRanges.
-	rangeBytes = 8 << 20
+	rangeBytes = 4 << 20
 	// rangeKeys is how many values of a key are worth a range of their own,
 	// whatever the server takes the table's size for: a table that was just
 	// filled may have the statistics of an empty one. There are no more than
 	// rangesByKey such ranges, because keys may lie far apart.
-	rangeKeys   = 64 << 10
+	rangeKeys   = 32 << 10
 	rangesByKey = 64
 )
 
