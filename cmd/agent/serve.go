@@ -71,7 +71,7 @@ func serve(ctx context.Context, o serveOptions, io stdio) error {
 		return err
 	}
 	defer release()
-	pace.Daemon()
+	pace.Daemon(12 << 20)
 	s.ready = sync.OnceFunc(func() { _, _ = fmt.Fprintln(io.out, "ready") })
 	return s.run(ctx)
 }

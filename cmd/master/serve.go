@@ -49,7 +49,7 @@ func (a *app) serverLog(level string, json bool) (hclog.Logger, error) {
 func (a *app) serve(cmd *cobra.Command, log hclog.Logger) error {
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	pace.Daemon()
+	pace.Daemon(4 << 20)
 	m, err := master.Open(ctx, master.Options{
 		DataDir: a.dataDir, Version: buildVersion(), Log: log, Now: a.now,
 		Ready: func() {

@@ -32,6 +32,9 @@ func (s *databaseService) Dump(stream dumpStream) error {
 		return err
 	}
 	ctx := stream.Context()
+	if err := s.turn(ctx, header.GetGentle()); err != nil {
+		return err
+	}
 	return s.withDatabase(ctx, header.GetName(), func(in *dbdump.Instance) error {
 		info, err := in.Inspect(ctx, header.GetName())
 		if err != nil {

@@ -15,6 +15,14 @@ import (
 // tooBusy is the pressure (see gentle.Gate.Busy) from which a gentle backup does one thing at a time.
 const tooBusy = 0.2
 
+// turn waits until a gentle call may begin.
+func (a *Agent) turn(ctx context.Context, gentle bool) error {
+	if a.gate == nil || !gentle {
+		return nil
+	}
+	return a.gate.Turn(ctx)
+}
+
 // giveWay has a backup of files go behind visitors, if it is to. Call done when it has ended.
 func (a *Agent) giveWay(gentle bool, o *archive.SourceOptions) (done func()) {
 	switch {

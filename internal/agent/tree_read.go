@@ -38,6 +38,9 @@ func (s *treeService) ReadTree(stream readTreeStream) error {
 	if err != nil {
 		return err
 	}
+	if err := s.turn(stream.Context(), header.GetGentle()); err != nil {
+		return err
+	}
 	root, err := site.OpenRoot()
 	if err != nil {
 		return s.withoutRoot(stream, header, site, err)

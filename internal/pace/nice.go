@@ -37,6 +37,7 @@ func Nice(niceness int) error {
 		if err := unix.Setpriority(unix.PRIO_PROCESS, tid, niceness); err != nil && err != unix.ESRCH { //nolint:errorlint // an Errno
 			return fmt.Errorf("niceness %d: %w", niceness, err)
 		}
+		_ = Turns(tid, ShortTurn) // it may have ended, or may not know any
 	}
 	niceSession(niceness)
 	return nil

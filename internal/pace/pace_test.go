@@ -11,7 +11,7 @@ func TestTheOperatorsPaceHolds(t *testing.T) {
 	for gogc, want := range map[string]int{"": percent, "200": before, "off": before} {
 		t.Setenv("GOGC", gogc)
 		debug.SetGCPercent(before)
-		Daemon()
+		Daemon(1 << 20)
 		if got := debug.SetGCPercent(before); got != want {
 			t.Errorf("GOGC=%s: %d, want %d", gogc, got, want)
 		}

@@ -12,19 +12,27 @@ import (
 
 const (
 	// workFor is a stretch of work; all backups of the agent are silent after it.
-	workFor = 100 * time.Millisecond
+	workFor = 50 * time.Millisecond
 	// leastSilence is that of a machine with nothing else to do: long enough to
 	// hear whether it is so.
-	leastSilence = 5 * time.Millisecond
+	leastSilence = 10 * time.Millisecond
 	// mostSilence bounds that of a busy one: backups work a fifth of the time at least.
-	mostSilence = 400 * time.Millisecond
+	mostSilence = 200 * time.Millisecond
 	// newest is the weight of the last silence in what is thought of the machine.
 	newest = 0.3
+
+	// callsApart is between the beginnings of two backups of the agent's: of many small sites each costs a database server
+	// a login, and its thoughts about what there is, in which visitors wait. A thousand take a minute.
+	callsApart = 50 * time.Millisecond
 
 	// On a machine whose processors are never idle the lowest priority gets nothing
 	// at all. So for liftFor of each liftEvery backups have the usual one.
 	liftEvery = 5 * time.Second
 	liftFor   = 200 * time.Millisecond
+
+	// restFor is how long the lowest priority lasts after the last gentle call: its answer is still to be sent, and of
+	// the many short calls of a backup the next one is about to come.
+	restFor = time.Second
 )
 
 // Pressure tells for how long, since some moment in the past, anything on the
@@ -45,7 +53,9 @@ type Gate struct {
 	hurried int // calls that somebody waits for
 	lowered bool
 	lift    *time.Timer // runs while there are gentle calls
+	rest    *time.Timer // runs after the last one
 
+	next   time.Time     // when the next call may begin
 	worked time.Duration // since the last silence
 	since  time.Time     // when gentle work began; zero while there is none
 	silent time.Time     // the end of the last silence
@@ -84,6 +94,20 @@ func (g *Gate) Begin() (done func()) {
 	return func() { g.count(-1, 0) }
 }
 
+// Turn returns when a call that gives way may begin, so that many small ones do not come all at once; with the context's
+// error if that ends.
+func (g *Gate) Turn(ctx context.Context) error {
+	g.mu.Lock()
+	now := time.Now()
+	at := g.next
+	if at.Before(now) {
+		at = now
+	}
+	g.next = at.Add(callsApart)
+	g.mu.Unlock()
+	return sleep(ctx, at.Sub(now))
+}
+
 func (g *Gate) count(gentle, hurried int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,7 +121,24 @@ func (g *Gate) count(gentle, hurried int) {
 		g.lift.Stop()
 		g.lift, g.since = nil, time.Time{}
 	}
+	if g.rest != nil {
+		g.rest.Stop()
+		g.rest = nil
+	}
+	if g.lowered && g.gentle == 0 && g.hurried == 0 {
+		g.rest = time.AfterFunc(restFor, g.rested)
+		return
+	}
 	g.set(g.gentle > 0 && g.hurried == 0)
+}
+
+// rested gives the process its usual priority if no call has come meanwhile.
+func (g *Gate) rested() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gentle == 0 {
+		g.set(false)
+	}
 }
 
 // note counts the work up to now. The lock is held.

@@ -10,6 +10,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sitekeep/sitekeep/internal/pace"
 )
 
 // Of include/uapi/linux/ioprio.h: class in the upper bits, level in the lower.
@@ -23,8 +25,8 @@ const (
 	autogroup = "/proc/self/autogroup"
 )
 
-// Threads returns the Priority of this process: SCHED_IDLE and the disk's idle
-// class for all of its threads. Programs that are started meanwhile inherit it.
+// Threads returns the Priority of this process: SCHED_IDLE, the shortest turns and the
+// disk's idle class for all of its threads. Programs that are started meanwhile inherit it.
 // It fails where the process would not be allowed to come back: without
 // CAP_SYS_NICE that needs LimitNICE= to cover its niceness.
 func Threads() (Priority, error) {
@@ -94,11 +96,15 @@ func set(tid int, lowest bool) error {
 	policy, disk := unix.SCHED_NORMAL, ioprioNone
 	if lowest {
 		policy, disk = unix.SCHED_IDLE, ioprioIdle
+		_ = pace.Turns(tid, pace.ShortTurn) // kept under the other policy, which cannot set it
 	}
 	var param struct{ priority int32 }
 	_, _, failed := unix.Syscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(tid), uintptr(policy), uintptr(unsafe.Pointer(&param)))
 	if failed != 0 {
 		return fmt.Errorf("sched_setscheduler: %w", failed)
+	}
+	if !lowest {
+		_ = pace.Turns(tid, 0)
 	}
 	if _, _, failed := unix.Syscall(unix.SYS_IOPRIO_SET, ioprioWhoProcess, uintptr(tid), uintptr(disk)); failed != 0 && failed != unix.ENOSYS {
 		return fmt.Errorf("ioprio_set: %w", failed)
