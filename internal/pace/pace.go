@@ -14,7 +14,7 @@ import (
 const percent = 50
 
 // untouched is counted as part of the heap and takes no memory, because nothing is ever written to it.
-var untouched []byte
+var untouched []byte //nolint:unused // that it is held is its use
 
 // Daemon sets the collector's pace, unless the operator has with GOGC. Half of spare, in bytes, is what a small daemon may
 // allocate at least between two collections, and so what it may grow by. Without it that is 2 MiB, which the backup of one
