@@ -149,6 +149,7 @@ func TestPriorities(t *testing.T) {
 		time.Sleep(restFor - time.Millisecond)
 		expect(t, low, true, "less than a second after the last one")
 		time.Sleep(time.Millisecond)
+		synctest.Wait() // for the timer's goroutine
 		expect(t, low, false, "after all")
 		g.Begin()()
 		g.Hurry()()
