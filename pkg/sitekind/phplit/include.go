@@ -92,7 +92,7 @@ func environmentGuard(tokens []token) bool {
 
 // assignment takes $name['key'][...] = value apart.
 func (p *parser) assignment(tokens []token) (keys []key, value []token, ok bool) {
-	if tokens[0].kind != tokVariable {
+	if len(tokens) == 0 || tokens[0].kind != tokVariable {
 		return nil, nil, false
 	}
 	keys, rest := p.keysOf(tokens[1:])
