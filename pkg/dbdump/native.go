@@ -26,8 +26,9 @@ type table struct {
 	info    TableInfo
 	columns []column
 	// key is the first column of the primary key if ranges of it can be asked
-	// for: a whole number in a table of InnoDB.
+	// for: a whole number or a text in a table of InnoDB.
 	key     string
+	textKey bool
 	named   bool // statements name their columns
 	history bool // rows of the past are dumped too
 	primary bool // it has one, and the engine keeps its rows in that order
@@ -39,6 +40,7 @@ type column struct {
 	kind    columnKind
 	asText  bool // see appendValue
 	integer bool
+	text    bool // CHAR or VARCHAR
 }
 
 // knownEngines hold rows of their own that a SELECT gives back whole.
@@ -180,7 +182,10 @@ func (t *table) addColumn(name, kind, extra string) error {
 		t.columns = append(t.columns, column{name: name, kind: kindGenerated, integer: isInteger(kind)})
 		return nil
 	}
-	t.columns = append(t.columns, column{name: name, kind: k, asText: k == kindNumber && kind != "decimal", integer: isInteger(kind)})
+	t.columns = append(t.columns, column{
+		name: name, kind: k, asText: k == kindNumber && kind != "decimal", integer: isInteger(kind),
+		text: kind == "char" || kind == "varchar",
+	})
 	return nil
 }
 
@@ -198,17 +203,18 @@ func isGenerated(extra string) bool {
 }
 
 // readKeys learns which tables have primary keys, and whether those begin with an
-// integer. It asks for nothing that readColumns knows: a join of two tables of
+// integer or a whole text. It asks for nothing that readColumns knows: a join of two tables of
 // information_schema has MariaDB open every table of every database.
 func (n *native) readKeys(ctx context.Context) error {
-	err := n.dump.in.each(ctx, 2, func(v []string) {
+	err := n.dump.in.each(ctx, 3, func(v []string) {
 		if t := n.tables[v[0]]; t != nil && strings.EqualFold(t.info.Engine, "InnoDB") {
 			t.primary = true
-			if slices.ContainsFunc(t.columns, func(c column) bool { return c.name == v[1] && c.integer }) {
-				t.key = v[1]
+			i := slices.IndexFunc(t.columns, func(c column) bool { return c.name == v[1] })
+			if i >= 0 && (t.columns[i].integer || t.columns[i].text && v[2] == "") {
+				t.key, t.textKey = v[1], t.columns[i].text
 			}
 		}
-	}, `SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.STATISTICS
+	}, `SELECT TABLE_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS
 		WHERE TABLE_SCHEMA = ? AND INDEX_NAME = 'PRIMARY' AND SEQ_IN_INDEX = 1`, n.dump.o.Database)
 	if err != nil {
 		return fail(opDump, n.dump.o.Database, err)

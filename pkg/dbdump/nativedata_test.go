@@ -2,7 +2,6 @@ package dbdump
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -45,7 +44,7 @@ func write(t testing.TB, kinds []columnKind, in io.Reader) *gather {
 	for i, k := range kinds {
 		tab.columns = append(tab.columns, column{name: fmt.Sprint("c", i), kind: k})
 	}
-	err := (&partWriter{ctx: context.Background(), out: out, free: &freeBuffers{}}).copyRows(&rawResult{link: &link{in: newPacketReader(in), newEOF: true}, count: len(kinds)}, tab)
+	err := newPartWriter(out, &freeBuffers{}).copyRows(&rawResult{link: &link{in: newPacketReader(in), newEOF: true}, count: len(kinds)}, tab)
 	close(out)
 	<-done
 	if err != nil {
@@ -192,7 +191,7 @@ func TestHugeRowIsNotHeld(t *testing.T) {
 	}()
 	tab := &table{info: TableInfo{Name: "t"}, columns: []column{{name: "a", kind: kindNumber}, {name: "b"}}}
 	runtime.ReadMemStats(&before)
-	err := (&partWriter{ctx: context.Background(), out: out, free: free}).copyRows(&rawResult{link: &link{in: newPacketReader(io.MultiReader(in...)), newEOF: true}, count: 2}, tab)
+	err := newPartWriter(out, free).copyRows(&rawResult{link: &link{in: newPacketReader(io.MultiReader(in...)), newEOF: true}, count: 2}, tab)
 	runtime.ReadMemStats(&after)
 	close(out)
 	<-done
@@ -211,7 +210,7 @@ func TestAPartGivesItsBufferBack(t *testing.T) {
 	free, out := &freeBuffers{most: 8}, make(chan batch, 8)
 	tab := &table{info: TableInfo{Name: "t"}, columns: []column{{name: "id", kind: kindNumber}}}
 	for range 3 {
-		w := &partWriter{ctx: context.Background(), out: out, free: free}
+		w := newPartWriter(out, free)
 		if err := w.copyRows(&rawResult{link: &link{in: newPacketReader(bytes.NewReader(rows)), newEOF: true}, count: 1}, tab); err != nil {
 			t.Fatal(err)
 		}

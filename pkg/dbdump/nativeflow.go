@@ -13,6 +13,8 @@ type part struct {
 	subject string // the table or view it is of
 	read    func(ctx context.Context, l *link, out *partWriter) error
 	out     chan batch
+	place   int // in the order of the dump
+	queued  int // batches in out; lead's
 }
 
 // batch is statements on their way.
@@ -23,9 +25,46 @@ type batch struct {
 	warning *Warning
 }
 
-// partAhead is how many buffers, of about 1 MiB each, a part is read ahead, beside the one that is being filled. More is
-// filled only in long dumps, now and then, and would have them take more memory than short ones.
-const partAhead = 2
+// mostAhead is how many buffers, of about 1 MiB each, the part that is handed out is ahead, beside the one that is being
+// filled. The one behind it has one less, and so on: a part whose turn it is should be nearly read, or all connections but
+// one wait for it.
+const mostAhead = 5
+
+// lead keeps parts from being read too far ahead of what is handed out.
+type lead struct {
+	mu    sync.Mutex
+	moved sync.Cond
+	place int // of the part that is handed out
+	most  int // buffers that this one may be ahead
+}
+
+func newLead(connections int) *lead {
+	a := &lead{most: min(mostAhead, connections+1)}
+	a.moved.L = &a.mu
+	return a
+}
+
+// take waits until a part may have one more batch; with the context's error if that ends.
+func (a *lead) take(ctx context.Context, p *part) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for p.queued >= max(1, a.most-(p.place-a.place)) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.moved.Wait()
+	}
+	p.queued++
+	return ctx.Err()
+}
+
+// change notes what has been handed out.
+func (a *lead) change(f func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f()
+	a.moved.Broadcast()
+}
 
 // flow reads all parts, each connection one at a time, and hands them out in
 // order. A connection that is ahead waits when its part's buffers are full.
@@ -38,14 +77,19 @@ func (n *native) flow(ctx context.Context, s *snapshot, take func(chunk, *scanne
 	defer s.interruptOn(ctx)()
 	behind := max(1, len(s.links)-1) // parts, beside the one that is handed out
 	queue, order := make(chan *part), make(chan *part, behind)
+	ahead := newLead(len(s.links))
+	defer context.AfterFunc(ctx, func() { ahead.change(func() {}) })()
 	// All that can be in use at once: what is ahead, one that each connection fills, and one that is handed out.
-	free := &freeBuffers{most: partAhead*(behind+1) + len(s.links) + 1}
-	g.Go(func() error { return feed(ctx, parts, queue, order) })
+	free := &freeBuffers{most: len(s.links) + 1}
+	for i := range behind + 1 {
+		free.most += max(1, ahead.most-i)
+	}
+	g.Go(func() error { return feed(ctx, parts, queue, order, ahead.most) })
 	brake := n.newThrottle()
 	for _, l := range s.links {
 		g.Go(func() error {
 			for p := range queue {
-				out := &partWriter{ctx: ctx, out: p.out, free: free, throttle: brake, pause: n.dump.o.Pause}
+				out := &partWriter{ctx: ctx, part: p, ahead: ahead, free: free, throttle: brake, pause: n.dump.o.Pause}
 				if err := n.readPart(ctx, p, l, out); err != nil {
 					return err
 				}
@@ -54,16 +98,16 @@ func (n *native) flow(ctx context.Context, s *snapshot, take func(chunk, *scanne
 			return nil
 		})
 	}
-	g.Go(func() error { return n.handOut(ctx, order, free, take) })
+	g.Go(func() error { return n.handOut(ctx, order, ahead, free, take) })
 	return g.Wait()
 }
 
 // feed gives parts to the connections and, in the same order, to handOut.
-func feed(ctx context.Context, parts []*part, queue, order chan<- *part) error {
+func feed(ctx context.Context, parts []*part, queue, order chan<- *part, most int) error {
 	defer close(queue)
 	defer close(order)
-	for _, p := range parts {
-		p.out = make(chan batch, partAhead)
+	for i, p := range parts {
+		p.out, p.place = make(chan batch, most), i
 		for _, to := range []chan<- *part{order, queue} {
 			select {
 			case to <- p:
@@ -76,9 +120,10 @@ func feed(ctx context.Context, parts []*part, queue, order chan<- *part) error {
 }
 
 // handOut passes on what was read, part by part.
-func (n *native) handOut(ctx context.Context, order <-chan *part, free *freeBuffers, take func(chunk, *scanner) error) error {
+func (n *native) handOut(ctx context.Context, order <-chan *part, ahead *lead, free *freeBuffers, take func(chunk, *scanner) error) error {
 	lex := &scanner{}
 	for p := range order {
+		ahead.change(func() { ahead.place = p.place })
 		for {
 			b, ok, err := receive(ctx, p.out)
 			if err != nil {
@@ -87,6 +132,7 @@ func (n *native) handOut(ctx context.Context, order <-chan *part, free *freeBuff
 			if !ok {
 				break
 			}
+			ahead.change(func() { p.queued-- })
 			if b.warning != nil {
 				n.dump.warn.add(b.warning.Code, b.warning.Subject, b.warning.Message)
 			}
@@ -125,7 +171,8 @@ func handOutBatch(b batch, lex *scanner, take func(chunk, *scanner) error) error
 // partWriter takes what is read of one part.
 type partWriter struct {
 	ctx      context.Context
-	out      chan<- batch
+	part     *part
+	ahead    *lead
 	free     *freeBuffers
 	throttle *throttle
 	pause    func(context.Context) error // may be nil
@@ -141,12 +188,11 @@ func (w *partWriter) send(b batch) error {
 			return err
 		}
 	}
-	select {
-	case w.out <- b:
-		return nil
-	case <-w.ctx.Done():
-		return w.ctx.Err()
+	if err := w.ahead.take(w.ctx, w.part); err != nil {
+		return err
 	}
+	w.part.out <- b // has room for all that may be ahead
+	return nil
 }
 
 // buffer returns an empty buffer for a statement.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strconv"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 )
@@ -121,7 +122,10 @@ func (n *native) tablePart(ctx context.Context, l *link, w *partWriter, t *table
 // borders are multiples of a power of two, so that they stay where they are
 // while the table grows.
 func (n *native) ranges(ctx context.Context, l *link, t *table) ([]string, error) {
-	if t.key == "" || t.history || max(t.info.Bytes/rangeBytes, t.info.AutoIncrement/rangeKeys) < 2 {
+	if t.textKey && !t.history {
+		return n.textRanges(ctx, l, t)
+	}
+	if t.key == "" || t.textKey || t.history || max(t.info.Bytes/rangeBytes, t.info.AutoIncrement/rangeKeys) < 2 {
 		return []string{""}, nil
 	}
 	k := QuoteIdent(t.key)
@@ -156,30 +160,29 @@ func keyRanges(key string, low, high, count int64) []string {
 	width := uint64(high) - uint64(low)
 	step := uint64(1) << min(bits.Len64(width/uint64(count)), 62)
 	var ranges []string
-	var from *int64
+	from := ""
 	for border := low &^ int64(step-1); ; {
 		next := border + int64(step)
 		if next < border || next > high {
-			return append(ranges, rangeOf(key, from, nil))
+			return append(ranges, rangeOf(key, from, ""))
 		}
-		ranges = append(ranges, rangeOf(key, from, &next))
-		from, border = &next, next
+		to := strconv.FormatInt(next, 10)
+		ranges = append(ranges, rangeOf(key, from, to))
+		from, border = to, next
 	}
 }
 
-// rangeOf is the condition for a key from one value up to, not with, another;
-// nil stands for no border.
-func rangeOf(key string, from, to *int64) string {
+// rangeOf is the condition for a key from one literal up to, not with, another; "" stands for no border.
+func rangeOf(key, from, to string) string {
 	k := QuoteIdent(key)
-	switch {
-	case from == nil && to == nil:
-		return ""
-	case from == nil:
-		return fmt.Sprintf("%s < %d", k, *to)
-	case to == nil:
-		return fmt.Sprintf("%s >= %d", k, *from)
+	var both []string
+	if from != "" {
+		both = append(both, k+" >= "+from)
 	}
-	return fmt.Sprintf("%s >= %d AND %s < %d", k, *from, k, *to)
+	if to != "" {
+		both = append(both, k+" < "+to)
+	}
+	return strings.Join(both, " AND ")
 }
 
 // within runs f and lets go of the tables that it used: a transaction keeps them

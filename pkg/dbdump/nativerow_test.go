@@ -2,7 +2,6 @@ package dbdump
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -190,7 +189,7 @@ func TestPacketsCut(t *testing.T) {
 	for _, n := range []int{0, 1, 3, 4, 5, 6, 9, 10, 1000, windowSize, len(whole) - 12, len(whole) - 11, len(whole) - 8, len(whole) - 1} {
 		out := make(chan batch, 10)
 		tab := &table{info: TableInfo{Name: "t"}, columns: []column{{name: "a"}}}
-		err := (&partWriter{ctx: context.Background(), out: out, free: &freeBuffers{}}).copyRows(&rawResult{link: &link{in: newPacketReader(bytes.NewReader(whole[:n])), newEOF: true}, count: 1}, tab)
+		err := newPartWriter(out, &freeBuffers{}).copyRows(&rawResult{link: &link{in: newPacketReader(bytes.NewReader(whole[:n])), newEOF: true}, count: 1}, tab)
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("cut at %d of %d: %v", n, len(whole), err)
 		}
