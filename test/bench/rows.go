@@ -27,6 +27,7 @@ func rows() []rowEntry {
 		{name: "restore-files", what: "the files alone, the site's directory being all but empty", build: rowRestoreFiles},
 		{name: "restore-delta", what: "the files alone, 1 % of the live ones being other than the backup's", build: rowRestoreDelta},
 		{name: "dump", what: "the database dumped to a file over TCP", build: rowDump},
+		{name: "dump-disk", what: "the same from a server whose buffer pool holds a quarter of it", build: rowDumpDisk},
 		{name: "dump-zstd", what: "the same, compressed", build: rowDumpZstd},
 		{name: "import", what: "a dump imported into an empty database", build: rowImport},
 		{name: "db-memory", what: "resident sets of a dump and of an import, by the database's size", build: rowDBMemory, most: 2},

@@ -60,12 +60,17 @@ func newWorld(ctx context.Context, o *options, log io.Writer) (*world, error) {
 	return w, nil
 }
 
+// poolMiB is the database server's buffer pool, in MiB: the cache is warm, for every side, if it holds the database.
+const poolMiB = 512
+
+func bufferPool(mib int) string { return fmt.Sprintf("--innodb-buffer-pool-size=%dM", mib) }
+
 func (w *world) fill(ctx context.Context) error {
 	var err error
 	if w.corpus, err = loadCorpus(ctx, w.bed); err != nil {
 		return fmt.Errorf("corpus: %w", err)
 	}
-	if w.db, err = w.bed.MariaDBFrom(ctx, "db1", filepath.Join(w.corpus.dir, "data")); err != nil {
+	if w.db, err = w.bed.MariaDBFrom(ctx, "db1", filepath.Join(w.corpus.dir, "data"), bufferPool(poolMiB)); err != nil {
 		return err
 	}
 	if w.web, err = w.bed.Web(ctx, "web1"); err != nil {
