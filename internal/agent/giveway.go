@@ -49,7 +49,7 @@ func (a *Agent) giveWayDumping(gentle bool, o *dbdump.DumpOptions) (done func())
 	case o.Parallel == 0:
 		o.Parallel = 1
 	}
-	o.Pause, o.Urgent = a.gate.Pause, a.gate.Hurry
+	o.Pause, o.Urgent = a.gate.PauseForServer, a.gate.Hurry
 	return a.gate.Begin()
 }
 

@@ -142,7 +142,7 @@ func TestTortureOnOtherServer(t *testing.T) {
 
 	other.exec(t, "CREATE USER tls@'%' IDENTIFIED BY 'p' REQUIRE SSL", "GRANT ALL PRIVILEGES ON *.* TO tls@'%'")
 	secure := other.open(t, Server{Host: other.host, Port: other.port, User: "tls", Password: NewSecret("p"), TLS: TLSVerify, CAFile: cert}, Options{})
-	l, err := dialLink(ctx, secure.server, "torture")
+	l, err := dialLink(ctx, secure.server, "torture", 0)
 	if err != nil || l.raw {
 		t.Fatalf("TLS is not used: %v", err)
 	}

@@ -28,7 +28,7 @@ type batch struct {
 // mostAhead is how many buffers, of about 1 MiB each, the part that is handed out is ahead, beside the one that is being
 // filled. The one behind it has one less, and so on: a part whose turn it is should be nearly read, or all connections but
 // one wait for it.
-const mostAhead = 5
+const mostAhead = 3
 
 // lead keeps parts from being read too far ahead of what is handed out.
 type lead struct {

@@ -115,10 +115,18 @@ func (n *native) lockList(transactional bool) string {
 	return strings.Join(list, ", ")
 }
 
+// quietAhead is how far the server may be ahead, in bytes, of a reader that pauses: it works on, at its usual priority,
+// until the connection is full, and the kernel would let that grow to some MiB.
+const quietAhead = 64 << 10
+
 // openLink opens a connection for dumps.
 func (n *native) openLink(ctx context.Context) (*link, error) {
 	in := n.dump.in
-	l, err := dialLink(ctx, in.server, n.dump.o.Database)
+	ahead := 0
+	if n.dump.o.Pause != nil {
+		ahead = quietAhead
+	}
+	l, err := dialLink(ctx, in.server, n.dump.o.Database, ahead)
 	if err != nil {
 		return nil, fail("log in for the dump", in.server.User+" at "+in.server.Address(), err)
 	}

@@ -63,7 +63,7 @@ func (t *tapConn) Write(b []byte) (int, error) {
 }
 
 // dialLink logs in and selects a database.
-func dialLink(ctx context.Context, s Server, database string) (*link, error) {
+func dialLink(ctx context.Context, s Server, database string, ahead int) (*link, error) {
 	c, err := s.config(database)
 	if err != nil {
 		return nil, err
@@ -73,6 +73,9 @@ func dialLink(ctx context.Context, s Server, database string) (*link, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
 			return nil, err
+		}
+		if b, ok := conn.(interface{ SetReadBuffer(int) error }); ok && ahead > 0 {
+			_ = b.SetReadBuffer(ahead) // the server is as quick as it was without
 		}
 		l.tap = &tapConn{Conn: conn}
 		return l.tap, nil

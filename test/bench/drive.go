@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 
+	"github.com/sitekeep/sitekeep/internal/pace"
 	"github.com/sitekeep/sitekeep/pkg/archive"
 	"github.com/sitekeep/sitekeep/pkg/dbdump"
 )
@@ -73,8 +74,12 @@ func (w *world) runDriver(ctx context.Context, m *meter, action, database, path 
 	return m.run(cmd)
 }
 
-// drive is the driver.
+// agentSpare is what cmd/agent gives the collector.
+const agentSpare = 12 << 20
+
+// drive is the driver. Its garbage is collected as an agent's is.
 func drive(ctx context.Context, action string, stdin io.Reader, _ io.Writer) error {
+	pace.Daemon(agentSpare)
 	var job driveJob
 	if err := json.NewDecoder(stdin).Decode(&job); err != nil {
 		return fmt.Errorf("drive: %w", err)

@@ -82,8 +82,8 @@ func (w *world) dumpSeconds(ctx context.Context) (float64, error) {
 	return took[wall], err
 }
 
-// tenth makes a database with a tenth of the rows of the site's.
-func (w *world) tenth(ctx context.Context, name string) error {
+// copies makes a database with each of the site's tables so many times.
+func (w *world) copies(ctx context.Context, name string, times int) error {
 	database, err := w.database()
 	if err != nil {
 		return err
@@ -91,10 +91,12 @@ func (w *world) tenth(ctx context.Context, name string) error {
 	if err := w.db.Exec(ctx, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4"); err != nil {
 		return err
 	}
-	for _, t := range corpusTables() {
-		err = errors.Join(err, w.db.Exec(ctx,
-			fmt.Sprintf("CREATE TABLE %s.%s LIKE %s.%[2]s", name, t.name, database),
-			fmt.Sprintf("INSERT INTO %s.%s SELECT * FROM %s.%[2]s LIMIT %[4]d", name, t.name, database, t.rows/10)))
+	for n := range times {
+		for _, t := range corpusTables() {
+			err = errors.Join(err, w.db.Exec(ctx,
+				fmt.Sprintf("CREATE TABLE %s.%s_%d LIKE %s.%[2]s", name, t.name, n, database),
+				fmt.Sprintf("INSERT INTO %s.%s_%d SELECT * FROM %s.%[2]s", name, t.name, n, database)))
+		}
 	}
 	return err
 }

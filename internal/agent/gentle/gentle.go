@@ -18,6 +18,8 @@ const (
 	leastSilence = 10 * time.Millisecond
 	// mostSilence bounds that of a busy one: backups work a fifth of the time at least.
 	mostSilence = 200 * time.Millisecond
+	// pieceByPiece is how busy the machine is when a database server's work is asked for by the piece.
+	pieceByPiece = 0.25
 	// newest is the weight of the last silence in what is thought of the machine.
 	newest = 0.3
 
@@ -175,6 +177,17 @@ func (g *Gate) turn(lowest bool, next time.Duration, then func()) {
 // Pause is called by gentle calls between two pieces of work. It returns at
 // once, or after the silence that is due; with the context's error if that ends.
 func (g *Gate) Pause(ctx context.Context) error {
+	return g.pause(ctx, func(float64) time.Duration { return workFor })
+}
+
+// PauseForServer is Pause between two pieces of work that a database server does too, which has its usual priority: the
+// busier the machine, the shorter the stretches, down to a piece.
+func (g *Gate) PauseForServer(ctx context.Context) error {
+	return g.pause(ctx, func(busy float64) time.Duration { return time.Duration((1 - busy/pieceByPiece) * float64(workFor)) })
+}
+
+// pause does so after a stretch, which depends on how busy the machine is.
+func (g *Gate) pause(ctx context.Context, stretch func(busy float64) time.Duration) error {
 	g.mu.Lock()
 	now := time.Now()
 	g.note(now)
@@ -183,7 +196,7 @@ func (g *Gate) Pause(ctx context.Context) error {
 		g.mu.Unlock()
 		return sleep(ctx, time.Until(end))
 	}
-	if g.worked < workFor {
+	if g.worked < stretch(g.busy) {
 		g.mu.Unlock()
 		return ctx.Err()
 	}

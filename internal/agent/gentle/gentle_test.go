@@ -41,6 +41,30 @@ func TestSilencesGrowWithPressure(t *testing.T) {
 	}
 }
 
+// A database server that others ask, too, is asked by the piece: it is at work for a dump for less than a twentieth of the
+// time, so that it is not what one in twenty visitors waits for.
+func TestServersAreAskedByThePiece(t *testing.T) {
+	const piece = 2 * time.Millisecond // a mebibyte
+	for share, want := range map[float64][2]float64{0: {0.80, 0.85}, 0.1: {0.4, 0.6}, 0.4: {0.01, 0.05}, 1: {0.005, 0.02}} {
+		synctest.Test(t, func(t *testing.T) {
+			g := New(machineOf(share), nil)
+			defer g.Begin()()
+			var pieces time.Duration
+			began := time.Now()
+			for time.Since(began) < time.Minute {
+				time.Sleep(piece)
+				pieces += piece
+				if err := g.PauseForServer(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := pieces.Seconds() / time.Since(began).Seconds(); got < want[0] || got > want[1] {
+				t.Errorf("with a pressure of %.2f the server works %.3f of the time, want %v", share, got, want)
+			}
+		})
+	}
+}
+
 // A machine that cannot be heard counts as quiet.
 func TestUnknownPressureIsNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
