@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -165,6 +166,9 @@ func (c *Config) check() error {
 	if c.HTTP != "" {
 		if _, _, err := net.SplitHostPort(c.HTTP); err != nil {
 			return errs.New(errs.Usage, "give HOST:PORT or :PORT", "http: %w", err)
+		}
+		if c.HTTP == c.Listen && !strings.HasSuffix(c.HTTP, ":0") {
+			return errs.New(errs.Usage, "give each a port of its own", "http and listen are both %s", c.HTTP)
 		}
 	}
 	if c.ZstdLevel < 1 || c.ZstdLevel > 19 {

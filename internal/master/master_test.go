@@ -100,6 +100,7 @@ func TestConfiguration(t *testing.T) {
 		"name: m\nkeep_task_logs: a while\n":                 "line 2",
 		"name: m\nlimits: {per_database_server: 0}\n":        "limits:",
 		"name: m\nlimits: {retry_for: -1m}\n":                "retry_for",
+		"name: m\nlisten: :7440\nhttp: :7440\n":              "http and listen",
 		"name: m\nniceness: 20\n":                            "niceness",
 		"name: m\nlimits: {wait_for_agents: -1m}\n":          "wait_for_agents",
 		"name: m\nfull_every: -1\n":                          "full_every",

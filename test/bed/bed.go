@@ -161,18 +161,32 @@ func (b *Bed) IP() netip.Addr {
 
 // FreePort returns a TCP port of 20000 or above at ip that nobody listens on.
 func FreePort(ip netip.Addr) (netip.AddrPort, error) {
+	at, err := freePorts(ip, 1)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	return at[0], nil
+}
+
+// freePorts returns n different ports such as [FreePort] gives.
+func freePorts(ip netip.Addr, n int) (free []netip.AddrPort, err error) {
 	for range 100 {
 		at := netip.AddrPortFrom(ip, uint16(20000+rand.IntN(12000)))
-		l, err := net.Listen("tcp", at.String())
-		if err != nil {
+		l, listenErr := net.Listen("tcp", at.String())
+		if listenErr != nil {
 			continue
 		}
-		if err := l.Close(); err != nil {
-			return netip.AddrPort{}, fmt.Errorf("close probe of %s: %w", at, err)
+		// Held until all are found, so that none is found twice.
+		defer func() {
+			if closeErr := l.Close(); closeErr != nil {
+				err = errors.Join(err, fmt.Errorf("close probe of %s: %w", at, closeErr))
+			}
+		}()
+		if free = append(free, at); len(free) == n {
+			return free, nil
 		}
-		return at, nil
 	}
-	return netip.AddrPort{}, fmt.Errorf("no free port at %s between 20000 and 32000", ip)
+	return nil, fmt.Errorf("no %d free ports at %s between 20000 and 32000", n, ip)
 }
 
 // part makes a directory for a named part of the bed, such as "db1".

@@ -37,13 +37,11 @@ func (b *Bed) Master(ctx context.Context, name string) (*Master, error) {
 		return nil, err
 	}
 	ip := b.IP()
-	m := &Master{DataDir: filepath.Join(dir, "data"), program: bin.Master}
-	if m.Addr, err = FreePort(ip); err != nil {
+	ports, err := freePorts(ip, 2)
+	if err != nil {
 		return nil, err
 	}
-	if m.HTTP, err = FreePort(ip); err != nil {
-		return nil, err
-	}
+	m := &Master{DataDir: filepath.Join(dir, "data"), Addr: ports[0], HTTP: ports[1], program: bin.Master}
 	init := exec.CommandContext(ctx, bin.Master, "init", "--data-dir", m.DataDir, "--name", ip.String(),
 		"--listen", m.Addr.String(), "--http", m.HTTP.String())
 	if _, err := run(ctx, init); err != nil {
