@@ -170,18 +170,22 @@ func FreePort(ip netip.Addr) (netip.AddrPort, error) {
 
 // freePorts returns n different ports such as [FreePort] gives.
 func freePorts(ip netip.Addr, n int) (free []netip.AddrPort, err error) {
+	// Held until all are found, so that none is found twice.
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			if closeErr := l.Close(); closeErr != nil {
+				err = errors.Join(err, fmt.Errorf("close probe of %s: %w", l.Addr(), closeErr))
+			}
+		}
+	}()
 	for range 100 {
 		at := netip.AddrPortFrom(ip, uint16(20000+rand.IntN(12000)))
 		l, listenErr := net.Listen("tcp", at.String())
 		if listenErr != nil {
 			continue
 		}
-		// Held until all are found, so that none is found twice.
-		defer func() {
-			if closeErr := l.Close(); closeErr != nil {
-				err = errors.Join(err, fmt.Errorf("close probe of %s: %w", at, closeErr))
-			}
-		}()
+		held = append(held, l)
 		if free = append(free, at); len(free) == n {
 			return free, nil
 		}
